@@ -1,0 +1,62 @@
+import type {
+  DescMessage,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import type { CallOptions } from "../runtime/runtime.ts";
+
+/** `host:port` of a node's peer listener. */
+export type Address = string;
+
+/**
+ * Other nodes, as the parts see them: rpc/ implements it with Connect, the simulation in memory.
+ * Errors are HedgerowErrors: the other node's own, or `unavailable` (surely not executed),
+ * `outcome_unknown` (the connection broke in mid-call), `timeout`, `canceled`.
+ */
+export interface Peers {
+  unary<I extends DescMessage, O extends DescMessage>(
+    to: Address,
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>>;
+  /** Closes what is kept for an address that is no longer a member's. */
+  forget(address: Address): void;
+}
+
+/** What a handler knows of the call that it serves. */
+export interface ServedCall {
+  /** Milliseconds that the caller still waits. */
+  readonly timeoutMs: number;
+  /** Aborts when the caller goes away. Absent for calls that travelled in a batch. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type PeerHandler<I extends DescMessage, O extends DescMessage> = (
+  request: MessageShape<I>,
+  call: ServedCall,
+) => Promise<MessageInitShape<O>>;
+
+/** Serves one method; made by `serve`, which ties the handler's types to the method. */
+export interface PeerRoute {
+  readonly method: DescMethodUnary;
+  readonly handle: (request: unknown, call: ServedCall) => Promise<unknown>;
+  /**
+   * May travel in a batch with other calls: only where the handler answers at once or with the next
+   * commit. One slow member delays the reply of all.
+   */
+  readonly batched: boolean;
+}
+
+export function serve<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  handler: PeerHandler<I, O>,
+  options: { readonly batched?: boolean } = {},
+): PeerRoute {
+  return {
+    method,
+    handle: (request, call) => handler(request as MessageShape<I>, call),
+    batched: options.batched ?? false,
+  };
+}

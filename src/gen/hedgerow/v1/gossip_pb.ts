@@ -13,12 +13,8 @@ import type { Message } from "@bufbuild/protobuf";
 /**
  * Describes the file hedgerow/v1/gossip.proto.
  */
-export const file_hedgerow_v1_gossip: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    "ChhoZWRnZXJvdy92MS9nb3NzaXAucHJvdG8SC2hlZGdlcm93LnYxIp0BCgZNZW1iZXISDAoEbmFtZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhMKC2luY2FybmF0aW9uGAMgASgEEg8KB3ZlcnNpb24YBCABKA0SJwoIbGl2ZW5lc3MYBSABKA4yFS5oZWRnZXJvdy52MS5MaXZlbmVzcxIlCgVzdGF0ZRgGIAEoDjIWLmhlZGdlcm93LnYxLlBlZXJTdGF0ZSIyCg9DbHVzdGVySWRlbnRpdHkSDQoFbGFiZWwYASABKAkSEAoIbGVhc2VfbXMYAiABKA0irgEKC1N5bmNSZXF1ZXN0Ei0KB2NsdXN0ZXIYASABKAsyHC5oZWRnZXJvdy52MS5DbHVzdGVySWRlbnRpdHkSIQoEc2VsZhgCIAEoCzITLmhlZGdlcm93LnYxLk1lbWJlchIkCgdtZW1iZXJzGAMgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgEIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQijAEKDFN5bmNSZXNwb25zZRItCgdjbHVzdGVyGAEgASgLMhwuaGVkZ2Vyb3cudjEuQ2x1c3RlcklkZW50aXR5EiQKB21lbWJlcnMYAiADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAMgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCJ7CgtQaW5nUmVxdWVzdBINCgVsYWJlbBgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSJAoHdXBkYXRlcxgDIAMoCzITLmhlZGdlcm93LnYxLk1lbWJlchInCgZsZWFkZXIYBCABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50Il0KDFBpbmdSZXNwb25zZRIkCgd1cGRhdGVzGAEgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgCIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiWQoTUGluZ0luZGlyZWN0UmVxdWVzdBINCgVsYWJlbBgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRISCgp0aW1lb3V0X21zGAQgASgNIhYKFFBpbmdJbmRpcmVjdFJlc3BvbnNlKnYKCVBlZXJTdGF0ZRIaChZQRUVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRUEVFUl9TVEFURV9WSUVXRVIQARIaChZQRUVSX1NUQVRFX1BBUlRJQ0lQQU5UEAISGgoWUEVFUl9TVEFURV9URVJNSU5BVElORxADKnQKCExpdmVuZXNzEhgKFExJVkVORVNTX1VOU1BFQ0lGSUVEEAASEgoOTElWRU5FU1NfQUxJVkUQARIUChBMSVZFTkVTU19TVVNQRUNUEAISEQoNTElWRU5FU1NfREVBRBADEhEKDUxJVkVORVNTX0xFRlQQBDLeAQoNR29zc2lwU2VydmljZRI7CgRTeW5jEhguaGVkZ2Vyb3cudjEuU3luY1JlcXVlc3QaGS5oZWRnZXJvdy52MS5TeW5jUmVzcG9uc2USOwoEUGluZxIYLmhlZGdlcm93LnYxLlBpbmdSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuUGluZ1Jlc3BvbnNlElMKDFBpbmdJbmRpcmVjdBIgLmhlZGdlcm93LnYxLlBpbmdJbmRpcmVjdFJlcXVlc3QaIS5oZWRnZXJvdy52MS5QaW5nSW5kaXJlY3RSZXNwb25zZWIGcHJvdG8z",
-    [file_hedgerow_v1_peer],
-  );
+export const file_hedgerow_v1_gossip: GenFile = /*@__PURE__*/
+  fileDesc("ChhoZWRnZXJvdy92MS9nb3NzaXAucHJvdG8SC2hlZGdlcm93LnYxIp0BCgZNZW1iZXISDAoEbmFtZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhMKC2luY2FybmF0aW9uGAMgASgEEg8KB3ZlcnNpb24YBCABKA0SJwoIbGl2ZW5lc3MYBSABKA4yFS5oZWRnZXJvdy52MS5MaXZlbmVzcxIlCgVzdGF0ZRgGIAEoDjIWLmhlZGdlcm93LnYxLlBlZXJTdGF0ZSIyCg9DbHVzdGVySWRlbnRpdHkSDQoFbGFiZWwYASABKAkSEAoIbGVhc2VfbXMYAiABKA0irgEKC1N5bmNSZXF1ZXN0Ei0KB2NsdXN0ZXIYASABKAsyHC5oZWRnZXJvdy52MS5DbHVzdGVySWRlbnRpdHkSIQoEc2VsZhgCIAEoCzITLmhlZGdlcm93LnYxLk1lbWJlchIkCgdtZW1iZXJzGAMgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgEIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQijAEKDFN5bmNSZXNwb25zZRItCgdjbHVzdGVyGAEgASgLMhwuaGVkZ2Vyb3cudjEuQ2x1c3RlcklkZW50aXR5EiQKB21lbWJlcnMYAiADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAMgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCJ7CgtQaW5nUmVxdWVzdBINCgVsYWJlbBgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSJAoHdXBkYXRlcxgDIAMoCzITLmhlZGdlcm93LnYxLk1lbWJlchInCgZsZWFkZXIYBCABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50Il0KDFBpbmdSZXNwb25zZRIkCgd1cGRhdGVzGAEgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgCIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiWQoTUGluZ0luZGlyZWN0UmVxdWVzdBINCgVsYWJlbBgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRISCgp0aW1lb3V0X21zGAQgASgNIhYKFFBpbmdJbmRpcmVjdFJlc3BvbnNlKnYKCVBlZXJTdGF0ZRIaChZQRUVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRUEVFUl9TVEFURV9WSUVXRVIQARIaChZQRUVSX1NUQVRFX1BBUlRJQ0lQQU5UEAISGgoWUEVFUl9TVEFURV9URVJNSU5BVElORxADKnQKCExpdmVuZXNzEhgKFExJVkVORVNTX1VOU1BFQ0lGSUVEEAASEgoOTElWRU5FU1NfQUxJVkUQARIUChBMSVZFTkVTU19TVVNQRUNUEAISEQoNTElWRU5FU1NfREVBRBADEhEKDUxJVkVORVNTX0xFRlQQBDLeAQoNR29zc2lwU2VydmljZRI7CgRTeW5jEhguaGVkZ2Vyb3cudjEuU3luY1JlcXVlc3QaGS5oZWRnZXJvdy52MS5TeW5jUmVzcG9uc2USOwoEUGluZxIYLmhlZGdlcm93LnYxLlBpbmdSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuUGluZ1Jlc3BvbnNlElMKDFBpbmdJbmRpcmVjdBIgLmhlZGdlcm93LnYxLlBpbmdJbmRpcmVjdFJlcXVlc3QaIS5oZWRnZXJvdy52MS5QaW5nSW5kaXJlY3RSZXNwb25zZWIGcHJvdG8z", [file_hedgerow_v1_peer]);
 
 /**
  * @generated from message hedgerow.v1.Member
@@ -63,8 +59,7 @@ export type Member = Message<"hedgerow.v1.Member"> & {
  * Describes the message hedgerow.v1.Member.
  * Use `create(MemberSchema)` to create a new message.
  */
-export const MemberSchema: GenMessage<Member> =
-  /*@__PURE__*/
+export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 0);
 
 /**
@@ -88,8 +83,7 @@ export type ClusterIdentity = Message<"hedgerow.v1.ClusterIdentity"> & {
  * Describes the message hedgerow.v1.ClusterIdentity.
  * Use `create(ClusterIdentitySchema)` to create a new message.
  */
-export const ClusterIdentitySchema: GenMessage<ClusterIdentity> =
-  /*@__PURE__*/
+export const ClusterIdentitySchema: GenMessage<ClusterIdentity> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 1);
 
 /**
@@ -121,8 +115,7 @@ export type SyncRequest = Message<"hedgerow.v1.SyncRequest"> & {
  * Describes the message hedgerow.v1.SyncRequest.
  * Use `create(SyncRequestSchema)` to create a new message.
  */
-export const SyncRequestSchema: GenMessage<SyncRequest> =
-  /*@__PURE__*/
+export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 2);
 
 /**
@@ -149,8 +142,7 @@ export type SyncResponse = Message<"hedgerow.v1.SyncResponse"> & {
  * Describes the message hedgerow.v1.SyncResponse.
  * Use `create(SyncResponseSchema)` to create a new message.
  */
-export const SyncResponseSchema: GenMessage<SyncResponse> =
-  /*@__PURE__*/
+export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 3);
 
 /**
@@ -184,8 +176,7 @@ export type PingRequest = Message<"hedgerow.v1.PingRequest"> & {
  * Describes the message hedgerow.v1.PingRequest.
  * Use `create(PingRequestSchema)` to create a new message.
  */
-export const PingRequestSchema: GenMessage<PingRequest> =
-  /*@__PURE__*/
+export const PingRequestSchema: GenMessage<PingRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 4);
 
 /**
@@ -207,8 +198,7 @@ export type PingResponse = Message<"hedgerow.v1.PingResponse"> & {
  * Describes the message hedgerow.v1.PingResponse.
  * Use `create(PingResponseSchema)` to create a new message.
  */
-export const PingResponseSchema: GenMessage<PingResponse> =
-  /*@__PURE__*/
+export const PingResponseSchema: GenMessage<PingResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 5);
 
 /**
@@ -240,21 +230,20 @@ export type PingIndirectRequest = Message<"hedgerow.v1.PingIndirectRequest"> & {
  * Describes the message hedgerow.v1.PingIndirectRequest.
  * Use `create(PingIndirectRequestSchema)` to create a new message.
  */
-export const PingIndirectRequestSchema: GenMessage<PingIndirectRequest> =
-  /*@__PURE__*/
+export const PingIndirectRequestSchema: GenMessage<PingIndirectRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 6);
 
 /**
  * @generated from message hedgerow.v1.PingIndirectResponse
  */
-export type PingIndirectResponse = Message<"hedgerow.v1.PingIndirectResponse"> & {};
+export type PingIndirectResponse = Message<"hedgerow.v1.PingIndirectResponse"> & {
+};
 
 /**
  * Describes the message hedgerow.v1.PingIndirectResponse.
  * Use `create(PingIndirectResponseSchema)` to create a new message.
  */
-export const PingIndirectResponseSchema: GenMessage<PingIndirectResponse> =
-  /*@__PURE__*/
+export const PingIndirectResponseSchema: GenMessage<PingIndirectResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 7);
 
 /**
@@ -285,8 +274,7 @@ export enum PeerState {
 /**
  * Describes the enum hedgerow.v1.PeerState.
  */
-export const PeerStateSchema: GenEnum<PeerState> =
-  /*@__PURE__*/
+export const PeerStateSchema: GenEnum<PeerState> = /*@__PURE__*/
   enumDesc(file_hedgerow_v1_gossip, 0);
 
 /**
@@ -322,7 +310,8 @@ export enum Liveness {
 /**
  * Describes the enum hedgerow.v1.Liveness.
  */
-export const LivenessSchema: GenEnum<Liveness> = /*@__PURE__*/ enumDesc(file_hedgerow_v1_gossip, 1);
+export const LivenessSchema: GenEnum<Liveness> = /*@__PURE__*/
+  enumDesc(file_hedgerow_v1_gossip, 1);
 
 /**
  * @generated from service hedgerow.v1.GossipService
@@ -337,7 +326,7 @@ export const GossipService: GenService<{
     methodKind: "unary";
     input: typeof SyncRequestSchema;
     output: typeof SyncResponseSchema;
-  };
+  },
   /**
    * Are you there? Carries what is new.
    *
@@ -347,7 +336,7 @@ export const GossipService: GenService<{
     methodKind: "unary";
     input: typeof PingRequestSchema;
     output: typeof PingResponseSchema;
-  };
+  },
   /**
    * Ping another one for me.
    *
@@ -357,5 +346,7 @@ export const GossipService: GenService<{
     methodKind: "unary";
     input: typeof PingIndirectRequestSchema;
     output: typeof PingIndirectResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_hedgerow_v1_gossip, 0);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_hedgerow_v1_gossip, 0);
+

@@ -13,24 +13,20 @@ import type { Message } from "@bufbuild/protobuf";
 /**
  * Describes the file hedgerow/v1/hedgerow.proto.
  */
-export const file_hedgerow_v1_hedgerow: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    "ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJImkKClB1dFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEhEKCW5vX2FwcGVuZBgDIAEoCBIUCgxkaXJlY3Rfd3JpdGUYBCABKAgSCgoCaWQYBSABKAlKBAgGEAdKBAgHEAgiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lIlIKC0Vycm9yRGV0YWlsEgwKBGNvZGUYASABKAkSDgoGbGVhZGVyGAIgASgJEg0KBXRva2VuGAMgASgEEhYKDnJldHJ5X2RlbGF5X21zGAQgASgNMtMCCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABYgZwcm90bzM",
-    [file_google_protobuf_timestamp],
-  );
+export const file_hedgerow_v1_hedgerow: GenFile = /*@__PURE__*/
+  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJImkKClB1dFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEhEKCW5vX2FwcGVuZBgDIAEoCBIUCgxkaXJlY3Rfd3JpdGUYBCABKAgSCgoCaWQYBSABKAlKBAgGEAdKBAgHEAgiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lIlIKC0Vycm9yRGV0YWlsEgwKBGNvZGUYASABKAkSDgoGbGVhZGVyGAIgASgJEg0KBXRva2VuGAMgASgEEhYKDnJldHJ5X2RlbGF5X21zGAQgASgNMtMCCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message hedgerow.v1.StatusRequest
  */
-export type StatusRequest = Message<"hedgerow.v1.StatusRequest"> & {};
+export type StatusRequest = Message<"hedgerow.v1.StatusRequest"> & {
+};
 
 /**
  * Describes the message hedgerow.v1.StatusRequest.
  * Use `create(StatusRequestSchema)` to create a new message.
  */
-export const StatusRequestSchema: GenMessage<StatusRequest> =
-  /*@__PURE__*/
+export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 0);
 
 /**
@@ -73,8 +69,7 @@ export type StatusResponse = Message<"hedgerow.v1.StatusResponse"> & {
  * Describes the message hedgerow.v1.StatusResponse.
  * Use `create(StatusResponseSchema)` to create a new message.
  */
-export const StatusResponseSchema: GenMessage<StatusResponse> =
-  /*@__PURE__*/
+export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 1);
 
 /**
@@ -112,8 +107,7 @@ export type MemberStatus = Message<"hedgerow.v1.MemberStatus"> & {
  * Describes the message hedgerow.v1.MemberStatus.
  * Use `create(MemberStatusSchema)` to create a new message.
  */
-export const MemberStatusSchema: GenMessage<MemberStatus> =
-  /*@__PURE__*/
+export const MemberStatusSchema: GenMessage<MemberStatus> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 2);
 
 /**
@@ -156,8 +150,7 @@ export type PutRequest = Message<"hedgerow.v1.PutRequest"> & {
  * Describes the message hedgerow.v1.PutRequest.
  * Use `create(PutRequestSchema)` to create a new message.
  */
-export const PutRequestSchema: GenMessage<PutRequest> =
-  /*@__PURE__*/
+export const PutRequestSchema: GenMessage<PutRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 3);
 
 /**
@@ -181,8 +174,7 @@ export type PutResponse = Message<"hedgerow.v1.PutResponse"> & {
  * Describes the message hedgerow.v1.PutResponse.
  * Use `create(PutResponseSchema)` to create a new message.
  */
-export const PutResponseSchema: GenMessage<PutResponse> =
-  /*@__PURE__*/
+export const PutResponseSchema: GenMessage<PutResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 4);
 
 /**
@@ -206,8 +198,7 @@ export type GetRequest = Message<"hedgerow.v1.GetRequest"> & {
  * Describes the message hedgerow.v1.GetRequest.
  * Use `create(GetRequestSchema)` to create a new message.
  */
-export const GetRequestSchema: GenMessage<GetRequest> =
-  /*@__PURE__*/
+export const GetRequestSchema: GenMessage<GetRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 5);
 
 /**
@@ -224,8 +215,7 @@ export type GetResponse = Message<"hedgerow.v1.GetResponse"> & {
  * Describes the message hedgerow.v1.GetResponse.
  * Use `create(GetResponseSchema)` to create a new message.
  */
-export const GetResponseSchema: GenMessage<GetResponse> =
-  /*@__PURE__*/
+export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 6);
 
 /**
@@ -264,8 +254,7 @@ export type Entry = Message<"hedgerow.v1.Entry"> & {
  * Describes the message hedgerow.v1.Entry.
  * Use `create(EntrySchema)` to create a new message.
  */
-export const EntrySchema: GenMessage<Entry> =
-  /*@__PURE__*/
+export const EntrySchema: GenMessage<Entry> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 7);
 
 /**
@@ -282,8 +271,7 @@ export type SendRequest = Message<"hedgerow.v1.SendRequest"> & {
  * Describes the message hedgerow.v1.SendRequest.
  * Use `create(SendRequestSchema)` to create a new message.
  */
-export const SendRequestSchema: GenMessage<SendRequest> =
-  /*@__PURE__*/
+export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 8);
 
 /**
@@ -300,8 +288,7 @@ export type SendResponse = Message<"hedgerow.v1.SendResponse"> & {
  * Describes the message hedgerow.v1.SendResponse.
  * Use `create(SendResponseSchema)` to create a new message.
  */
-export const SendResponseSchema: GenMessage<SendResponse> =
-  /*@__PURE__*/
+export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 9);
 
 /**
@@ -330,8 +317,7 @@ export type BroadcastRequest = Message<"hedgerow.v1.BroadcastRequest"> & {
  * Describes the message hedgerow.v1.BroadcastRequest.
  * Use `create(BroadcastRequestSchema)` to create a new message.
  */
-export const BroadcastRequestSchema: GenMessage<BroadcastRequest> =
-  /*@__PURE__*/
+export const BroadcastRequestSchema: GenMessage<BroadcastRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 10);
 
 /**
@@ -348,30 +334,26 @@ export type BroadcastResponse = Message<"hedgerow.v1.BroadcastResponse"> & {
   /**
    * @generated from oneof hedgerow.v1.BroadcastResponse.outcome
    */
-  outcome:
-    | {
-        /**
-         * @generated from field: bytes data = 2;
-         */
-        value: Uint8Array;
-        case: "data";
-      }
-    | {
-        /**
-         * @generated from field: string error = 3;
-         */
-        value: string;
-        case: "error";
-      }
-    | { case: undefined; value?: undefined };
+  outcome: {
+    /**
+     * @generated from field: bytes data = 2;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | {
+    /**
+     * @generated from field: string error = 3;
+     */
+    value: string;
+    case: "error";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
  * Describes the message hedgerow.v1.BroadcastResponse.
  * Use `create(BroadcastResponseSchema)` to create a new message.
  */
-export const BroadcastResponseSchema: GenMessage<BroadcastResponse> =
-  /*@__PURE__*/
+export const BroadcastResponseSchema: GenMessage<BroadcastResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 11);
 
 /**
@@ -411,8 +393,7 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
  * Describes the message hedgerow.v1.ErrorDetail.
  * Use `create(ErrorDetailSchema)` to create a new message.
  */
-export const ErrorDetailSchema: GenMessage<ErrorDetail> =
-  /*@__PURE__*/
+export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 12);
 
 /**
@@ -428,7 +409,7 @@ export const HedgerowService: GenService<{
     methodKind: "unary";
     input: typeof StatusRequestSchema;
     output: typeof StatusResponseSchema;
-  };
+  },
   /**
    * Appends a version to a key (or replaces the key's one `-` row).
    *
@@ -438,7 +419,7 @@ export const HedgerowService: GenService<{
     methodKind: "unary";
     input: typeof PutRequestSchema;
     output: typeof PutResponseSchema;
-  };
+  },
   /**
    * Reads versions of a key, newest first.
    *
@@ -448,7 +429,7 @@ export const HedgerowService: GenService<{
     methodKind: "unary";
     input: typeof GetRequestSchema;
     output: typeof GetResponseSchema;
-  };
+  },
   /**
    * Delivers a message to the leader and answers with its reply.
    *
@@ -458,7 +439,7 @@ export const HedgerowService: GenService<{
     methodKind: "unary";
     input: typeof SendRequestSchema;
     output: typeof SendResponseSchema;
-  };
+  },
   /**
    * Delivers a message to all members; each reply is sent as it comes.
    *
@@ -468,5 +449,7 @@ export const HedgerowService: GenService<{
     methodKind: "server_streaming";
     input: typeof BroadcastRequestSchema;
     output: typeof BroadcastResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_hedgerow_v1_hedgerow, 0);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_hedgerow_v1_hedgerow, 0);
+

@@ -11,11 +11,8 @@ import type { Message } from "@bufbuild/protobuf";
 /**
  * Describes the file hedgerow/v1/peer.proto.
  */
-export const file_hedgerow_v1_peer: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    "ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIlQKCkJhdGNoRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEicKBmxlYWRlchgDIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiPgoKTGVhZGVySGludBIPCgdhZGRyZXNzGAEgASgJEg0KBXRva2VuGAIgASgEEhAKCHJlbGVhc2VkGAMgASgIIjcKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoBCIeCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMIh8KD0RlbGl2ZXJSZXNwb25zZRIMCgRkYXRhGAEgASgMIicKF0RlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0EgwKBGRhdGEYASABKAwiKAoYRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEgwKBGRhdGEYASABKAwiOgoPQW5ub3VuY2VSZXF1ZXN0EicKBmxlYWRlchgBIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiEgoQQW5ub3VuY2VSZXNwb25zZTKAAwoLUGVlclNlcnZpY2USPgoFQmF0Y2gSGS5oZWRnZXJvdy52MS5CYXRjaFJlcXVlc3QaGi5oZWRnZXJvdy52MS5CYXRjaFJlc3BvbnNlEkEKBkFwcGVuZBIaLmhlZGdlcm93LnYxLkFwcGVuZFJlcXVlc3QaGy5oZWRnZXJvdy52MS5BcHBlbmRSZXNwb25zZRJECgdEZWxpdmVyEhsuaGVkZ2Vyb3cudjEuRGVsaXZlclJlcXVlc3QaHC5oZWRnZXJvdy52MS5EZWxpdmVyUmVzcG9uc2USXwoQRGVsaXZlckJyb2FkY2FzdBIkLmhlZGdlcm93LnYxLkRlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEkcKCEFubm91bmNlEhwuaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXNwb25zZWIGcHJvdG8z",
-  );
+export const file_hedgerow_v1_peer: GenFile = /*@__PURE__*/
+  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIlQKCkJhdGNoRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEicKBmxlYWRlchgDIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiPgoKTGVhZGVySGludBIPCgdhZGRyZXNzGAEgASgJEg0KBXRva2VuGAIgASgEEhAKCHJlbGVhc2VkGAMgASgIIjcKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoBCIeCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMIh8KD0RlbGl2ZXJSZXNwb25zZRIMCgRkYXRhGAEgASgMIicKF0RlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0EgwKBGRhdGEYASABKAwiKAoYRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEgwKBGRhdGEYASABKAwiOgoPQW5ub3VuY2VSZXF1ZXN0EicKBmxlYWRlchgBIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiEgoQQW5ub3VuY2VSZXNwb25zZTKAAwoLUGVlclNlcnZpY2USPgoFQmF0Y2gSGS5oZWRnZXJvdy52MS5CYXRjaFJlcXVlc3QaGi5oZWRnZXJvdy52MS5CYXRjaFJlc3BvbnNlEkEKBkFwcGVuZBIaLmhlZGdlcm93LnYxLkFwcGVuZFJlcXVlc3QaGy5oZWRnZXJvdy52MS5BcHBlbmRSZXNwb25zZRJECgdEZWxpdmVyEhsuaGVkZ2Vyb3cudjEuRGVsaXZlclJlcXVlc3QaHC5oZWRnZXJvdy52MS5EZWxpdmVyUmVzcG9uc2USXwoQRGVsaXZlckJyb2FkY2FzdBIkLmhlZGdlcm93LnYxLkRlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEkcKCEFubm91bmNlEhwuaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message hedgerow.v1.BatchRequest
@@ -31,8 +28,7 @@ export type BatchRequest = Message<"hedgerow.v1.BatchRequest"> & {
  * Describes the message hedgerow.v1.BatchRequest.
  * Use `create(BatchRequestSchema)` to create a new message.
  */
-export const BatchRequestSchema: GenMessage<BatchRequest> =
-  /*@__PURE__*/
+export const BatchRequestSchema: GenMessage<BatchRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 0);
 
 /**
@@ -61,8 +57,7 @@ export type BatchCall = Message<"hedgerow.v1.BatchCall"> & {
  * Describes the message hedgerow.v1.BatchCall.
  * Use `create(BatchCallSchema)` to create a new message.
  */
-export const BatchCallSchema: GenMessage<BatchCall> =
-  /*@__PURE__*/
+export const BatchCallSchema: GenMessage<BatchCall> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 1);
 
 /**
@@ -81,8 +76,7 @@ export type BatchResponse = Message<"hedgerow.v1.BatchResponse"> & {
  * Describes the message hedgerow.v1.BatchResponse.
  * Use `create(BatchResponseSchema)` to create a new message.
  */
-export const BatchResponseSchema: GenMessage<BatchResponse> =
-  /*@__PURE__*/
+export const BatchResponseSchema: GenMessage<BatchResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 2);
 
 /**
@@ -92,30 +86,26 @@ export type BatchReply = Message<"hedgerow.v1.BatchReply"> & {
   /**
    * @generated from oneof hedgerow.v1.BatchReply.outcome
    */
-  outcome:
-    | {
-        /**
-         * @generated from field: bytes message = 1;
-         */
-        value: Uint8Array;
-        case: "message";
-      }
-    | {
-        /**
-         * @generated from field: hedgerow.v1.BatchError error = 2;
-         */
-        value: BatchError;
-        case: "error";
-      }
-    | { case: undefined; value?: undefined };
+  outcome: {
+    /**
+     * @generated from field: bytes message = 1;
+     */
+    value: Uint8Array;
+    case: "message";
+  } | {
+    /**
+     * @generated from field: hedgerow.v1.BatchError error = 2;
+     */
+    value: BatchError;
+    case: "error";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
  * Describes the message hedgerow.v1.BatchReply.
  * Use `create(BatchReplySchema)` to create a new message.
  */
-export const BatchReplySchema: GenMessage<BatchReply> =
-  /*@__PURE__*/
+export const BatchReplySchema: GenMessage<BatchReply> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 3);
 
 /**
@@ -142,8 +132,7 @@ export type BatchError = Message<"hedgerow.v1.BatchError"> & {
  * Describes the message hedgerow.v1.BatchError.
  * Use `create(BatchErrorSchema)` to create a new message.
  */
-export const BatchErrorSchema: GenMessage<BatchError> =
-  /*@__PURE__*/
+export const BatchErrorSchema: GenMessage<BatchError> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 4);
 
 /**
@@ -174,8 +163,7 @@ export type LeaderHint = Message<"hedgerow.v1.LeaderHint"> & {
  * Describes the message hedgerow.v1.LeaderHint.
  * Use `create(LeaderHintSchema)` to create a new message.
  */
-export const LeaderHintSchema: GenMessage<LeaderHint> =
-  /*@__PURE__*/
+export const LeaderHintSchema: GenMessage<LeaderHint> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 5);
 
 /**
@@ -202,8 +190,7 @@ export type AppendRequest = Message<"hedgerow.v1.AppendRequest"> & {
  * Describes the message hedgerow.v1.AppendRequest.
  * Use `create(AppendRequestSchema)` to create a new message.
  */
-export const AppendRequestSchema: GenMessage<AppendRequest> =
-  /*@__PURE__*/
+export const AppendRequestSchema: GenMessage<AppendRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 6);
 
 /**
@@ -222,8 +209,7 @@ export type AppendResponse = Message<"hedgerow.v1.AppendResponse"> & {
  * Describes the message hedgerow.v1.AppendResponse.
  * Use `create(AppendResponseSchema)` to create a new message.
  */
-export const AppendResponseSchema: GenMessage<AppendResponse> =
-  /*@__PURE__*/
+export const AppendResponseSchema: GenMessage<AppendResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 7);
 
 /**
@@ -240,8 +226,7 @@ export type DeliverRequest = Message<"hedgerow.v1.DeliverRequest"> & {
  * Describes the message hedgerow.v1.DeliverRequest.
  * Use `create(DeliverRequestSchema)` to create a new message.
  */
-export const DeliverRequestSchema: GenMessage<DeliverRequest> =
-  /*@__PURE__*/
+export const DeliverRequestSchema: GenMessage<DeliverRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 8);
 
 /**
@@ -258,8 +243,7 @@ export type DeliverResponse = Message<"hedgerow.v1.DeliverResponse"> & {
  * Describes the message hedgerow.v1.DeliverResponse.
  * Use `create(DeliverResponseSchema)` to create a new message.
  */
-export const DeliverResponseSchema: GenMessage<DeliverResponse> =
-  /*@__PURE__*/
+export const DeliverResponseSchema: GenMessage<DeliverResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 9);
 
 /**
@@ -276,8 +260,7 @@ export type DeliverBroadcastRequest = Message<"hedgerow.v1.DeliverBroadcastReque
  * Describes the message hedgerow.v1.DeliverBroadcastRequest.
  * Use `create(DeliverBroadcastRequestSchema)` to create a new message.
  */
-export const DeliverBroadcastRequestSchema: GenMessage<DeliverBroadcastRequest> =
-  /*@__PURE__*/
+export const DeliverBroadcastRequestSchema: GenMessage<DeliverBroadcastRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 10);
 
 /**
@@ -294,8 +277,7 @@ export type DeliverBroadcastResponse = Message<"hedgerow.v1.DeliverBroadcastResp
  * Describes the message hedgerow.v1.DeliverBroadcastResponse.
  * Use `create(DeliverBroadcastResponseSchema)` to create a new message.
  */
-export const DeliverBroadcastResponseSchema: GenMessage<DeliverBroadcastResponse> =
-  /*@__PURE__*/
+export const DeliverBroadcastResponseSchema: GenMessage<DeliverBroadcastResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 11);
 
 /**
@@ -312,21 +294,20 @@ export type AnnounceRequest = Message<"hedgerow.v1.AnnounceRequest"> & {
  * Describes the message hedgerow.v1.AnnounceRequest.
  * Use `create(AnnounceRequestSchema)` to create a new message.
  */
-export const AnnounceRequestSchema: GenMessage<AnnounceRequest> =
-  /*@__PURE__*/
+export const AnnounceRequestSchema: GenMessage<AnnounceRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 12);
 
 /**
  * @generated from message hedgerow.v1.AnnounceResponse
  */
-export type AnnounceResponse = Message<"hedgerow.v1.AnnounceResponse"> & {};
+export type AnnounceResponse = Message<"hedgerow.v1.AnnounceResponse"> & {
+};
 
 /**
  * Describes the message hedgerow.v1.AnnounceResponse.
  * Use `create(AnnounceResponseSchema)` to create a new message.
  */
-export const AnnounceResponseSchema: GenMessage<AnnounceResponse> =
-  /*@__PURE__*/
+export const AnnounceResponseSchema: GenMessage<AnnounceResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 13);
 
 /**
@@ -342,7 +323,7 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof BatchRequestSchema;
     output: typeof BatchResponseSchema;
-  };
+  },
   /**
    * A put, forwarded to the leader.
    *
@@ -352,7 +333,7 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof AppendRequestSchema;
     output: typeof AppendResponseSchema;
-  };
+  },
   /**
    * A message for the leader's handler.
    *
@@ -362,7 +343,7 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof DeliverRequestSchema;
     output: typeof DeliverResponseSchema;
-  };
+  },
   /**
    * A message for the broadcast handler.
    *
@@ -372,7 +353,7 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof DeliverBroadcastRequestSchema;
     output: typeof DeliverBroadcastResponseSchema;
-  };
+  },
   /**
    * A leader won or gave up its lease.
    *
@@ -382,5 +363,7 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof AnnounceRequestSchema;
     output: typeof AnnounceResponseSchema;
-  };
-}> = /*@__PURE__*/ serviceDesc(file_hedgerow_v1_peer, 0);
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_hedgerow_v1_peer, 0);
+

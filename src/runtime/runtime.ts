@@ -13,7 +13,7 @@ export interface Clock {
   now(): number;
   /** Microseconds since the epoch by the wall clock, which may jump: for display, ids and tokens. */
   wallMicros(): number;
-  /** Calls `run` once, no sooner than in `ms` milliseconds. */
+  /** Calls `run` once, no sooner than in `ms` milliseconds; 0: once the event loop's ready work is done. */
   schedule(ms: number, run: () => void): Timer;
   /** Names the boot that `now` counts from. */
   readonly bootId: string;

@@ -37,7 +37,11 @@ export function systemClock(): Clock {
       return (words[0] as number) * 1e6 + Math.floor((words[2] as number) / 1e3);
     },
     schedule(ms, run) {
-      const timer = setTimeout(run, Math.min(Math.max(0, ms), 2 ** 31 - 1));
+      if (ms <= 0) {
+        const immediate = setImmediate(run);
+        return { cancel: () => clearImmediate(immediate) };
+      }
+      const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
       return { cancel: () => clearTimeout(timer) };
     },
     bootId: readBootId(),

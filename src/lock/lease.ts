@@ -1,0 +1,264 @@
+import { HedgerowError, messageOf } from "../errors.ts";
+import type { Logger } from "../observe/logger.ts";
+import { Operation } from "../runtime/operation.ts";
+import { backoffMs, type Runtime, type Timer } from "../runtime/runtime.ts";
+import type { Fence, LockRow, LockStore } from "../store/ports.ts";
+import * as decider from "./decider.ts";
+import type { LeaseTiming } from "./timing.ts";
+
+/** What the holder of a lease may rely on for its writes. */
+export interface Claim {
+  readonly token: number;
+  /** For the database to check. null only in the control binary, whose protections are off. */
+  readonly fence: Fence | null;
+}
+
+/** Who leads, as the parts that act as leader see it. */
+export interface Leadership {
+  /**
+   * The claim while this node surely leads, else null: compares the clock with the deadline, no I/O.
+   * Ask at entry, after every await, and right before the effect.
+   */
+  claim(): Claim | null;
+  /** The database refused a write with this token: stop leading under it at once. */
+  refute(token: number): void;
+}
+
+export interface LeaseOptions {
+  readonly store: LockStore;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly timing: LeaseTiming;
+  /** Name of the lock's row. */
+  readonly rowName: string;
+  /** `host:port` of this node. */
+  readonly writer: string;
+  /** Told once per gain and once per loss; errors and delays of it stall nothing. */
+  readonly onChange: (leads: boolean, token: number) => void;
+  /** Told of every row that was read. */
+  readonly onRow: (row: LockRow) => void;
+  /** false in the control binary: no deadline checks, no fence. */
+  readonly protections: boolean;
+}
+
+/** How long a stopping node waits for a call in flight, and for its release. */
+const STOP_CALL_MS = 2_000;
+
+/** The loop that contends for a lease, renews it, and steps down by its own clock. */
+export class Lease implements Leadership {
+  #state: decider.LockState;
+  /** The token whose gain was told, until its loss is. */
+  #toldToken: number | null = null;
+  #iterations = 0;
+  #wake: (() => void) | null = null;
+  #timer: Timer | null = null;
+  #failures = 0;
+  #kicks = 0;
+  readonly #stopped = new AbortController();
+  #stopping = false;
+  #running: Promise<void> | null = null;
+
+  constructor(private readonly options: LeaseOptions) {
+    this.#state = decider.contendFrom(this.#now());
+  }
+
+  /** How often the loop went round: for status and tests. */
+  get iterations(): number {
+    return this.#iterations;
+  }
+
+  claim(): Claim | null {
+    const state = this.#state;
+    if (state.kind !== "leading" || this.#stopping) return null;
+    const { protections, rowName } = this.options;
+    if (!protections) return { token: state.token, fence: null };
+    if (this.#now() >= state.deadline) return null;
+    return { token: state.token, fence: { name: rowName, token: state.token } };
+  }
+
+  refute(token: number): void {
+    if (this.#state.kind !== "leading" || this.#state.token !== token) return;
+    this.#lose("the database refused the token");
+    this.#wake?.();
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Look at the row now: somebody said that it is free, or that its writer does not answer. */
+  kick(): void {
+    this.#kicks++;
+    if (this.#state.kind !== "contending") return;
+    this.#state = decider.refused(this.#state, this.#now(), 0);
+    this.#wake?.();
+  }
+
+  /**
+   * Ends the loop, awaits the call in flight, and gives the lease up if this node holds it. Resolves to
+   * the token given up, or null. Takes at most twice STOP_CALL_MS.
+   */
+  async stop(): Promise<number | null> {
+    this.#stopping = true;
+    this.#wake?.();
+    const { clock } = this.options.runtime;
+    const giveUp = clock.schedule(STOP_CALL_MS, () => this.#stopped.abort());
+    await this.#running;
+    giveUp.cancel();
+    const held = this.#state.kind === "leading" ? this.#state.token : null;
+    this.#lose("stopping");
+    if (held === null) return null;
+    try {
+      const { store, rowName } = this.options;
+      const outcome = await this.#call("release", STOP_CALL_MS, (call) =>
+        store.release(rowName, held, call),
+      );
+      return outcome === "released" ? held : null;
+    } catch (error) {
+      this.options.logger.warn("lease not released: it ends by itself", {
+        error: messageOf(error),
+      });
+      return null;
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      this.#iterations++;
+      const step = decider.nextStep(this.#state, this.#now());
+      if (step.kind === "wait") await this.#sleepUntil(step.until);
+      else if (step.kind === "read") await this.#contend();
+      else if (step.kind === "renew") await this.#renew(step.token);
+      else this.#lose("not renewed in time");
+    }
+  }
+
+  async #contend(): Promise<void> {
+    const { store, rowName, writer, timing, onRow } = this.options;
+    const kicks = this.#kicks;
+    try {
+      const row = await this.#call("read", timing.leaseMs, (call) => store.read(rowName, call));
+      if (row !== null) onRow(row);
+      if (this.#state.kind !== "contending") return;
+      const judged = decider.judgeRow(this.#state, row, this.#now(), timing);
+      this.#state = judged.state;
+      this.#failures = 0;
+      if (judged.claim === null) {
+        // What was read may be older than the news that came meanwhile.
+        if (kicks !== this.#kicks) this.kick();
+        return;
+      }
+      if (this.#stopping) return;
+      const takeOver = { name: rowName, writer, ...judged.claim };
+      const sentAt = this.#now();
+      const result = await this.#call("acquire", timing.leaseMs, (call) =>
+        store.acquire(takeOver, call),
+      );
+      if (result.kind === "acquired") {
+        this.#gain(decider.acquired(result.token, sentAt, timing));
+        return;
+      }
+      if (result.row !== null) onRow(result.row);
+      this.#postpone();
+    } catch (error) {
+      this.#report("contend", error);
+      this.#postpone();
+    }
+  }
+
+  async #renew(token: number): Promise<void> {
+    const { store, rowName, timing } = this.options;
+    const sentAt = this.#now();
+    try {
+      const outcome = await this.#call("renew", timing.renewTimeoutMs, (call) =>
+        store.renew(rowName, token, call),
+      );
+      if (this.#state.kind !== "leading") return;
+      if (outcome === "lost") {
+        this.#lose("the lock's row carries another token");
+        return;
+      }
+      this.#failures = 0;
+      this.#state = decider.renewed(this.#state, sentAt, this.#now(), timing);
+    } catch (error) {
+      this.#report("renew", error);
+      if (this.#state.kind !== "leading") return;
+      this.#state = decider.renewalFailed(this.#state, this.#now(), this.#pauseMs());
+    }
+  }
+
+  #gain(state: decider.Leading): void {
+    this.#state = state;
+    // A reply that came too late leaves a lease that is already over: nextStep says so.
+    if (this.#stopping || this.#now() >= state.deadline) return;
+    this.#toldToken = state.token;
+    this.options.logger.info("leading", { token: state.token });
+    this.#tell(true, state.token);
+  }
+
+  #lose(why: string): void {
+    if (this.#state.kind === "leading") this.#state = decider.contendFrom(this.#now());
+    const token = this.#toldToken;
+    if (token === null) return;
+    this.#toldToken = null;
+    this.options.logger.info("no longer leading", { token, why });
+    this.#tell(false, token);
+  }
+
+  #tell(leads: boolean, token: number): void {
+    try {
+      this.options.onChange(leads, token);
+    } catch (error) {
+      this.options.logger.error("leader callback failed", { error: messageOf(error) });
+    }
+  }
+
+  #postpone(): void {
+    if (this.#state.kind !== "contending") return;
+    this.#state = decider.refused(this.#state, this.#now(), this.#pauseMs());
+  }
+
+  /** Grows with failures in a row; a contender that was merely slower waits about one `retryMs`. */
+  #pauseMs(): number {
+    const { runtime, timing } = this.options;
+    return backoffMs(runtime.random, this.#failures, timing.retryMs, timing.leaseMs / 6);
+  }
+
+  #report(call: string, error: unknown): void {
+    this.#failures++;
+    if (this.#stopping) return;
+    const { code, message } = HedgerowError.from(error);
+    this.options.logger.warn("lock call failed", { call, code, error: message });
+  }
+
+  /** One call to the store that surely ends: by its time-out, or at the deadline of the lease. */
+  async #call<T>(
+    what: string,
+    timeoutMs: number,
+    work: (call: { timeoutMs: number; signal: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    const untilDeadline =
+      this.#state.kind === "leading" ? this.#state.deadline - this.#now() : timeoutMs;
+    const boundMs = Math.max(1, Math.min(timeoutMs, untilDeadline));
+    const { clock } = this.options.runtime;
+    using operation = new Operation(clock, what, {}, boundMs, this.#stopped.signal);
+    return await operation.race(work({ timeoutMs: boundMs, signal: operation.signal }));
+  }
+
+  #sleepUntil(until: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#timer?.cancel();
+        this.#timer = null;
+        this.#wake = null;
+        resolve();
+      };
+      this.#wake = wake;
+      this.#timer = this.options.runtime.clock.schedule(until - this.#now(), wake);
+    });
+  }
+
+  #now(): number {
+    return this.options.runtime.clock.now();
+  }
+}

@@ -1,0 +1,114 @@
+import { HedgerowError, type LeaderHint } from "../errors.ts";
+import type { Operation } from "../runtime/operation.ts";
+import { backoffMs, type Runtime } from "../runtime/runtime.ts";
+import type { LeaderDirectory } from "./directory.ts";
+
+/** Pauses between attempts, in milliseconds; a change of leader ends a pause at once. */
+const RETRY_BASE_MS = 20;
+const RETRY_MAX_MS = 500;
+
+export interface LeaderCallOptions {
+  readonly runtime: Runtime;
+  readonly directory: LeaderDirectory;
+  /** Called when the known leader does not answer: somebody should look at the lock's row. */
+  readonly onDoubt: () => void;
+  /**
+   * Whether the call may be made again when a first attempt may have taken effect: it must then have the
+   * effect of one.
+   */
+  readonly repeatable: boolean;
+  /** Attempts in all; Infinity: until the operation ends. */
+  readonly attempts: number;
+}
+
+/**
+ * Makes a call to whoever leads, again after a change of leader, until the operation ends. Only the
+ * absence of a leader and failures of transport are retried, never what the leader's handler said.
+ */
+export async function throughLeader<T>(
+  operation: Operation,
+  options: LeaderCallOptions,
+  call: (leader: LeaderHint) => Promise<T>,
+): Promise<T> {
+  const { directory, runtime } = options;
+  let failure = noLeader(operation.what);
+  let mayHaveHappened = false;
+  for (let attempt = 0; attempt < options.attempts; attempt++) {
+    if (attempt > 0) {
+      const pauseMs = backoffMs(runtime.random, attempt - 1, RETRY_BASE_MS, RETRY_MAX_MS);
+      if (!(await pause(operation, directory, runtime, pauseMs))) break;
+    }
+    const leader = directory.leader;
+    if (leader === null) {
+      failure = noLeader(operation.what);
+      options.onDoubt();
+      continue;
+    }
+    try {
+      return await call(leader);
+    } catch (error) {
+      failure = HedgerowError.from(error);
+      directory.learn(failure.leader);
+      if (failure.code === "outcome_unknown" || failure.code === "timeout") mayHaveHappened = true;
+      if (!isRetryable(failure, options.repeatable)) throw failure;
+      if (failure.code !== "overloaded") options.onDoubt();
+    }
+  }
+  if (
+    operation.signal.aborted &&
+    HedgerowError.is(operation.signal.reason, "canceled", "stopped")
+  ) {
+    throw operation.signal.reason;
+  }
+  if (mayHaveHappened) throw unknownOutcome(operation.what, failure);
+  throw failure;
+}
+
+function isRetryable(failure: HedgerowError, repeatable: boolean): boolean {
+  switch (failure.code) {
+    case "no_leader":
+    case "not_leader":
+    case "fenced":
+    case "unavailable":
+    case "overloaded":
+      return true;
+    // The leader is stopping, or the connection broke with it: another one will come.
+    case "stopped":
+    case "outcome_unknown":
+      return repeatable;
+    default:
+      return false;
+  }
+}
+
+function noLeader(what: string): HedgerowError {
+  return new HedgerowError("no_leader", `${what}: no leader is known: see \`hedgerow doctor\``);
+}
+
+function unknownOutcome(what: string, cause: HedgerowError): HedgerowError {
+  const message = `${what}: the connection to the leader broke, it may or may not have taken effect`;
+  return new HedgerowError("outcome_unknown", message, { cause });
+}
+
+/** Waits for the pause or a change of leader; false once the operation is over. */
+function pause(
+  operation: Operation,
+  directory: LeaderDirectory,
+  runtime: Runtime,
+  pauseMs: number,
+): Promise<boolean> {
+  const { signal } = operation;
+  if (signal.aborted) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const end = (goOn: boolean) => {
+      timer.cancel();
+      unlisten();
+      signal.removeEventListener("abort", abort);
+      resolve(goOn);
+    };
+    const abort = () => end(false);
+    const timer = runtime.clock.schedule(pauseMs, () => end(true));
+    const unlisten = directory.onChange(() => end(true));
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}

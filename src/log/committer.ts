@@ -1,0 +1,136 @@
+import { HedgerowError } from "../errors.ts";
+import type { Claim, Leadership } from "../lock/lease.ts";
+import { sleep } from "../runtime/operation.ts";
+import type { Clock } from "../runtime/runtime.ts";
+import type { AppendOutcome, LogStore, NewEntry } from "../store/ports.ts";
+import { takeBatch, type Waiting } from "./batch.ts";
+
+/** Bounds of what waits and of one commit. */
+export const COMMIT_LIMITS = {
+  queuedEntries: 20_000,
+  queuedBytes: 64 * 1024 * 1024,
+  batchEntries: 512,
+  batchBytes: 4 * 1024 * 1024,
+} as const;
+
+/** Pause before a commit of unknown outcome is made again. */
+const RESOLVE_PAUSE_MS = 50;
+
+/** Time-out of one commit in milliseconds, before its outcome counts as unknown. */
+const COMMIT_TIMEOUT_MS = 5_000;
+
+/**
+ * The leader's writer. One commit is in flight at a time; what arrives meanwhile travels together in the
+ * next. A batch holds one version per key at most, so versions of a key commit in the order of arrival.
+ */
+export class Committer {
+  #queue: Waiting[] = [];
+  #queuedBytes = 0;
+  #flushing = false;
+
+  constructor(
+    private readonly store: LogStore,
+    private readonly leadership: Leadership,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Writes one entry under this node's claim; resolves to its timestamp in microseconds. Throws
+   * `not_leader`, `overloaded`, `timeout` (surely not written), `conflict`, and the store's errors.
+   */
+  append(entry: NewEntry, deadline: number): Promise<number> {
+    if (this.leadership.claim() === null) return Promise.reject(notLeader());
+    const bytes = 3 * (entry.key.length + entry.value.length + entry.id.length);
+    if (
+      this.#queue.length >= COMMIT_LIMITS.queuedEntries ||
+      this.#queuedBytes + bytes > COMMIT_LIMITS.queuedBytes
+    ) {
+      return Promise.reject(
+        new HedgerowError("overloaded", "too many puts are waiting: try again later", {
+          retryDelayMs: 100,
+        }),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ entry, bytes, deadline, resolve, reject });
+      this.#queuedBytes += bytes;
+      if (!this.#flushing) {
+        this.#flushing = true;
+        // Whatever the event loop has ready joins the first batch.
+        this.clock.schedule(0, () => void this.#flush());
+      }
+    });
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const { batch, rest, expired } = takeBatch(this.#queue, this.clock.now(), COMMIT_LIMITS);
+      this.#queue = rest;
+      for (const waiting of expired) {
+        this.#queuedBytes -= waiting.bytes;
+        waiting.reject(
+          new HedgerowError("timeout", "put: its deadline passed before it was written"),
+        );
+      }
+      for (const waiting of batch) this.#queuedBytes -= waiting.bytes;
+      if (batch.length > 0) await this.#commit(batch);
+    }
+    this.#flushing = false;
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    const entries = batch.map((waiting) => waiting.entry);
+    let unresolved: Claim | null = null;
+    for (;;) {
+      const claim = this.leadership.claim();
+      if (unresolved !== null && claim?.token !== unresolved.token) {
+        return rejectAll(batch, unknownOutcome());
+      }
+      if (claim === null) return rejectAll(batch, notLeader());
+      try {
+        const outcomes = await this.store.append(entries, claim.fence, {
+          timeoutMs: COMMIT_TIMEOUT_MS,
+        });
+        return settle(batch, outcomes);
+      } catch (error) {
+        const failure = HedgerowError.from(error);
+        if (failure.code === "fenced") {
+          this.leadership.refute(claim.token);
+        } else if (failure.code === "outcome_unknown" || failure.code === "timeout") {
+          // The same batch again, under the same token, and no other before it: inserts are idempotent by
+          // their ids, and a `-` row has no other writer. So an unknown outcome is resolved before the next.
+          unresolved = claim;
+          await sleep(this.clock, RESOLVE_PAUSE_MS);
+        } else {
+          return rejectAll(batch, unresolved === null ? failure : unknownOutcome());
+        }
+      }
+    }
+  }
+}
+
+function settle(batch: readonly Waiting[], outcomes: readonly AppendOutcome[]): void {
+  batch.forEach((waiting, i) => {
+    const outcome = outcomes[i];
+    if (outcome?.kind === "written") waiting.resolve(outcome.timestamp);
+    else waiting.reject(conflict(waiting.entry));
+  });
+}
+
+function rejectAll(batch: readonly Waiting[], error: HedgerowError): void {
+  for (const waiting of batch) waiting.reject(error);
+}
+
+function notLeader(): HedgerowError {
+  return new HedgerowError("not_leader", "put: this node does not lead");
+}
+
+function unknownOutcome(): HedgerowError {
+  const message = "put: the store did not say whether it was committed; get tells";
+  return new HedgerowError("outcome_unknown", message);
+}
+
+function conflict(entry: NewEntry): HedgerowError {
+  const message = `put: id ${JSON.stringify(entry.id)} exists for this key with another value: use a new id`;
+  return new HedgerowError("conflict", message);
+}

@@ -1,0 +1,172 @@
+import { HedgerowError, messageOf } from "../errors.ts";
+import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
+import type { LeaderDirectory } from "../lock/directory.ts";
+import type { Leadership } from "../lock/lease.ts";
+import { throughLeader } from "../lock/through-leader.ts";
+import type { Peers, ServedCall } from "../rpc/port.ts";
+import { Operation } from "../runtime/operation.ts";
+import type { CallOptions, Runtime } from "../runtime/runtime.ts";
+import { checkBytes, MAX_MESSAGE_BYTES } from "../store/limits.ts";
+
+/** Default time-outs in milliseconds. */
+const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_RETRIES_TIMEOUT_MS = 30_000;
+const DEFAULT_RETRIES = 10;
+
+export type Handler = (
+  data: Uint8Array,
+  context: { readonly signal: AbortSignal },
+) => Uint8Array | string | undefined | Promise<Uint8Array | string | undefined>;
+
+export type Reply =
+  | { readonly node: string; readonly data: Uint8Array }
+  | { readonly node: string; readonly error: Error };
+
+export interface MessagingOptions {
+  readonly runtime: Runtime;
+  readonly peers: Peers;
+  readonly directory: LeaderDirectory;
+  readonly leadership: Leadership;
+  readonly self: string;
+  /** Addresses of all members, this node included. */
+  readonly members: () => readonly string[];
+  readonly onSend: Handler | undefined;
+  readonly onBroadcast: Handler | undefined;
+  readonly onDoubt: () => void;
+  readonly shutdown: AbortSignal;
+}
+
+/** Messages to the leader and to all members. */
+export class Messaging {
+  constructor(private readonly options: MessagingOptions) {}
+
+  send(data: Uint8Array | string, options: CallOptions = {}): Promise<Uint8Array> {
+    return this.#send(data, options, DEFAULT_TIMEOUT_MS, 1);
+  }
+
+  sendToLeader(
+    data: Uint8Array | string,
+    options: CallOptions & { readonly retries?: number | undefined } = {},
+  ): Promise<Uint8Array> {
+    const retries = options.retries ?? DEFAULT_RETRIES;
+    const attempts = retries < 0 ? Infinity : retries + 1;
+    return this.#send(data, options, DEFAULT_RETRIES_TIMEOUT_MS, attempts);
+  }
+
+  /** Each member's reply as it comes. A member that fails, or is late, is a reply with an error. */
+  async *broadcast(
+    data: Uint8Array | string,
+    options: CallOptions & {
+      readonly skipSelf?: boolean | undefined;
+      readonly onlySendTo?: readonly string[] | undefined;
+    } = {},
+  ): AsyncGenerator<Reply, void, undefined> {
+    const { runtime, self, members, shutdown } = this.options;
+    const message = messageBytes("message", data);
+    const only = options.onlySendTo && new Set(options.onlySendTo);
+    const targets = members().filter(
+      (address) => !(options.skipSelf === true && address === self) && (only?.has(address) ?? true),
+    );
+    using operation = new Operation(
+      runtime.clock,
+      "broadcast",
+      options,
+      DEFAULT_TIMEOUT_MS,
+      shutdown,
+    );
+    const pending = new Map<string, Promise<Reply>>();
+    for (const address of targets)
+      pending.set(address, this.#broadcastTo(address, message, operation));
+    while (pending.size > 0) {
+      const reply = await Promise.race(pending.values());
+      pending.delete(reply.node);
+      yield reply;
+    }
+  }
+
+  async serveDeliver(data: Uint8Array, call: ServedCall): Promise<{ data: Uint8Array }> {
+    const { leadership, directory, self, onSend } = this.options;
+    if (leadership.claim() === null) {
+      const { leader } = directory;
+      const elsewhere = leader !== null && leader.address !== self ? leader : undefined;
+      throw new HedgerowError("not_leader", "send: this node does not lead", { leader: elsewhere });
+    }
+    return { data: await this.#handle("send", onSend, data, call) };
+  }
+
+  async serveDeliverBroadcast(data: Uint8Array, call: ServedCall): Promise<{ data: Uint8Array }> {
+    return { data: await this.#handle("broadcast", this.options.onBroadcast, data, call) };
+  }
+
+  async #send(
+    data: Uint8Array | string,
+    options: CallOptions,
+    defaultTimeoutMs: number,
+    attempts: number,
+  ): Promise<Uint8Array> {
+    const { runtime, peers, self, shutdown } = this.options;
+    const message = messageBytes("message", data);
+    using operation = new Operation(runtime.clock, "send", options, defaultTimeoutMs, shutdown);
+    const retry = { ...this.options, repeatable: attempts > 1, attempts };
+    return await throughLeader(operation, retry, async (leader) => {
+      const call = { timeoutMs: operation.remainingMs(), signal: operation.signal };
+      if (leader.address === self) return (await this.serveDeliver(message, call)).data;
+      const { deliver } = PeerService.method;
+      return (await peers.unary(leader.address, deliver, { data: message }, call)).data;
+    });
+  }
+
+  async #broadcastTo(node: string, data: Uint8Array, operation: Operation): Promise<Reply> {
+    const { peers, self } = this.options;
+    const call = { timeoutMs: operation.remainingMs(), signal: operation.signal };
+    const { deliverBroadcast } = PeerService.method;
+    try {
+      const reply =
+        node === self
+          ? await this.serveDeliverBroadcast(data, call)
+          : await peers.unary(node, deliverBroadcast, { data }, call);
+      return { node, data: reply.data };
+    } catch (error) {
+      return { node, error: HedgerowError.from(error) };
+    }
+  }
+
+  /** Runs a handler of the application: what it throws, or that it hangs, is this caller's error only. */
+  async #handle(
+    what: string,
+    handler: Handler | undefined,
+    data: Uint8Array,
+    call: ServedCall,
+  ): Promise<Uint8Array> {
+    if (handler === undefined) {
+      throw new HedgerowError("no_handler", `${what}: no message handler on ${this.options.self}`);
+    }
+    checkBytes("message", data, MAX_MESSAGE_BYTES);
+    const { runtime, shutdown } = this.options;
+    using operation = new Operation(
+      runtime.clock,
+      `${what} handler`,
+      call,
+      call.timeoutMs,
+      shutdown,
+    );
+    const work = (async () => handler(data, { signal: operation.signal }))();
+    let reply: Uint8Array | string | undefined;
+    try {
+      reply = await operation.race(work);
+    } catch (error) {
+      // Also a HedgerowError of the handler's own is the handler's failure, and must not be retried.
+      if (operation.signal.aborted && error === operation.signal.reason) throw error;
+      throw new HedgerowError("handler_failed", messageOf(error), { cause: error });
+    }
+    return messageBytes("reply", reply ?? "");
+  }
+}
+
+const utf8 = new TextEncoder();
+
+function messageBytes(what: string, data: Uint8Array | string): Uint8Array {
+  const bytes = typeof data === "string" ? utf8.encode(data) : data;
+  checkBytes(what, bytes, MAX_MESSAGE_BYTES);
+  return bytes;
+}

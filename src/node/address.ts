@@ -1,0 +1,86 @@
+import { lookup } from "node:dns/promises";
+import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
+import { HedgerowError } from "../errors.ts";
+
+export const DEFAULT_PEER_PORT = 8080;
+
+/** Where to listen, and what others are told. */
+export interface PeerAddress {
+  /** The IP to bind. */
+  readonly host: string;
+  readonly port: number;
+  /** `host:port`, IPv6 in brackets. */
+  readonly address: string;
+}
+
+/**
+ * Resolves `ip:port`, `name:port`, `:port` (the first usable address of this machine) and the empty string
+ * (that, with port 8080). Port 0 picks a free one. Throws `invalid_argument` with the mend.
+ */
+export async function resolvePeerAddress(given: string): Promise<PeerAddress> {
+  const { host, port } = splitAddress(given === "" ? `:${DEFAULT_PEER_PORT}` : given);
+  const ip = host === "" ? advertisedIp() : await resolveHost(host, given);
+  if (ip === "0.0.0.0" || ip === "::") {
+    throw new HedgerowError(
+      "invalid_argument",
+      `nobody can reach a peer at ${ip}: give the address that others reach, or :${port}`,
+    );
+  }
+  const bound = port === 0 ? await freePort(ip) : port;
+  return { host: ip, port: bound, address: joinAddress(ip, bound) };
+}
+
+/** Parts of `host:port` or `[v6]:port`; the host may be empty. Throws `invalid_argument`. */
+export function splitAddress(address: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(address);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new HedgerowError(
+      "invalid_argument",
+      `${address} is no address: give host:port or :port`,
+    );
+  }
+  return { host: match[1] ?? match[2] ?? "", port };
+}
+
+export function joinAddress(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+async function resolveHost(host: string, given: string): Promise<string> {
+  try {
+    return (await lookup(host)).address;
+  } catch (cause) {
+    throw new HedgerowError(
+      "invalid_argument",
+      `${given} cannot be resolved: give an IP address or a name that the resolver knows`,
+      { cause },
+    );
+  }
+}
+
+/** The first IPv4 address that is neither loopback nor link-local, else such an IPv6 one, else loopback. */
+function advertisedIp(): string {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const usable = all.filter(({ internal, address }) => !internal && !isLinkLocal(address));
+  const chosen = usable.find(({ family }) => family === "IPv4") ?? usable[0];
+  return chosen?.address ?? "127.0.0.1";
+}
+
+function isLinkLocal(address: string): boolean {
+  return address.startsWith("169.254.") || address.toLowerCase().startsWith("fe80:");
+}
+
+/** A port that is free now; somebody else could still take it before it is bound. */
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, host, () => {
+      const bound = probe.address();
+      const port = bound !== null && typeof bound === "object" ? bound.port : 0;
+      probe.close(() => resolve(port));
+    });
+  });
+}

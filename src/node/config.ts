@@ -1,0 +1,25 @@
+import type { Logger } from "../observe/logger.ts";
+import type { GossipTiming } from "../members/timing.ts";
+import type { MembersChange, MessageHandler } from "./api.ts";
+
+/** What a node runs with: complete and checked, made from the library's options in options.ts. */
+export interface NodeConfig {
+  readonly name: string;
+  /** `host:port` as others reach it. */
+  readonly address: string;
+  readonly label: string;
+  readonly lockName: string;
+  readonly leaseMs: number;
+  readonly gossip: GossipTiming;
+  /** Addresses to join through, beside the lock's row. */
+  readonly join: readonly string[];
+  readonly logger: Logger;
+  readonly onSend: MessageHandler | undefined;
+  readonly onBroadcast: MessageHandler | undefined;
+  readonly onLeaderChange: ((isLeader: boolean) => unknown) | undefined;
+  readonly onMembersChanged: ((change: MembersChange) => unknown) | undefined;
+  /** The node cannot go on: its settings are not the cluster's. It has been stopped. */
+  readonly onFatal: ((error: Error) => unknown) | undefined;
+  /** false in the control binary only: no deadline checks, no fence. */
+  readonly protections: boolean;
+}

@@ -1,0 +1,273 @@
+import { HedgerowError, messageOf } from "../errors.ts";
+import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
+import { LeaderDirectory } from "../lock/directory.ts";
+import { Lease } from "../lock/lease.ts";
+import { leaseTiming } from "../lock/timing.ts";
+import { Log } from "../log/log.ts";
+import { Gossip } from "../members/gossip.ts";
+import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
+import type { TableChange } from "../members/table.ts";
+import { Messaging } from "../messaging/messaging.ts";
+import { hintToWire } from "../rpc/hint.ts";
+import type { PeerRoute, Peers } from "../rpc/port.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { LockRow, Store } from "../store/ports.ts";
+import type * as api from "./api.ts";
+import type { NodeConfig } from "./config.ts";
+import { memberInfo } from "./member-info.ts";
+import { peerRoutes } from "./routes.ts";
+
+/** Bounds in milliseconds: of first contact at start, of one announcement, of the check of readiness. */
+const FIRST_CONTACT_MS = 2_000;
+const ANNOUNCE_TIMEOUT_MS = 500;
+const READY_TIMEOUT_MS = 2_000;
+/** Lock rows on behalf of doubt about the leader are read no more often than this. */
+const DOUBT_INTERVAL_MS = 200;
+
+/** What stands around a node: the real machine in hedgerow.ts, the simulated world in tests. */
+export interface Surroundings {
+  readonly runtime: Runtime;
+  readonly store: Store;
+  readonly peers: Peers;
+}
+
+/** The parts of a node, put together; everything but sockets and files. */
+export class Core {
+  readonly routes: readonly PeerRoute[];
+  readonly log: Log;
+  readonly messaging: Messaging;
+  readonly #lease: Lease;
+  readonly #directory = new LeaderDirectory();
+  readonly #gossip: Gossip;
+  readonly #shutdown = new AbortController();
+  #doubtedAt = Number.NEGATIVE_INFINITY;
+  #stopping: Promise<void> | null = null;
+  #running = false;
+
+  constructor(
+    readonly config: NodeConfig,
+    private readonly surroundings: Surroundings,
+  ) {
+    const { runtime, store, peers } = surroundings;
+    const { logger, address, label, leaseMs } = config;
+    const directory = this.#directory;
+    this.#lease = new Lease({
+      store: store.lock,
+      runtime,
+      logger,
+      timing: leaseTiming(leaseMs),
+      rowName: `hedge/spindle/lockname/${config.lockName}`,
+      writer: address,
+      onChange: (leads, token) => this.#onLeaseChange(leads, token),
+      onRow: (row) => this.#onRow(row),
+      protections: config.protections,
+    });
+    this.#gossip = new Gossip({
+      runtime,
+      logger,
+      peers,
+      directory,
+      timing: config.gossip,
+      cluster: { label, leaseMs },
+      self: this.#ownRecord(),
+      onChange: (change) => this.#onMembersChange(change),
+      onFatal: (error) => this.#onFatal(error),
+    });
+    const shared = {
+      runtime,
+      peers,
+      directory,
+      leadership: this.#lease,
+      self: address,
+      onDoubt: () => this.#doubt(),
+      shutdown: this.#shutdown.signal,
+    };
+    this.log = new Log({ ...shared, store: store.log });
+    this.messaging = new Messaging({
+      ...shared,
+      members: () => this.#gossip.members().map((member) => member.address),
+      onSend: config.onSend,
+      onBroadcast: config.onBroadcast,
+    });
+    this.routes = peerRoutes({
+      lease: this.#lease,
+      directory,
+      gossip: this.#gossip,
+      log: this.log,
+      messaging: this.messaging,
+    });
+  }
+
+  get isLeader(): boolean {
+    return this.#lease.claim() !== null;
+  }
+
+  get leader(): string | null {
+    return this.#directory.leader?.address ?? null;
+  }
+
+  get token(): string | null {
+    const leader = this.#directory.leader;
+    return leader === null ? null : String(leader.token);
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  members(): api.MemberInfo[] {
+    return this.#gossip.members().map(memberInfo);
+  }
+
+  /** How often the loop of the lock went round. */
+  get iterations(): number {
+    return this.#lease.iterations;
+  }
+
+  /**
+   * Meets the cluster before it contends: a node with another lease than the cluster's must not touch the
+   * lock. Throws `wrong_cluster` then; that nobody answers is no error.
+   */
+  async start(): Promise<void> {
+    await this.#firstContact();
+    this.#lease.start();
+    this.#gossip.start();
+    this.#gossip.become(PeerState.PARTICIPANT);
+    this.#running = true;
+  }
+
+  async ready(): Promise<void> {
+    if (!this.#running || this.#stopping)
+      throw new HedgerowError("stopped", "the node is stopping");
+    await this.surroundings.store.ping({ timeoutMs: READY_TIMEOUT_MS });
+    const { leader } = this;
+    if (leader === null) throw new HedgerowError("no_leader", "no leader is known yet");
+    const joined = this.isLeader || this.#gossip.members().some((m) => m.address === leader);
+    if (!joined) throw new HedgerowError("unavailable", `not joined yet: the leader is ${leader}`);
+  }
+
+  /**
+   * Order: the lease first, so that others can lead while the rest winds down; then good-bye to the
+   * members; then what still waits fails with `stopped`.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#running) this.#gossip.become(PeerState.TERMINATING);
+    this.#running = false;
+    const released = await this.#lease.stop();
+    if (released !== null) await this.#announce(released, true);
+    await this.#gossip.leave();
+    this.#shutdown.abort(new HedgerowError("stopped", "the node is stopping"));
+  }
+
+  async #firstContact(): Promise<void> {
+    const { address, join, lockName, logger } = this.config;
+    const row = await this.surroundings.store.lock
+      .read(`hedge/spindle/lockname/${lockName}`, { timeoutMs: FIRST_CONTACT_MS })
+      .catch((error: unknown) => {
+        logger.warn("lock not readable at start", { error: messageOf(error) });
+        return null;
+      });
+    if (row !== null) this.#learnRow(row);
+    const seeds = new Set(join);
+    if (row !== null && row.ageMs !== Infinity) seeds.add(row.writer);
+    seeds.delete(address);
+    await Promise.all(
+      [...seeds].map((seed) =>
+        this.#gossip.sync(seed, FIRST_CONTACT_MS).catch((error: unknown) => {
+          if (HedgerowError.is(error, "wrong_cluster", "invalid_argument")) throw error;
+          logger.info("not joined through", { seed, error: messageOf(error) });
+        }),
+      ),
+    );
+  }
+
+  #onRow(row: LockRow): void {
+    this.#learnRow(row);
+    const { leader } = this.#directory;
+    if (leader !== null && leader.address !== this.config.address)
+      this.#gossip.rejoin(leader.address);
+  }
+
+  #learnRow(row: LockRow): void {
+    // A row that names this node means nothing: only its own commit's reply tells it that it leads.
+    if (row.writer === this.config.address) return;
+    this.#directory.learn({
+      address: row.writer,
+      token: row.token,
+      released: row.ageMs === Infinity,
+    });
+  }
+
+  #onLeaseChange(leads: boolean, token: number): void {
+    this.#directory.learn({ address: this.config.address, token, released: !leads });
+    if (leads) void this.#announce(token, false);
+    this.#callBack("onLeaderChange", () => this.config.onLeaderChange?.(leads));
+  }
+
+  /** Tells all members, some of which will hear it from gossip if they miss it now. */
+  async #announce(token: number, released: boolean): Promise<void> {
+    const leader = hintToWire({ address: this.config.address, token, released });
+    const others = this.#gossip.members().filter((m) => m.address !== this.config.address);
+    await Promise.all(
+      others.map((member) =>
+        this.surroundings.peers
+          .unary(member.address, PeerService.method.announce, leader ? { leader } : {}, {
+            timeoutMs: ANNOUNCE_TIMEOUT_MS,
+          })
+          .catch((error: unknown) =>
+            this.config.logger.debug("announcement missed", {
+              member: member.address,
+              error: messageOf(error),
+            }),
+          ),
+      ),
+    );
+  }
+
+  #onMembersChange(change: TableChange): void {
+    const joined = change.joined.map(memberInfo);
+    const left = change.left.map(memberInfo);
+    for (const member of joined)
+      this.config.logger.info("member joined", { member: member.address });
+    for (const member of left) this.config.logger.info("member left", { member: member.address });
+    this.#callBack("onMembersChanged", () => this.config.onMembersChanged?.({ joined, left }));
+  }
+
+  #onFatal(error: HedgerowError): void {
+    if (this.#stopping !== null) return;
+    this.config.logger.error("cannot go on", { error: error.message });
+    void this.stop().then(() => this.#callBack("onFatal", () => this.config.onFatal?.(error)));
+  }
+
+  /** Somebody could not reach the leader: look at the lock's row, but not too often. */
+  #doubt(): void {
+    const now = this.surroundings.runtime.clock.now();
+    if (now - this.#doubtedAt < DOUBT_INTERVAL_MS) return;
+    this.#doubtedAt = now;
+    this.#lease.kick();
+  }
+
+  /** Runs a callback of the application, which may throw or hang without effect on the node. */
+  #callBack(name: string, run: () => unknown): void {
+    const failed = (error: unknown) =>
+      this.config.logger.error("callback failed", { name, error: messageOf(error) });
+    void (async () => run())().catch(failed);
+  }
+
+  #ownRecord(): MemberRecord {
+    const { name, address } = this.config;
+    return {
+      name,
+      address,
+      incarnation: Math.floor(this.surroundings.runtime.clock.wallMicros() / 1e3),
+      version: 0,
+      liveness: Liveness.ALIVE,
+      state: PeerState.VIEWER,
+    };
+  }
+}

@@ -1,0 +1,37 @@
+import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
+import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
+import type { LeaderDirectory } from "../lock/directory.ts";
+import type { Lease } from "../lock/lease.ts";
+import type { Log } from "../log/log.ts";
+import type { Gossip } from "../members/gossip.ts";
+import type { Messaging } from "../messaging/messaging.ts";
+import { hintFromWire } from "../rpc/hint.ts";
+import { type PeerRoute, serve } from "../rpc/port.ts";
+
+export interface Parts {
+  readonly lease: Lease;
+  readonly directory: LeaderDirectory;
+  readonly gossip: Gossip;
+  readonly log: Log;
+  readonly messaging: Messaging;
+}
+
+/** What a node answers to other nodes. */
+export function peerRoutes({ lease, directory, gossip, log, messaging }: Parts): PeerRoute[] {
+  const peer = PeerService.method;
+  const members = GossipService.method;
+  return [
+    serve(peer.append, (request, call) => log.serveAppend(request, call), { batched: true }),
+    serve(peer.deliver, ({ data }, call) => messaging.serveDeliver(data, call)),
+    serve(peer.deliverBroadcast, ({ data }, call) => messaging.serveDeliverBroadcast(data, call)),
+    serve(peer.announce, async ({ leader }) => {
+      const hint = hintFromWire(leader);
+      // Who hears that the lease is free contends at once.
+      if (directory.learn(hint) && hint?.released === true) lease.kick();
+      return {};
+    }),
+    serve(members.sync, (request) => gossip.serveSync(request)),
+    serve(members.ping, (request) => gossip.servePing(request), { batched: true }),
+    serve(members.pingIndirect, (request, call) => gossip.servePingIndirect(request, call)),
+  ];
+}

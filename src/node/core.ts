@@ -137,7 +137,7 @@ export class Core {
   }
 
   async ready(): Promise<void> {
-    if (!this.#running || this.#stopping)
+    if (!this.#running || this.#stopping !== null)
       throw new HedgerowError("stopped", "the node is stopping");
     await this.surroundings.store.ping({ timeoutMs: READY_TIMEOUT_MS });
     const { leader } = this;

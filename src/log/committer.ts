@@ -17,7 +17,7 @@ export const COMMIT_LIMITS = {
 const RESOLVE_PAUSE_MS = 50;
 
 /** Time-out of one commit in milliseconds, before its outcome counts as unknown. */
-const COMMIT_TIMEOUT_MS = 5_000;
+const COMMIT_TIMEOUT_MS = 2_000;
 
 /**
  * The leader's writer. One commit is in flight at a time; what arrives meanwhile travels together in the

@@ -1,0 +1,34 @@
+import { expect, test } from "bun:test";
+import { runSeed } from "./world/run-seed.ts";
+
+const SEEDS = 200;
+
+test(`${SEEDS} seeds of 5 nodes: safe under faults, whole again after them`, () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const { violations } = runSeed(seed);
+    if (violations.length > 0) {
+      throw new Error(`bun run sim --seed ${seed}\n${violations.slice(0, 10).join("\n")}`);
+    }
+  }
+}, 300_000);
+
+test("a seed gives the same history each time, and another seed another one", () => {
+  const first = runSeed(7);
+  expect(runSeed(7).traceHash).toBe(first.traceHash);
+  expect(runSeed(8).traceHash).not.toBe(first.traceHash);
+});
+
+test("the runs do something: leaders change, and puts are acknowledged", () => {
+  const runs = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((seed) => runSeed(seed));
+  expect(Math.min(...runs.map((run) => run.acknowledged))).toBeGreaterThan(50);
+  expect(runs.reduce((sum, run) => sum + run.takeOvers, 0)).toBeGreaterThan(20);
+});
+
+test("control: without fence and deadline checks the checkers find former leaders that write", () => {
+  const found = [];
+  for (let seed = 1; seed <= 40; seed++) {
+    found.push(...runSeed(seed, { protections: false }).violations);
+  }
+  expect(found.filter((violation) => violation.includes("wrote as a former leader"))).not.toEqual([]);
+  expect(found.filter((violation) => violation.includes("lead at once"))).not.toEqual([]);
+}, 120_000);

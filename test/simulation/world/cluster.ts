@@ -1,0 +1,142 @@
+import { FAST_PROFILE } from "../../../src/members/timing.ts";
+import type { NodeConfig } from "../../../src/node/config.ts";
+import { Core } from "../../../src/node/core.ts";
+import { silentLogger } from "../../../src/observe/logger.ts";
+import { MemoryDatabase } from "../../../src/store/memory/database.ts";
+import { Machine } from "./machine.ts";
+import { Network } from "./network.ts";
+import { Prng } from "./prng.ts";
+import { Scheduler } from "./scheduler.ts";
+import { type CommitObserver, NO_STORE_FAULTS, type StoreFaults, StoreLink } from "./store.ts";
+import { Trace } from "./trace.ts";
+
+export interface SimulatedNode {
+  readonly address: string;
+  machine: Machine;
+  core: Core;
+}
+
+export interface ClusterOptions {
+  readonly nodes: number;
+  readonly leaseMs: number;
+  readonly observer: CommitObserver;
+  /** false: the control, in which fence and deadline checks are off. */
+  readonly protections?: boolean;
+  readonly keepLines?: boolean;
+}
+
+/** A whole cluster in one process: the real parts of each node in a simulated world. */
+export class SimulatedCluster {
+  readonly scheduler = new Scheduler();
+  readonly prng: Prng;
+  readonly trace: Trace;
+  readonly network: Network;
+  readonly storeFaults: StoreFaults = { ...NO_STORE_FAULTS };
+  readonly database: MemoryDatabase;
+  readonly nodes: SimulatedNode[] = [];
+
+  constructor(
+    seed: number,
+    readonly options: ClusterOptions,
+  ) {
+    this.prng = new Prng(seed);
+    this.trace = new Trace(options.keepLines ?? false);
+    this.network = new Network(this.scheduler, this.prng.fork(), this.trace);
+    this.database = new MemoryDatabase(new Machine(this.scheduler));
+    for (let i = 0; i < options.nodes; i++) {
+      const address = `10.0.0.${i + 1}:8080`;
+      this.nodes.push({ address, ...this.#boot(address) });
+    }
+  }
+
+  /** The process ends without a word; its address stays. */
+  crash(node: SimulatedNode): void {
+    this.trace.add(this.scheduler.now, `crash ${node.address}`);
+    node.machine.kill();
+    this.network.close(node.address);
+  }
+
+  /** A new process at the address of a crashed or stopped one. */
+  restart(node: SimulatedNode): void {
+    this.trace.add(this.scheduler.now, `restart ${node.address}`);
+    Object.assign(node, this.#boot(node.address));
+  }
+
+  pause(node: SimulatedNode): void {
+    this.trace.add(this.scheduler.now, `pause ${node.address}`);
+    node.machine.pause();
+  }
+
+  resume(node: SimulatedNode): void {
+    this.trace.add(this.scheduler.now, `resume ${node.address}`);
+    node.machine.resume();
+  }
+
+  /** Cuts the nodes into those and the others; asymmetric: only what those send is dropped. */
+  partition(those: readonly SimulatedNode[], asymmetric: boolean): void {
+    this.trace.add(this.scheduler.now, `partition ${those.map((node) => node.address).join()}`);
+    for (const a of those) {
+      for (const b of this.nodes) {
+        if (those.includes(b)) continue;
+        this.network.cut(a.address, b.address);
+        if (!asymmetric) this.network.cut(b.address, a.address);
+      }
+    }
+  }
+
+  /** Every fault ends; crashed nodes come back. */
+  heal(): void {
+    this.network.healAll();
+    Object.assign(this.storeFaults, NO_STORE_FAULTS);
+    for (const node of this.nodes) {
+      if (node.machine.paused) this.resume(node);
+      if (!node.machine.alive) this.restart(node);
+    }
+  }
+
+  leaders(): SimulatedNode[] {
+    return this.nodes.filter(({ machine, core }) => machine.alive && core.isLeader);
+  }
+
+  #boot(address: string): { machine: Machine; core: Core } {
+    const machine = new Machine(this.scheduler);
+    const { scheduler, storeFaults, trace } = this;
+    const link = new StoreLink(
+      this.database.connect(),
+      machine,
+      scheduler,
+      this.prng.fork(),
+      storeFaults,
+      trace,
+      this.options.observer,
+    );
+    const core = new Core(this.#config(address), {
+      runtime: { clock: machine, random: this.prng.fork() },
+      store: link.store(),
+      peers: this.network.peersOf(address, machine),
+    });
+    this.network.listen(address, machine, core.routes);
+    // Nodes do not start in the same instant.
+    machine.schedule(this.prng.between(0, 50), () => void core.start());
+    return { machine, core };
+  }
+
+  #config(address: string): NodeConfig {
+    return {
+      name: address,
+      address,
+      label: "simulated",
+      lockName: "simulated",
+      leaseMs: this.options.leaseMs,
+      gossip: { ...FAST_PROFILE, syncIntervalMs: 5_000 },
+      join: [],
+      logger: silentLogger,
+      onSend: (data) => data,
+      onBroadcast: (data) => data,
+      onLeaderChange: undefined,
+      onMembersChanged: undefined,
+      onFatal: undefined,
+      protections: this.options.protections ?? true,
+    };
+  }
+}

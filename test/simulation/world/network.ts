@@ -1,0 +1,141 @@
+import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { HedgerowError } from "../../../src/errors.ts";
+import type { Address, PeerRoute, Peers } from "../../../src/rpc/port.ts";
+import type { Machine } from "./machine.ts";
+import type { Prng } from "./prng.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Trace } from "./trace.ts";
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+interface Process {
+  readonly machine: Machine;
+  readonly routes: ReadonlyMap<string, PeerRoute>;
+}
+
+/** How the network misbehaves; all may change at any time. */
+export interface NetworkFaults {
+  /** Milliseconds one way. */
+  minDelayMs: number;
+  maxDelayMs: number;
+  /** Probability that a message is lost without a trace. */
+  loss: number;
+  /** Probability that a request is delivered twice. */
+  duplication: number;
+}
+
+/** Messages between processes, encoded by the real codec. Delays differ, so messages overtake each other. */
+export class Network {
+  readonly faults: NetworkFaults = { minDelayMs: 0.1, maxDelayMs: 2, loss: 0, duplication: 0 };
+  readonly #processes = new Map<Address, Process>();
+  readonly #cut = new Set<string>();
+
+  constructor(
+    private readonly scheduler: Scheduler,
+    private readonly prng: Prng,
+    private readonly trace: Trace,
+  ) {}
+
+  listen(address: Address, machine: Machine, routes: readonly PeerRoute[]): void {
+    const byName = new Map(routes.map((route) => [nameOf(route.method), route]));
+    this.#processes.set(address, { machine, routes: byName });
+  }
+
+  /** Nobody listens there any more: calls are refused. */
+  close(address: Address): void {
+    this.#processes.delete(address);
+  }
+
+  /** Silently drops what `from` sends to `to`; one way. */
+  cut(from: Address, to: Address): void {
+    this.#cut.add(`${from}>${to}`);
+  }
+
+  healAll(): void {
+    this.#cut.clear();
+    Object.assign(this.faults, { minDelayMs: 0.1, maxDelayMs: 2, loss: 0, duplication: 0 });
+  }
+
+  /** The network as one process sees it. */
+  peersOf(self: Address, machine: Machine): Peers {
+    return {
+      forget() {},
+      unary: (to, method, init, options = {}) => {
+        const bytes = toBinary(method.input, create(method.input, init));
+        const name = nameOf(method);
+        const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+        return new Promise((resolve, reject) => {
+          let open = true;
+          const end = (settle: () => void) => {
+            if (!open) return;
+            open = false;
+            timer.cancel();
+            options.signal?.removeEventListener("abort", abort);
+            settle();
+          };
+          const fail = (error: HedgerowError) => machine.arrive(() => end(() => reject(error)));
+          const abort = () => end(() => reject(options.signal?.reason as Error));
+          const timer = machine.schedule(timeoutMs, () =>
+            end(() => reject(new HedgerowError("timeout", `${name}: no reply from ${to}`))),
+          );
+          options.signal?.addEventListener("abort", abort, { once: true });
+          if (options.signal?.aborted) return abort();
+          const deliver = () =>
+            this.#travel(self, to, name, () =>
+              this.#serve(to, name, bytes, timeoutMs, {
+                reply: (reply) =>
+                  this.#travel(to, self, `${name} reply`, () =>
+                    machine.arrive(() => end(() => resolve(fromBinary(method.output, reply)))),
+                  ),
+                error: (error) => this.#travel(to, self, `${name} error`, () => fail(error)),
+              }),
+            );
+          deliver();
+          if (this.prng.chance(this.faults.duplication)) deliver();
+        });
+      },
+    };
+  }
+
+  #travel(from: Address, to: Address, what: string, arrive: () => void): void {
+    const lost = this.prng.chance(this.faults.loss) || this.#cut.has(`${from}>${to}`);
+    const delayMs = this.prng.between(this.faults.minDelayMs, this.faults.maxDelayMs);
+    this.scheduler.after(from === to ? 0 : delayMs, () => {
+      if (lost && from !== to) return;
+      this.trace.add(this.scheduler.now, `${from} > ${to} ${what}`);
+      arrive();
+    });
+  }
+
+  #serve(
+    to: Address,
+    name: string,
+    bytes: Uint8Array,
+    timeoutMs: number,
+    answer: { reply: (bytes: Uint8Array) => void; error: (error: HedgerowError) => void },
+  ): void {
+    const process = this.#processes.get(to);
+    if (process === undefined || !process.machine.alive) {
+      answer.error(new HedgerowError("unavailable", `${to} refused the connection`));
+      return;
+    }
+    const { machine, routes } = process;
+    machine.arrive(() => {
+      const route = routes.get(name);
+      if (route === undefined) {
+        answer.error(new HedgerowError("not_found", name));
+        return;
+      }
+      const { input, output } = route.method as { input: DescMessage; output: DescMessage };
+      const work = (async () => route.handle(fromBinary(input, bytes), { timeoutMs }))();
+      work.then(
+        (reply) => machine.alive && answer.reply(toBinary(output, create(output, reply as Record<string, unknown>))),
+        (error: unknown) => machine.alive && answer.error(HedgerowError.from(error)),
+      );
+    });
+  }
+}
+
+function nameOf(method: { readonly name: string; readonly parent: { readonly typeName: string } }) {
+  return `${method.parent.typeName}/${method.name}`;
+}

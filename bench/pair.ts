@@ -36,6 +36,24 @@ export async function roleServer(script: string, options: Info = {}, core?: numb
   return { info, [Symbol.asyncDispose]: () => process[Symbol.asyncDispose]() };
 }
 
+/** Two servers of the same kind, as `first` and `second`. */
+export async function twoServers(script: string): Promise<Server> {
+  const stack = new AsyncDisposableStack();
+  try {
+    const [first, second] = [
+      stack.use(await roleServer(script)),
+      stack.use(await roleServer(script)),
+    ];
+    return {
+      info: { first: first.info.port ?? 0, second: second.info.port ?? 0 },
+      [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
 /** A server in one process and its clients in others, under a closed loop of calls. */
 export function pair(options: Pair): Contender {
   return {

@@ -8,6 +8,9 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ benchmark: Benchmark }
   rpc: () => import("./rpc.ts"),
   put: () => import("./put.ts"),
   get: () => import("./get.ts"),
+  broadcast: () => import("./broadcast.ts"),
+  failover: () => import("./failover.ts"),
+  start: () => import("./start.ts"),
 };
 
 async function list(): Promise<void> {

@@ -1,6 +1,6 @@
 // A gRPC client that costs a few microseconds a call, so that it is the server which is measured: one
 // HTTP/2 connection without TLS, unary calls, RFC 9113 and 7541 as far as those need them.
-import { FrameWriter } from "./frame-writer.ts";
+import { FrameWriter } from "./frames.ts";
 
 const TYPE = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goAway: 7, windowUpdate: 8 };
 const END_STREAM = 1;

@@ -40,7 +40,7 @@ const service: ServiceDefinition = {
 const deliver: handleUnaryCall<DeliverRequest, DeliverResponse> = (call, reply) =>
   reply(null, create(DeliverResponseSchema, { data: call.request.data }));
 
-export async function serveGrpc(): Promise<number> {
+async function serveGrpc(): Promise<number> {
   const server = new Server();
   server.addService(service, { deliver });
   return new Promise((resolve, reject) => {
@@ -52,7 +52,7 @@ export async function serveGrpc(): Promise<number> {
 }
 
 /** A client that calls Deliver with this many bytes. */
-export function connectGrpc(port: number, bytes: number): () => Promise<unknown> {
+function connectGrpc(port: number, bytes: number): () => Promise<unknown> {
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
   const request = create(DeliverRequestSchema, { data: new Uint8Array(bytes) });
   return () =>
@@ -67,6 +67,10 @@ export function connectGrpc(port: number, bytes: number): () => Promise<unknown>
 if (import.meta.main) {
   await playRole({
     server: async () => ({ port: await serveGrpc() }),
-    client: async ({ port }) => connectGrpc(Number(port), 64),
+    client: async ({ port, first, second }) => {
+      if (port !== undefined) return connectGrpc(Number(port), 64);
+      const servers = [first, second].map((each) => connectGrpc(Number(each), 64));
+      return () => Promise.all(servers.map((server) => server()));
+    },
   });
 }

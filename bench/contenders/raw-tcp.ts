@@ -1,33 +1,17 @@
 // The physical limit of a call between two processes: length-prefixed frames on one TCP connection,
-// pipelined, answered in order. What arrives together is answered together.
+// pipelined, each with the number of its call, answered by frames of the server's own. What arrives
+// together is answered together.
+import type { Call } from "../load.ts";
 import { playRole } from "../roles.ts";
-import { FrameWriter } from "./frame-writer.ts";
+import { FrameReader, FrameWriter, frameOf } from "./frames.ts";
 
-const HEADER = 4;
-
-/** Whole frames out of chunks, which end anywhere. */
-class FrameReader {
-  #rest: Buffer = Buffer.alloc(0);
-
-  /** Gives every whole frame to `take`, header included. */
-  read(chunk: Buffer, take: (frame: Buffer) => void): void {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    let at = 0;
-    while (bytes.length - at >= HEADER) {
-      const end = at + HEADER + bytes.readUInt32LE(at);
-      if (end > bytes.length) break;
-      take(bytes.subarray(at, end));
-      at = end;
-    }
-    this.#rest = Buffer.from(bytes.subarray(at));
-  }
+interface Connection {
+  readonly reader: FrameReader;
+  readonly writer: FrameWriter;
 }
 
-export function serveFrames(): number {
-  interface Connection {
-    readonly reader: FrameReader;
-    readonly writer: FrameWriter;
-  }
+/** Answers every call with `handle` of its payload. */
+export function serveFrames(handle: (payload: Buffer) => Buffer): number {
   const listener = Bun.listen<Connection>({
     hostname: "127.0.0.1",
     port: 0,
@@ -36,65 +20,58 @@ export function serveFrames(): number {
         socket.setNoDelay(true);
         socket.data = { reader: new FrameReader(), writer: new FrameWriter(socket) };
       },
-      data(socket, chunk) {
-        // The chunk's memory is the socket's own once this returns.
-        socket.data.reader.read(Buffer.from(chunk), (frame) => socket.data.writer.write(frame));
+      data({ data: { reader, writer } }, chunk) {
+        reader.read(chunk, (call, payload) => writer.write(frameOf(call, handle(payload))));
       },
-      drain(socket) {
-        socket.data.writer.flush();
-      },
+      drain: (socket) => socket.data.writer.flush(),
     },
   });
   return listener.port;
 }
 
-/** A connection that sends a payload and resolves with the frame that answers it. */
+/** A connection that sends a payload and resolves with the payload that answers it. */
 export async function connectFrames(port: number): Promise<(payload: Buffer) => Promise<Buffer>> {
   const reader = new FrameReader();
-  const waiting: ((frame: Buffer) => void)[] = [];
-  let answered = 0;
-  const settle = (frame: Buffer) => {
-    waiting[answered++]?.(frame);
-    if (answered === waiting.length || answered > 4096) {
-      waiting.splice(0, answered);
-      answered = 0;
-    }
+  const waiting = new Map<number, (payload: Buffer) => void>();
+  const settle = (call: number, payload: Buffer) => {
+    waiting.get(call)?.(payload);
+    waiting.delete(call);
   };
-  const ready = Promise.withResolvers<FrameWriter>();
-  let writer: FrameWriter | null = null;
-  await Bun.connect({
+  const socket = await Bun.connect<FrameWriter>({
     hostname: "127.0.0.1",
     port,
     socket: {
-      open(socket) {
-        socket.setNoDelay(true);
-        writer = new FrameWriter(socket);
-        ready.resolve(writer);
+      open(opened) {
+        opened.setNoDelay(true);
+        opened.data = new FrameWriter(opened);
       },
-      data: (_, chunk) => reader.read(Buffer.from(chunk), settle),
-      drain: () => writer?.flush(),
-      connectError: (_, error) => ready.reject(error),
+      data: (_, chunk) => reader.read(chunk, settle),
+      drain: (drained) => drained.data.flush(),
     },
   });
-  const out = await ready.promise;
-  return (payload) => {
-    const frame = Buffer.allocUnsafe(HEADER + payload.length);
-    frame.writeUInt32LE(payload.length, 0);
-    payload.copy(frame, HEADER);
-    return new Promise((resolve) => {
-      waiting.push(resolve);
-      out.write(frame);
+  let calls = 0;
+  return (payload) =>
+    new Promise((resolve) => {
+      const call = calls++ >>> 0;
+      waiting.set(call, resolve);
+      socket.data.write(frameOf(call, payload));
     });
-  };
+}
+
+/** A call that is answered once every one of the servers has answered. */
+function toAll(servers: readonly ((payload: Buffer) => Promise<Buffer>)[], payload: Buffer): Call {
+  const [only, second] = servers;
+  if (only !== undefined && second === undefined) return () => only(payload);
+  return () => Promise.all(servers.map((server) => server(payload)));
 }
 
 if (import.meta.main) {
   await playRole({
-    server: async () => ({ port: serveFrames() }),
-    client: async ({ port }) => {
-      const call = await connectFrames(Number(port));
+    server: async () => ({ port: serveFrames((payload) => payload) }),
+    client: async ({ port, first, second }) => {
       const payload = Buffer.alloc(64, "x");
-      return () => call(payload);
+      const ports = port === undefined ? [first, second] : [port];
+      return toAll(await Promise.all(ports.map((each) => connectFrames(Number(each)))), payload);
     },
   });
 }

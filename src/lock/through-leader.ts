@@ -19,6 +19,14 @@ export interface LeaderCallOptions {
   readonly repeatable: boolean;
   /** Attempts in all; Infinity: until the operation ends. */
   readonly attempts: number;
+  /** Milliseconds after which a repeatable attempt is given up for another; Infinity: never. */
+  readonly attemptTimeoutMs: number;
+}
+
+/** What one attempt may take. */
+export interface Attempt {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -28,9 +36,9 @@ export interface LeaderCallOptions {
 export async function throughLeader<T>(
   operation: Operation,
   options: LeaderCallOptions,
-  call: (leader: LeaderHint) => Promise<T>,
+  call: (leader: LeaderHint, attempt: Attempt) => Promise<T>,
 ): Promise<T> {
-  const { directory, runtime } = options;
+  const { directory, runtime, repeatable, attemptTimeoutMs } = options;
   let failure = noLeader(operation.what);
   let mayHaveHappened = false;
   for (let attempt = 0; attempt < options.attempts; attempt++) {
@@ -44,24 +52,23 @@ export async function throughLeader<T>(
       options.onDoubt();
       continue;
     }
+    const remainingMs = operation.remainingMs();
+    const timeoutMs = repeatable ? Math.min(remainingMs, attemptTimeoutMs) : remainingMs;
     try {
-      return await call(leader);
+      const work = call(leader, { timeoutMs, signal: operation.signal });
+      return await (repeatable ? unlessLeaderChanges(work, leader, directory) : work);
     } catch (error) {
       failure = HedgerowError.from(error);
       directory.learn(failure.leader);
       if (failure.code === "outcome_unknown" || failure.code === "timeout") mayHaveHappened = true;
-      if (!isRetryable(failure, options.repeatable)) throw failure;
+      if (!isRetryable(failure, repeatable)) throw failure;
       if (failure.code !== "overloaded") options.onDoubt();
     }
   }
-  if (
-    operation.signal.aborted &&
-    HedgerowError.is(operation.signal.reason, "canceled", "stopped")
-  ) {
-    throw operation.signal.reason;
-  }
-  if (mayHaveHappened) throw unknownOutcome(operation.what, failure);
-  throw failure;
+  const reason: unknown = operation.signal.aborted ? operation.signal.reason : null;
+  if (HedgerowError.is(reason, "canceled", "stopped")) throw reason;
+  if (!mayHaveHappened) throw failure;
+  throw HedgerowError.is(reason, "timeout") ? reason : unknownOutcome(operation.what, failure);
 }
 
 function isRetryable(failure: HedgerowError, repeatable: boolean): boolean {
@@ -75,10 +82,33 @@ function isRetryable(failure: HedgerowError, repeatable: boolean): boolean {
     // The leader is stopping, or the connection broke with it: another one will come.
     case "stopped":
     case "outcome_unknown":
+    case "timeout":
       return repeatable;
     default:
       return false;
   }
+}
+
+/** Gives a call up once another leader is known: the one that was asked may never answer. */
+function unlessLeaderChanges<T>(
+  work: Promise<T>,
+  leader: LeaderHint,
+  directory: LeaderDirectory,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const unlisten = directory.onChange(() => {
+      if (directory.leader === null || directory.leader.token === leader.token) return;
+      unlisten();
+      reject(new HedgerowError("outcome_unknown", "the leader changed while it was asked"));
+    });
+    const settle = <V>(end: (value: V) => void) => {
+      return (value: V) => {
+        unlisten();
+        end(value);
+      };
+    };
+    work.then(settle(resolve), settle(reject));
+  });
 }
 
 function noLeader(what: string): HedgerowError {

@@ -2,7 +2,7 @@ import { HedgerowError, type LeaderHint } from "../errors.ts";
 import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import type { LeaderDirectory } from "../lock/directory.ts";
 import type { Leadership } from "../lock/lease.ts";
-import { throughLeader } from "../lock/through-leader.ts";
+import { type Attempt, throughLeader } from "../lock/through-leader.ts";
 import type { Peers, ServedCall } from "../rpc/port.ts";
 import { Operation } from "../runtime/operation.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
@@ -12,6 +12,8 @@ import { Committer } from "./committer.ts";
 
 /** Default time-out of put and get, in milliseconds. */
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** A leader that does not answer an append within this is asked again, or another one is. */
+const ATTEMPT_TIMEOUT_MS = 3_000;
 
 export interface Put extends CallOptions {
   readonly noAppend?: boolean | undefined;
@@ -62,8 +64,13 @@ export class Log {
     }
     const timestamp = await throughLeader(
       operation,
-      { ...this.options, repeatable: put.noAppend !== true, attempts: Infinity },
-      (leader) => this.#appendAt(leader, { key, value, id }, operation),
+      {
+        ...this.options,
+        repeatable: put.noAppend !== true,
+        attempts: Infinity,
+        attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
+      },
+      (leader, attempt) => this.#appendAt(leader, { key, value, id }, attempt, operation),
     );
     return { id, timestamp };
   }
@@ -100,16 +107,14 @@ export class Log {
   async #appendAt(
     leader: LeaderHint,
     entry: { key: string; value: string; id: string },
+    attempt: Attempt,
     operation: Operation,
   ): Promise<number> {
     const { self, peers } = this.options;
     if (leader.address === self) {
       return await operation.race(this.#commit(entry, operation.deadline));
     }
-    const reply = await peers.unary(leader.address, PeerService.method.append, entry, {
-      timeoutMs: operation.remainingMs(),
-      signal: operation.signal,
-    });
+    const reply = await peers.unary(leader.address, PeerService.method.append, entry, attempt);
     return Number(reply.timestamp);
   }
 

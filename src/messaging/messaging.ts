@@ -107,9 +107,9 @@ export class Messaging {
     const { runtime, peers, self, shutdown } = this.options;
     const message = messageBytes("message", data);
     using operation = new Operation(runtime.clock, "send", options, defaultTimeoutMs, shutdown);
-    const retry = { ...this.options, repeatable: attempts > 1, attempts };
-    return await throughLeader(operation, retry, async (leader) => {
-      const call = { timeoutMs: operation.remainingMs(), signal: operation.signal };
+    const repeatable = attempts > 1;
+    const retry = { ...this.options, repeatable, attempts, attemptTimeoutMs: Infinity };
+    return await throughLeader(operation, retry, async (leader, call) => {
       if (leader.address === self) return (await this.serveDeliver(message, call)).data;
       const { deliver } = PeerService.method;
       return (await peers.unary(leader.address, deliver, { data: message }, call)).data;

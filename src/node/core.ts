@@ -62,6 +62,10 @@ export class Core {
       onRow: (row) => this.#onRow(row),
       protections: config.protections,
     });
+    // Who hears that the lease is free, from whomever, contends at once.
+    directory.onChange(() => {
+      if (directory.newest?.released === true) this.#lease.kick();
+    });
     this.#gossip = new Gossip({
       runtime,
       logger,
@@ -90,7 +94,6 @@ export class Core {
       onBroadcast: config.onBroadcast,
     });
     this.routes = peerRoutes({
-      lease: this.#lease,
       directory,
       gossip: this.#gossip,
       log: this.log,

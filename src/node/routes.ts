@@ -1,7 +1,6 @@
 import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
 import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import type { LeaderDirectory } from "../lock/directory.ts";
-import type { Lease } from "../lock/lease.ts";
 import type { Log } from "../log/log.ts";
 import type { Gossip } from "../members/gossip.ts";
 import type { Messaging } from "../messaging/messaging.ts";
@@ -9,7 +8,6 @@ import { hintFromWire } from "../rpc/hint.ts";
 import { type PeerRoute, serve } from "../rpc/port.ts";
 
 export interface Parts {
-  readonly lease: Lease;
   readonly directory: LeaderDirectory;
   readonly gossip: Gossip;
   readonly log: Log;
@@ -17,7 +15,7 @@ export interface Parts {
 }
 
 /** What a node answers to other nodes. */
-export function peerRoutes({ lease, directory, gossip, log, messaging }: Parts): PeerRoute[] {
+export function peerRoutes({ directory, gossip, log, messaging }: Parts): PeerRoute[] {
   const peer = PeerService.method;
   const members = GossipService.method;
   return [
@@ -25,9 +23,7 @@ export function peerRoutes({ lease, directory, gossip, log, messaging }: Parts):
     serve(peer.deliver, ({ data }, call) => messaging.serveDeliver(data, call)),
     serve(peer.deliverBroadcast, ({ data }, call) => messaging.serveDeliverBroadcast(data, call)),
     serve(peer.announce, async ({ leader }) => {
-      const hint = hintFromWire(leader);
-      // Who hears that the lease is free contends at once.
-      if (directory.learn(hint) && hint?.released === true) lease.kick();
+      directory.learn(hintFromWire(leader));
       return {};
     }),
     serve(members.sync, (request) => gossip.serveSync(request)),

@@ -29,6 +29,8 @@ test("control: without fence and deadline checks the checkers find former leader
   for (let seed = 1; seed <= 40; seed++) {
     found.push(...runSeed(seed, { protections: false }).violations);
   }
-  expect(found.filter((violation) => violation.includes("wrote as a former leader"))).not.toEqual([]);
+  expect(found.filter((violation) => violation.includes("wrote as a former leader"))).not.toEqual(
+    [],
+  );
   expect(found.filter((violation) => violation.includes("lead at once"))).not.toEqual([]);
 }, 120_000);

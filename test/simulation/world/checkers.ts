@@ -7,7 +7,7 @@ import type { PutRecord } from "./workload.ts";
 export class CommitChecker implements CommitObserver {
   readonly violations: string[] = [];
   readonly tokens: number[] = [];
-  #holder: string | null = null;
+  holder: string | null = null;
 
   acquired(token: number, writer: string): void {
     const last = this.tokens.at(-1);
@@ -15,7 +15,7 @@ export class CommitChecker implements CommitObserver {
       this.violations.push(`token ${token} follows ${last}`);
     }
     this.tokens.push(token);
-    this.#holder = writer;
+    this.holder = writer;
   }
 
   appended(
@@ -31,9 +31,9 @@ export class CommitChecker implements CommitObserver {
       );
     }
     const writer = entries[0]?.leader;
-    if (writer !== this.#holder) {
+    if (writer !== this.holder) {
       this.violations.push(
-        `${writer} wrote as a former leader: ${this.#holder} has token ${current}`,
+        `${writer} wrote as a former leader: ${this.holder} has token ${current}`,
       );
     }
   }

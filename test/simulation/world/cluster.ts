@@ -23,6 +23,8 @@ export interface ClusterOptions {
   /** false: the control, in which fence and deadline checks are off. */
   readonly protections?: boolean;
   readonly keepLines?: boolean;
+  /** What a node's configuration has of its own. */
+  readonly configure?: (address: string) => Partial<NodeConfig>;
 }
 
 /** A whole cluster in one process: the real parts of each node in a simulated world. */
@@ -60,6 +62,16 @@ export class SimulatedCluster {
   restart(node: SimulatedNode): void {
     this.trace.add(this.scheduler.now, `restart ${node.address}`);
     Object.assign(node, this.#boot(node.address));
+  }
+
+  /** A planned stop; the process is gone when it is done. */
+  stop(node: SimulatedNode): void {
+    this.trace.add(this.scheduler.now, `stop ${node.address}`);
+    const { machine, core } = node;
+    void core.stop().then(() => {
+      machine.kill();
+      this.network.close(node.address);
+    });
   }
 
   pause(node: SimulatedNode): void {
@@ -137,6 +149,7 @@ export class SimulatedCluster {
       onMembersChanged: undefined,
       onFatal: undefined,
       protections: this.options.protections ?? true,
+      ...this.options.configure?.(address),
     };
   }
 }

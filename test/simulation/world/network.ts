@@ -129,7 +129,9 @@ export class Network {
       const { input, output } = route.method as { input: DescMessage; output: DescMessage };
       const work = (async () => route.handle(fromBinary(input, bytes), { timeoutMs }))();
       work.then(
-        (reply) => machine.alive && answer.reply(toBinary(output, create(output, reply as Record<string, unknown>))),
+        (reply) =>
+          machine.alive &&
+          answer.reply(toBinary(output, create(output, reply as Record<string, unknown>))),
         (error: unknown) => machine.alive && answer.error(HedgerowError.from(error)),
       );
     });

@@ -36,6 +36,8 @@ export class Scheduler {
 
   /** Runs everything up to a moment; not to be called from an event. */
   runUntil(moment: number): void {
+    // What was called from outside of the events comes first.
+    drainMicrotasks();
     for (let next = this.#heap[0]; next !== undefined && next.at <= moment; next = this.#heap[0]) {
       pop(this.#heap);
       if (next.run === null) continue;
@@ -50,6 +52,7 @@ export class Scheduler {
 
   /** Runs until `done`, or to the moment; tells whether it was done. */
   runUntilDone(moment: number, done: () => boolean): boolean {
+    drainMicrotasks();
     while (!done() && this.now < moment) {
       const next = this.#heap[0]?.at ?? moment;
       this.runUntil(Math.min(moment, Math.max(next, this.now)));

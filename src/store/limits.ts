@@ -6,6 +6,8 @@ export const MAX_NAME_BYTES = 1024;
 export const MAX_KEY_BYTES = 4096;
 export const MAX_VALUE_BYTES = 2 * 1024 * 1024;
 export const MAX_ID_BYTES = 128;
+/** Entries of one append. */
+export const MAX_BATCH_ENTRIES = 1000;
 /** Bytes of a message to send or broadcast, and of its reply. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 

@@ -5,8 +5,10 @@ import type { CallOptions } from "../runtime/runtime.ts";
  * kind. `test/contract` holds every adapter to what is said here.
  *
  * Every call ends by its `timeoutMs` (default 10,000). Errors are HedgerowErrors:
- * `unavailable` or `store_failed` when nothing was done, `outcome_unknown` when a write may or may not
- * have been committed, `invalid_argument` and `too_large` for input that no store takes.
+ * `unavailable` (the time-out included) or `store_failed` when nothing was done, `outcome_unknown` when a
+ * write may or may not have been committed, `canceled` (or the signal's own HedgerowError) when the signal
+ * aborted before anything was done, `stopped` after `close`, `invalid_argument` and `too_large` for input
+ * that no store takes.
  */
 export interface Store {
   readonly lock: LockStore;
@@ -16,6 +18,7 @@ export interface Store {
   readonly semaphores: SemaphoreStore | null;
   /** Resolves when the store answers; rejects with what is wrong and how to mend it. */
   ping(options?: CallOptions): Promise<void>;
+  /** Idempotent. */
   close(): Promise<void>;
 }
 
@@ -101,7 +104,8 @@ export type ReadLimit = number;
 
 export interface LogStore {
   /**
-   * Writes entries of different keys in one transaction, each independently of the others' conflicts.
+   * Writes entries of different keys in one transaction, each independently of the others' conflicts;
+   * two of one key are `invalid_argument`, more than MAX_BATCH_ENTRIES `too_large`.
    * With a fence the transaction reads the lock's token and writes nothing unless it is the fence's:
    * then it throws `fenced`. null is for direct writes.
    */
@@ -151,6 +155,6 @@ export interface SemaphoreStore {
     fence: Fence,
     options?: CallOptions,
   ): Promise<"released" | "not-held">;
-  /** The permits taken, without reading the rest of the log table. */
+  /** The permits taken, in the order in which they were, without reading the rest of the log table. */
   permits(name: string, options?: CallOptions): Promise<Permit[]>;
 }

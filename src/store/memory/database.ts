@@ -1,0 +1,28 @@
+import type { Clock } from "../../runtime/runtime.ts";
+import type { Store } from "../ports.ts";
+import { MemoryStore } from "./store.ts";
+import { MemoryTables } from "./tables.ts";
+
+/**
+ * A database in memory, shared by all stores that `connect` gives out: for simulations and tests. Each
+ * call is one synchronous section, so transactions never overlap. Time comes from `clock` alone, the
+ * promises resolve on microtasks, and equal calls give equal results.
+ */
+export class MemoryDatabase {
+  readonly #tables: MemoryTables;
+
+  /** `clock` judges the age of heartbeats and makes tokens and timestamps. */
+  constructor(clock: Clock) {
+    this.#tables = new MemoryTables(clock);
+  }
+
+  /** A store of one node. `log` false: without a log table. Default true. */
+  connect(options: { readonly log?: boolean } = {}): Store {
+    return new MemoryStore(this.#tables, options.log ?? true);
+  }
+
+  /** Deletes a lock's row, as an operator might by hand. */
+  deleteLockRow(name: string): void {
+    this.#tables.deleteLockRow(name);
+  }
+}

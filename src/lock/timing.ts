@@ -22,7 +22,7 @@ export function leaseTiming(leaseMs: number): LeaseTiming {
     renewEveryMs: leaseMs / 3,
     holdMs: 0.9 * leaseMs - 100,
     takeOverAgeMs: leaseMs + Math.min(1_000, leaseMs / 4),
-    renewTimeoutMs: leaseMs / 4,
+    renewTimeoutMs: leaseMs / 5,
     retryMs: Math.min(1_000, leaseMs / 20),
   };
 }

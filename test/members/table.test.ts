@@ -1,0 +1,130 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { Liveness, type MemberRecord, PeerState } from "../../src/members/member.ts";
+import { MemberTable } from "../../src/members/table.ts";
+import { FAST_PROFILE, suspicionMs } from "../../src/members/timing.ts";
+
+function record(name: string, change: Partial<MemberRecord> = {}): MemberRecord {
+  return {
+    name,
+    address: `${name}:1`,
+    incarnation: 1_000,
+    version: 0,
+    liveness: Liveness.ALIVE,
+    state: PeerState.PARTICIPANT,
+    ...change,
+  };
+}
+
+const tableOf = (name = "self") => new MemberTable(record(name), FAST_PROFILE, 0);
+const names = (table: MemberTable) => table.present().map((member) => member.name);
+
+test("M2: a suspect counts until its time is over, and its refutation saves it", () => {
+  const table = tableOf();
+  table.hear(record("b"), 0);
+  table.suspect("b", 100);
+  expect(names(table)).toEqual(["b", "self"]);
+  table.hear(record("b", { version: 1 }), 200);
+  table.expire(100 + suspicionMs(FAST_PROFILE, 2));
+  expect(table.find("b")?.liveness).toBe(Liveness.ALIVE);
+});
+
+test("a suspect that says nothing is dead, and forgotten in the end", () => {
+  const table = tableOf();
+  table.hear(record("b"), 0);
+  table.suspect("b", 100);
+  const deadAt = 100 + suspicionMs(FAST_PROFILE, 2);
+  expect(table.expire(deadAt - 1)).toBe(false);
+  expect(table.expire(deadAt)).toBe(true);
+  expect(names(table)).toEqual(["self"]);
+  table.expire(deadAt + FAST_PROFILE.tombstoneMs);
+  expect(table.find("b")).toBeUndefined();
+});
+
+test("this node refutes what is said of it: suspicion, death, another state", () => {
+  for (const said of [
+    record("self", { liveness: Liveness.SUSPECT }),
+    record("self", { liveness: Liveness.DEAD, version: 5 }),
+    record("self", { state: PeerState.TERMINATING }),
+  ]) {
+    const table = tableOf();
+    expect(table.hear(said, 10)).toBe(true);
+    expect(table.self).toMatchObject({ liveness: Liveness.ALIVE, state: PeerState.PARTICIPANT });
+    expect(table.self.version).toBeGreaterThan(said.version);
+    expect(table.news(10)).toContainEqual(table.self);
+  }
+});
+
+test("M3: a new start under the same address wins, and both its leaving and its coming are told", () => {
+  const table = tableOf();
+  table.hear(record("b"), 0);
+  table.takeChange();
+  table.hear(record("b", { incarnation: 2_000 }), 10);
+  const change = table.takeChange();
+  expect(change?.left).toEqual([record("b")]);
+  expect(change?.joined).toEqual([record("b", { incarnation: 2_000 })]);
+  expect(table.hear(record("b", { liveness: Liveness.DEAD, version: 9 }), 20)).toBe(false);
+  expect(names(table)).toEqual(["b", "self"]);
+});
+
+test("M3: a node that finds its ghost under a clock that was ahead outbids it", () => {
+  const table = tableOf();
+  table.hear(record("self", { incarnation: 5_000 }), 10);
+  expect(table.self.incarnation).toBe(5_001);
+});
+
+test("M5: a stale list removes nobody who joined meanwhile, and brings nobody back", () => {
+  const table = tableOf();
+  const stale = [record("b"), record("c")];
+  table.hear(record("d"), 0);
+  table.hear(record("b", { liveness: Liveness.LEFT, version: 1 }), 0);
+  for (const said of [record("b"), ...stale]) table.hear(said, 10);
+  table.hear(record("b", { liveness: Liveness.LEFT, version: 1 }), 20);
+  expect(names(table)).toContain("d");
+  table.hear(record("c", { liveness: Liveness.DEAD }), 30);
+  table.hear(record("c"), 40);
+  expect(names(table)).not.toContain("c");
+});
+
+test("M6: whoever joins and leaves between two looks is reported as both", () => {
+  const table = tableOf();
+  table.takeChange();
+  table.hear(record("b"), 0);
+  table.hear(record("b", { liveness: Liveness.LEFT, version: 1 }), 1);
+  const change = table.takeChange();
+  expect(change?.joined.map(({ name }) => name)).toEqual(["b"]);
+  expect(change?.left.map(({ name }) => name)).toEqual(["b"]);
+});
+
+test("states go viewer, participant, terminating, and no other way: the error names both", () => {
+  const table = new MemberTable(record("self", { state: PeerState.VIEWER }), FAST_PROFILE, 0);
+  expect(() => table.become(PeerState.TERMINATING, 0)).toThrow(/VIEWER.*TERMINATING/);
+  table.become(PeerState.PARTICIPANT, 0);
+  table.become(PeerState.TERMINATING, 0);
+  expect(() => table.become(PeerState.PARTICIPANT, 0)).toThrow(/TERMINATING.*PARTICIPANT/);
+});
+
+test("statements heard in any order, any number of times, give one view", () => {
+  const statement = fc.record({
+    name: fc.constantFrom("b", "c"),
+    incarnation: fc.integer({ min: 1, max: 3 }),
+    version: fc.integer({ min: 0, max: 3 }),
+    liveness: fc.constantFrom(Liveness.ALIVE, Liveness.SUSPECT),
+  });
+  const viewOf = (said: MemberRecord[]) => {
+    const table = tableOf();
+    for (const one of said) table.hear(one, 0);
+    return table.all().sort((a, b) => (a.name < b.name ? -1 : 1));
+  };
+  fc.assert(
+    fc.property(fc.array(statement), fc.integer(), (statements, seed) => {
+      const said = statements.map((one) => record(one.name, one));
+      const shuffled = [...said, ...said].sort((a, b) => hash(a, seed) - hash(b, seed));
+      expect(viewOf(shuffled)).toEqual(viewOf(said));
+    }),
+  );
+});
+
+function hash(member: MemberRecord, seed: number): number {
+  return Number(Bun.hash(JSON.stringify(member), seed) & 0xffffn);
+}

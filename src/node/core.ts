@@ -41,6 +41,7 @@ export class Core {
   readonly #gossip: Gossip;
   readonly #shutdown = new AbortController();
   #doubtedAt = Number.NEGATIVE_INFINITY;
+  #resigning: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
   #running = false;
 
@@ -150,7 +151,7 @@ export class Core {
   }
 
   /**
-   * Order: the lease first, so that others can lead while the rest winds down; then good-bye to the
+   * Idempotent. Order: the lease first, so that others can lead while the rest winds down; then good-bye to the
    * members; then what still waits fails with `stopped`.
    */
   stop(): Promise<void> {
@@ -158,11 +159,21 @@ export class Core {
     return this.#stopping;
   }
 
-  async #stop(): Promise<void> {
+  /** The first step of a stop alone: gives the lease up and tells the others, while calls go on. */
+  resign(): Promise<void> {
+    this.#resigning ??= this.#resign();
+    return this.#resigning;
+  }
+
+  async #resign(): Promise<void> {
     if (this.#running) this.#gossip.become(PeerState.TERMINATING);
     this.#running = false;
     const released = await this.#lease.stop();
     if (released !== null) await this.#announce(released, true);
+  }
+
+  async #stop(): Promise<void> {
+    await this.resign();
     await this.#gossip.leave();
     this.#shutdown.abort(new HedgerowError("stopped", "the node is stopping"));
   }

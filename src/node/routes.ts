@@ -1,3 +1,4 @@
+import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
 import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import type { LeaderDirectory } from "../lock/directory.ts";
@@ -14,12 +15,18 @@ export interface Parts {
   readonly messaging: Messaging;
 }
 
+/** What may travel in batches: it is answered at once, or with the next commit. */
+export const BATCHED_METHODS: readonly DescMethodUnary[] = [
+  PeerService.method.append,
+  GossipService.method.ping,
+];
+
 /** What a node answers to other nodes. */
 export function peerRoutes({ directory, gossip, log, messaging }: Parts): PeerRoute[] {
   const peer = PeerService.method;
   const members = GossipService.method;
-  return [
-    serve(peer.append, (request, call) => log.serveAppend(request, call), { batched: true }),
+  const routes = [
+    serve(peer.append, (request, call) => log.serveAppend(request, call)),
     serve(peer.deliver, ({ data }, call) => messaging.serveDeliver(data, call)),
     serve(peer.deliverBroadcast, ({ data }, call) => messaging.serveDeliverBroadcast(data, call)),
     serve(peer.announce, async ({ leader }) => {
@@ -27,7 +34,8 @@ export function peerRoutes({ directory, gossip, log, messaging }: Parts): PeerRo
       return {};
     }),
     serve(members.sync, (request) => gossip.serveSync(request)),
-    serve(members.ping, (request) => gossip.servePing(request), { batched: true }),
+    serve(members.ping, (request) => gossip.servePing(request)),
     serve(members.pingIndirect, (request, call) => gossip.servePingIndirect(request, call)),
   ];
+  return routes.map((route) => ({ ...route, batched: BATCHED_METHODS.includes(route.method) }));
 }

@@ -1,0 +1,178 @@
+import { HedgerowError } from "../errors.ts";
+import { connectPeers } from "../rpc/peers.ts";
+import { startPeerListener } from "../rpc/listener.ts";
+import type { CallOptions, Runtime } from "../runtime/runtime.ts";
+import { systemRuntime } from "../runtime/system.ts";
+import { openStore } from "../store/open.ts";
+import type { StoredEntry } from "../store/ports.ts";
+import { resolvePeerAddress } from "./address.ts";
+import type * as api from "./api.ts";
+import type { NodeConfig } from "./config.ts";
+import { Core } from "./core.ts";
+import { InFlight } from "./in-flight.ts";
+import { checkOptions, type HedgerowOptions } from "./options.ts";
+import { BATCHED_METHODS } from "./routes.ts";
+import { openCredentials } from "./credentials.ts";
+
+/** How long a stop waits for calls under way, in milliseconds. */
+const DRAIN_MS = 2_000;
+
+declare const HEDGEROW_UNPROTECTED: boolean | undefined;
+/** False in the control binary of the tests, and in nothing else: see scripts/build.ts. */
+const PROTECTIONS = !(typeof HEDGEROW_UNPROTECTED !== "undefined" && HEDGEROW_UNPROTECTED);
+
+/** A node on this machine: sockets, files and the clock around Core. */
+export class Hedgerow implements api.HedgerowNode {
+  readonly #inFlight = new InFlight();
+  #stopping: Promise<void> | null = null;
+
+  private constructor(
+    private readonly core: Core,
+    private readonly runtime: Runtime,
+    /** What was opened for the node, to be closed in reverse order. */
+    private readonly opened: AsyncDisposableStack,
+  ) {}
+
+  /**
+   * Starts a node. Nothing stays open if it throws: `invalid_argument` for options, `unavailable` for an
+   * address in use, `wrong_cluster` for another lease than the cluster's, and the store's errors.
+   */
+  static async start(options: HedgerowOptions = {}): Promise<Hedgerow> {
+    const checked = checkOptions(options);
+    const runtime = systemRuntime();
+    const { logger } = checked;
+    await using opening = new AsyncDisposableStack();
+    const peerAddress = await resolvePeerAddress(checked.address);
+    const { address } = peerAddress;
+    const store = await openStore(checked.store, { ...checked, runtime });
+    opening.defer(() => store.close());
+    const credentials = await openCredentials({ ...checked, address, log: store.log, runtime });
+    opening.defer(() => credentials.close());
+    const peers = connectPeers({
+      clock: runtime.clock,
+      tls: credentials.current,
+      batched: BATCHED_METHODS,
+    });
+    opening.defer(() => peers.close());
+    let node: Hedgerow | null = null;
+    const config: NodeConfig = {
+      ...checked,
+      address,
+      name: checked.name ?? address,
+      protections: PROTECTIONS,
+      onFatal: async (error) => {
+        await node?.stop();
+        await checked.onFatal?.(error);
+      },
+    };
+    const core = new Core(config, { runtime, store, peers });
+    const listener = startPeerListener({
+      runtime,
+      logger,
+      host: peerAddress.host,
+      port: peerAddress.port,
+      tls: credentials.current(),
+      routes: core.routes,
+    });
+    opening.defer(() => listener.stop());
+    credentials.onRenewed((material) => listener.renew(material));
+    opening.defer(() => core.stop());
+    if (!PROTECTIONS) logger.error("control binary: fence and deadline checks are off");
+    if (checked.tls === "none") logger.warn("peers speak plain text: --tls none is for debugging");
+    await core.start();
+    logger.info("started", { address, name: config.name, label: config.label });
+    node = new Hedgerow(core, runtime, opening.move());
+    return node;
+  }
+
+  get name(): string {
+    return this.core.config.name;
+  }
+
+  get address(): string {
+    return this.core.config.address;
+  }
+
+  get isLeader(): boolean {
+    return this.core.isLeader;
+  }
+
+  get leader(): string | null {
+    return this.core.leader;
+  }
+
+  get token(): string | null {
+    return this.core.token;
+  }
+
+  get running(): boolean {
+    return this.core.running;
+  }
+
+  put(key: string, value: string, options?: api.PutOptions): Promise<api.PutResult> {
+    return this.#call(() => this.core.log.put(key, value, options));
+  }
+
+  get(key: string, options?: api.GetOptions): Promise<StoredEntry[]> {
+    return this.#call(() => this.core.log.get(key, options));
+  }
+
+  send(data: api.Bytes, options?: CallOptions): Promise<Uint8Array> {
+    return this.#call(() => this.core.messaging.send(data, options));
+  }
+
+  sendToLeader(data: api.Bytes, options?: api.SendToLeaderOptions): Promise<Uint8Array> {
+    return this.#call(() => this.core.messaging.sendToLeader(data, options));
+  }
+
+  broadcast(data: api.Bytes, options?: api.BroadcastOptions): Promise<api.BroadcastReply[]> {
+    return Array.fromAsync(this.broadcastStream(data, options));
+  }
+
+  broadcastStream(
+    data: api.Bytes,
+    options?: api.BroadcastOptions,
+  ): AsyncIterable<api.BroadcastReply> {
+    if (this.#stopping !== null) throw stopped();
+    return this.#inFlight.trackAll(this.core.messaging.broadcast(data, options));
+  }
+
+  members(): api.MemberInfo[] {
+    return this.core.members();
+  }
+
+  status(): api.NodeStatus {
+    const { name: node, leader, isLeader, token } = this;
+    return { node, leader, isLeader, token, members: this.members() };
+  }
+
+  async ready(): Promise<void> {
+    if (this.#stopping !== null) throw stopped();
+    await this.core.ready();
+  }
+
+  /** Gives the lease up first, then lets calls under way finish, for two seconds at most. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    await this.core.resign();
+    await this.#inFlight.drained(this.runtime.clock, DRAIN_MS);
+    await this.opened.disposeAsync();
+  }
+
+  #call<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#stopping !== null) return Promise.reject(stopped());
+    return this.#inFlight.track(call());
+  }
+}
+
+function stopped(): HedgerowError {
+  return new HedgerowError("stopped", "the node is stopping");
+}

@@ -1,0 +1,44 @@
+import type { Clock } from "../runtime/runtime.ts";
+
+/** Counts the calls under way, so that a stop can wait for them. */
+export class InFlight {
+  #count = 0;
+  #idle: (() => void) | null = null;
+
+  /** Passes the call's outcome on. */
+  async track<T>(call: Promise<T>): Promise<T> {
+    this.#count++;
+    try {
+      return await call;
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** The same for replies that come one by one. */
+  async *trackAll<T>(replies: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+    this.#count++;
+    try {
+      yield* replies;
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** Resolves when nothing is under way, at the latest after `boundMs` milliseconds. */
+  drained(clock: Clock, boundMs: number): Promise<void> {
+    if (this.#count === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const bound = clock.schedule(boundMs, resolve);
+      this.#idle = () => {
+        bound.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #leave(): void {
+    this.#count--;
+    if (this.#count === 0) this.#idle?.();
+  }
+}

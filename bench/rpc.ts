@@ -1,45 +1,51 @@
 import { join } from "node:path";
-import type { Benchmark, Case, Contender } from "./harness.ts";
+import type { Benchmark, Case, Contender, Target } from "./harness.ts";
 import { pair, roleServer, THROUGHPUT } from "./pair.ts";
 import { sharedCore } from "./processes.ts";
-
-const contenders = join(import.meta.dir, "contenders");
+import type { Info } from "./roles.ts";
+import { atLeastOf } from "./targets.ts";
 
 interface Setting {
   readonly callers: number;
-  readonly core?: number | undefined;
+  /** Both processes on this core. */
+  readonly core?: number;
 }
 
-function between(name: string, role: Contender["role"], file: string, setting: Setting): Contender {
-  const script = join(contenders, file);
-  const { callers, core } = setting;
-  return pair({
-    name,
-    role,
-    callers,
-    core,
-    client: script,
-    server: () => roleServer(script, {}, core),
-  });
-}
+const RAW = "raw TCP frames";
+const COALESCED = "ours, coalesced, mTLS";
+const PLAIN_ROUTE = "ours, not coalesced, mTLS";
 
-function rpcCase(title: string, setting: Setting): Case {
+function rpcCase(title: string, setting: Setting, targets: readonly Target[]): Case {
+  const between = (name: string, role: Contender["role"], file: string, options: Info = {}) => {
+    const script = join(import.meta.dir, "contenders", file);
+    const server = () => roleServer(script, options, setting.core);
+    return pair({ ...setting, name, role, client: script, server });
+  };
   return {
     title,
     metrics: THROUGHPUT,
     contenders: [
-      between("raw TCP frames", "limit", "raw-tcp.ts", setting),
-      between("connect-node", "peer", "connect-node.ts", setting),
-      between("grpc-js", "peer", "grpc-js.ts", setting),
+      between(RAW, "limit", "raw-tcp.ts"),
+      between(COALESCED, "ours", "peers.ts", { tls: true, coalesced: true }),
+      between("ours, coalesced, plain text", "ours", "peers.ts", { coalesced: true }),
+      between(PLAIN_ROUTE, "ours", "peers.ts", { tls: true }),
+      between("ours, not coalesced, plain text", "ours", "peers.ts"),
+      between("connect-node", "peer", "connect-node.ts"),
+      between("grpc-js", "peer", "grpc-js.ts"),
     ],
-    targets: [],
+    targets,
   };
 }
 
 export const benchmark: Benchmark = {
-  summary: "unary echo of 64 B between two processes, one connection",
+  summary: "unary echo of 64 B between two processes",
   cases: [
-    rpcCase("64 callers", { callers: 64 }),
-    rpcCase("1 caller, both processes on one core", { callers: 1, core: sharedCore }),
+    rpcCase("64 callers", { callers: 64 }, [
+      atLeastOf(COALESCED, 0.4, RAW),
+      atLeastOf(PLAIN_ROUTE, 0.09, RAW),
+    ]),
+    rpcCase("1 caller, both processes on one core", { callers: 1, core: sharedCore }, [
+      atLeastOf(COALESCED, 0.2, RAW),
+    ]),
   ],
 };

@@ -1,0 +1,53 @@
+import { expect, test } from "bun:test";
+import { HedgerowError } from "../../src/errors.ts";
+import { checkOptions, type HedgerowOptions, parseDuration } from "../../src/node/options.ts";
+
+function messageFor(options: unknown): string {
+  try {
+    checkOptions(options as HedgerowOptions);
+  } catch (error) {
+    if (HedgerowError.is(error, "invalid_argument")) return error.message;
+    throw error;
+  }
+  throw new Error("the options were taken");
+}
+
+test("without options a node has the defaults that are documented", () => {
+  expect(checkOptions({})).toMatchObject({
+    store: "sqlite:./hedgerow.db",
+    address: ":8080",
+    lockTable: "locktable",
+    lockName: "hedgerow",
+    logTable: "logtable",
+    label: "locktable/hedgerow",
+    leaseMs: 30_000,
+    tls: "auto",
+  });
+});
+
+test("durations are milliseconds or text with a unit", () => {
+  expect(checkOptions({ lease: "2s" }).leaseMs).toBe(2_000);
+  expect(checkOptions({ lease: 2_500 }).leaseMs).toBe(2_500);
+  expect(parseDuration("1.5m")).toBe(90_000);
+  expect(parseDuration("500ms")).toBe(500);
+  for (const wrong of ["", "2", "s", "2 days", "-2s", "1e3s"])
+    expect(parseDuration(wrong)).toBeNull();
+});
+
+test("each wrong option is one line that names it", () => {
+  for (const [options, named] of [
+    [{ lease: "1s" }, /^lease: must be from 2s/],
+    [{ lease: "soon" }, /^lease: soon is no duration/],
+    [{ lease: Number.NaN }, /^lease: /],
+    [{ syncInterval: 10 }, /^syncInterval: must be from 2s/],
+    [{ lockTable: "a b" }, /^lockTable: must be letters/],
+    [{ lockName: "x".repeat(1025) }, /^lockName: name is 1025 bytes/],
+    [{ tls: "maybe" }, /^tls: /],
+    [{ onSend: "hello" }, /^onSend: must be a function/],
+    [{ leese: "2s" }, /leese/],
+    [{ logTable: "" }, /tls none/],
+  ] as const) {
+    expect(messageFor(options)).toMatch(named);
+    expect(messageFor(options)).not.toContain("\n");
+  }
+});

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { startNodes } from "./contenders/node.ts";
 import type { Benchmark, Case, Contender } from "./harness.ts";
 import { pair, THROUGHPUT, twoServers } from "./pair.ts";
 
@@ -20,6 +21,14 @@ function broadcastCase(title: string, callers: number): Case {
     metrics: THROUGHPUT,
     contenders: [
       fanOut("raw TCP frames", "limit", "raw-tcp.ts", callers),
+      pair({
+        name: "ours",
+        role: "ours",
+        callers,
+        client: script("node.ts"),
+        options: { call: "broadcast" },
+        server: () => startNodes(2),
+      }),
       fanOut("grpc-js", "peer", "grpc-js.ts", callers),
     ],
     targets: [],

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { startEtcd } from "./contenders/etcd.ts";
+import { startNodes } from "./contenders/node.ts";
 import { startRedis } from "./contenders/redis.ts";
 import { sqliteFolder } from "./contenders/sqlite.ts";
 import type { Benchmark } from "./harness.ts";
@@ -21,6 +22,14 @@ export const benchmark: Benchmark = {
           role: "limit",
           client: script("sqlite.ts"),
           server: sqliteFolder,
+        }),
+        pair({
+          ...setting,
+          name: "ours, on a follower",
+          role: "ours",
+          client: script("node.ts"),
+          options: { ...setting.options, call: "get" },
+          server: () => startNodes(1),
         }),
         pair({
           ...setting,

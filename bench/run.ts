@@ -8,6 +8,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ benchmark: Benchmark }
   rpc: () => import("./rpc.ts"),
   put: () => import("./put.ts"),
   get: () => import("./get.ts"),
+  send: () => import("./send.ts"),
   broadcast: () => import("./broadcast.ts"),
   failover: () => import("./failover.ts"),
   start: () => import("./start.ts"),

@@ -1,0 +1,98 @@
+import { expect, test } from "bun:test";
+import { AppendLoad, RegisterLoad } from "./load.ts";
+import { BINARY, Cluster, LONG, type Node, UNPROTECTED_BINARY, until } from "./processes.ts";
+
+const LEASE_MS = 2_000;
+const RUNS = LONG ? 5 : 1;
+/** The control needs the pause to fall into a write: it has some tries. */
+const CONTROL_RUNS = 10;
+
+interface Findings {
+  /** Entries that the former leader wrote after another took over. */
+  readonly stale: string[];
+  /** Registers that went back behind an acknowledged write. */
+  readonly lost: string[];
+  readonly log: string[];
+}
+
+/** Stops the leader for twice its lease under load, continues it, and looks at what it did on waking. */
+async function pauseLeader(binary: string): Promise<Findings> {
+  await using cluster = await Cluster.start({ binary });
+  const former = await cluster.settled();
+  const others = cluster.nodes.filter((node) => node !== former);
+  const [witness] = others as [Node];
+  const registers = new RegisterLoad(others, 48);
+  const appends = new AppendLoad(cluster, 8);
+  await Bun.sleep(500);
+  former.signal("SIGSTOP");
+  let token = "";
+  await until("another leads", 3 * LEASE_MS, async () => {
+    const status = await witness.status();
+    token = status?.token ?? "";
+    return status?.leader !== undefined && status.leader !== former.address;
+  });
+  await Bun.sleep(2 * LEASE_MS - 2_500);
+  // Nothing is written any more but what the former leader still has.
+  await registers.stop();
+  former.signal("SIGCONT");
+  await until("the former leader answers", 5_000, async () => (await former.status()) !== null);
+  await until("it knows the new one", 10_000, async () => {
+    const status = await former.status();
+    return status?.leader !== undefined && status.leader !== former.address;
+  });
+  await appends.stop();
+  return {
+    stale: await staleWrites(witness, former, Number(token)),
+    lost: await registers.lost(witness),
+    log: await appends.violations(witness),
+  };
+}
+
+async function staleWrites(witness: Node, former: Node, token: number): Promise<string[]> {
+  const keys = [
+    ...Array.from({ length: 48 }, (_, i) => `register-${i}`),
+    ...Array.from({ length: 8 }, (_, i) => `load-${i}`),
+  ];
+  const stale: string[] = [];
+  for (const key of keys) {
+    for (const entry of await witness.entries(key)) {
+      if (entry.leader === former.address && micros(entry.timestamp) > token) {
+        stale.push(`${key} ${entry.id} at ${entry.timestamp}`);
+      }
+    }
+  }
+  return stale;
+}
+
+/** Microseconds of an RFC 3339 time with up to nine digits of fraction. */
+function micros(timestamp: string): number {
+  const [, seconds = "", fraction = ""] = /^(.*?)(?:\.(\d+))?Z$/.exec(timestamp) ?? [];
+  return Date.parse(`${seconds}Z`) * 1e3 + Number(fraction.padEnd(6, "0").slice(0, 6));
+}
+
+test(
+  `L7, C5: a leader stopped for twice its lease under load writes nothing on waking (${RUNS} runs)`,
+  async () => {
+    for (let run = 0; run < RUNS; run++) {
+      expect(await pauseLeader(BINARY)).toEqual({ stale: [], lost: [], log: [] });
+    }
+  },
+  RUNS * 60_000,
+);
+
+test(
+  "control: with fence and deadline checks off it does, and updates are lost",
+  async () => {
+    for (let run = 0; run < CONTROL_RUNS; run++) {
+      const { stale, lost } = await pauseLeader(UNPROTECTED_BINARY);
+      if (stale.length > 0 && lost.length > 0) {
+        console.log(`run ${run + 1}: ${stale.length} stale writes, ${lost.length} lost updates`);
+        return;
+      }
+    }
+    throw new Error(
+      `no stale write in ${CONTROL_RUNS} runs: the test cannot find what it looks for`,
+    );
+  },
+  CONTROL_RUNS * 60_000,
+);

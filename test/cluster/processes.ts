@@ -1,0 +1,210 @@
+// Real processes of the built binary, spoken to through their public listeners. Imports nothing of src.
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const dist = join(import.meta.dir, "../../dist");
+export const BINARY = join(dist, "hedgerow");
+/** The control: fence and deadline checks are off. */
+export const UNPROTECTED_BINARY = join(dist, "hedgerow-unprotected");
+
+/** Long versions: `bun run accept`. */
+export const LONG = process.env.HEDGEROW_LONG === "1";
+
+export interface Entry {
+  readonly key: string;
+  readonly value?: string;
+  readonly timestamp: string;
+  readonly id: string;
+  readonly leader: string;
+}
+
+export interface Status {
+  readonly node: string;
+  readonly leader?: string;
+  readonly isLeader?: boolean;
+  readonly token?: string;
+  readonly members?: readonly { address: string; state: string; incarnation: string }[];
+}
+
+/** What the client API answered: its message, or the code of its error. */
+export type Answer<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly code: string; readonly message: string };
+
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve) => {
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address();
+            resolve(address !== null && typeof address === "object" ? address.port : 0);
+          });
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
+  return ports;
+}
+
+/** Asks until the condition holds; throws what it waited for when the deadline passes. */
+export async function until(
+  what: string,
+  withinMs: number,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${withinMs} ms`);
+    await Bun.sleep(10);
+  }
+}
+
+/** One `hedgerow serve`. */
+export class Node {
+  readonly url: string;
+  readonly address: string;
+  #child: Bun.Subprocess<"ignore", "ignore", "pipe"> | null = null;
+  /** All that its processes wrote to stderr. */
+  stderr = "";
+
+  constructor(
+    private readonly folder: string,
+    readonly peerPort: number,
+    httpPort: number,
+    private readonly flags: readonly string[],
+    private readonly binary: string,
+  ) {
+    this.url = `http://127.0.0.1:${httpPort}`;
+    this.address = `127.0.0.1:${peerPort}`;
+  }
+
+  get running(): boolean {
+    return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  get pid(): number {
+    if (this.#child === null) throw new Error("not started");
+    return this.#child.pid;
+  }
+
+  start(): void {
+    const child = Bun.spawn(
+      [
+        this.binary,
+        "serve",
+        ...["--peer-addr", this.address, "--http-addr", new URL(this.url).host],
+        ...this.flags,
+      ],
+      { cwd: this.folder, stdin: "ignore", stdout: "ignore", stderr: "pipe" },
+    );
+    this.#child = child;
+    void this.#collect(child.stderr);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  /** The exit code, null after a signal that killed it. */
+  async exited(): Promise<number | null> {
+    await this.#child?.exited;
+    return this.#child?.exitCode ?? null;
+  }
+
+  async call<T>(method: string, request: object, timeoutMs = 5_000): Promise<Answer<T>> {
+    try {
+      const response = await fetch(`${this.url}/hedgerow.v1.HedgerowService/${method}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "connect-timeout-ms": String(timeoutMs) },
+        body: JSON.stringify(request),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const body = (await response.json()) as T & { code?: string; message?: string };
+      if (response.ok) return { ok: true, value: body };
+      return { ok: false, code: body.code ?? `${response.status}`, message: body.message ?? "" };
+    } catch (error) {
+      return { ok: false, code: "unreachable", message: String(error) };
+    }
+  }
+
+  /** null while it does not answer. */
+  async status(): Promise<Status | null> {
+    const answer = await this.call<Status>("Status", {}, 1_000);
+    return answer.ok ? answer.value : null;
+  }
+
+  put(key: string, value: string, id: string, timeoutMs?: number) {
+    return this.call<{ id: string; timestamp: string }>("Put", { key, value, id }, timeoutMs);
+  }
+
+  async entries(key: string, limit = -1): Promise<Entry[]> {
+    const answer = await this.call<{ entries?: Entry[] }>("Get", { key, limit: String(limit) });
+    if (!answer.ok) throw new Error(`get ${key}: ${answer.code} ${answer.message}`);
+    return answer.value.entries ?? [];
+  }
+
+  async demo(path: string, body: string): Promise<{ status: number; text: string }> {
+    const response = await fetch(`${this.url}${path}`, { method: "POST", body });
+    return { status: response.status, text: await response.text() };
+  }
+
+  async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) this.stderr += decoder.decode(chunk, { stream: true });
+  }
+}
+
+export interface ClusterOptions {
+  readonly nodes?: number;
+  readonly flags?: readonly string[];
+  readonly binary?: string;
+}
+
+/** Nodes on one SQLite file in a temporary folder; disposing ends and removes all. */
+export class Cluster implements AsyncDisposable {
+  private constructor(
+    readonly folder: string,
+    readonly nodes: readonly Node[],
+  ) {}
+
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const { nodes: count = 3, flags = [], binary = BINARY } = options;
+    const folder = await mkdtemp(join(tmpdir(), "hedgerow-cluster-"));
+    const ports = await freePorts(2 * count);
+    const nodes = Array.from({ length: count }, (_, i) => {
+      const [peerPort = 0, httpPort = 0] = ports.slice(2 * i);
+      return new Node(folder, peerPort, httpPort, ["--lease", "2s", ...flags], binary);
+    });
+    for (const node of nodes) node.start();
+    return new Cluster(folder, nodes);
+  }
+
+  get living(): readonly Node[] {
+    return this.nodes.filter((node) => node.running);
+  }
+
+  /** Waits until all living nodes know one leader and each other; gives the leader. */
+  async settled(withinMs = 15_000): Promise<Node> {
+    let leader: Node | undefined;
+    const { living } = this;
+    await until("all nodes know one leader and each other", withinMs, async () => {
+      const seen = await Promise.all(living.map((node) => node.status()));
+      const named = new Set(seen.map((status) => status?.leader));
+      leader = living.find((node) => named.size === 1 && named.has(node.address));
+      const leads = leader !== undefined && seen[living.indexOf(leader)]?.isLeader === true;
+      return leads && seen.every((status) => (status?.members?.length ?? 0) === living.length);
+    });
+    if (leader === undefined) throw new Error("unreachable: settled without a leader");
+    return leader;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.living) node.signal("SIGKILL");
+    await Promise.all(this.nodes.map((node) => node.exited()));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,103 @@
+import { Hono } from "hono";
+import type { HedgerowNode } from "../node/api.ts";
+import type { Logger } from "../observe/logger.ts";
+import { connectHandlers } from "../rpc/handlers.ts";
+import { DEFAULT_TIMEOUT_MS } from "../rpc/limits.ts";
+import { type IdleControl, noSuchRoute, unaryRoutes } from "../rpc/server.ts";
+import type { Clock } from "../runtime/runtime.ts";
+import { MAX_VALUE_BYTES } from "../store/limits.ts";
+import { clientRoutes, registerClientApi } from "./client-api.ts";
+import { expose, isPreflight, preflight } from "./cors.ts";
+import { demoRoutes } from "./demo.ts";
+import { guard, type GuardRules } from "./guard.ts";
+import { healthRoutes } from "./health.ts";
+import { failure, line } from "./respond.ts";
+
+export interface HttpAppOptions {
+  readonly node: HedgerowNode;
+  /** The machine's name, as the endpoints' texts say it. */
+  readonly hostname: string;
+  readonly rules: GuardRules;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/** What the http listener serves: a function of the request, tested through `fetch`. */
+export interface HttpApp {
+  fetch(request: Request, server?: IdleControl): Response | Promise<Response>;
+  /** Ends streams under way, and those to come, with `stopped`. */
+  stop(): void;
+}
+
+/**
+ * Bytes of a request or reply of the client API. In JSON a byte of a value may take six (`\u0000`), and
+ * three bytes of a message take four.
+ */
+const MAX_API_BYTES = 6 * MAX_VALUE_BYTES + 64 * 1024;
+
+const ROUTES =
+  "there are /put /get /send /broadcast /livez /readyz and POST /hedgerow.v1.HedgerowService/METHOD";
+
+interface Env {
+  Bindings: IdleControl;
+}
+
+export function createHttpApp(options: HttpAppOptions): HttpApp {
+  const { node, logger, clock, rules } = options;
+  const app = new Hono<Env>();
+  const shared = { logger, maxBytes: MAX_API_BYTES };
+  const generic = connectHandlers(
+    (router) => registerClientApi(router, node, DEFAULT_TIMEOUT_MS),
+    shared,
+  );
+  const unary = unaryRoutes({
+    ...shared,
+    clock,
+    routes: clientRoutes(node),
+    next: generic.handle,
+  });
+
+  app.use(async (c, next) => {
+    const started = clock.now();
+    await next();
+    // Neither bodies nor queries: values are never logged.
+    logger.debug("http request", {
+      method: c.req.method,
+      path: c.req.path,
+      status: c.res.status,
+      ms: Math.round(clock.now() - started),
+    });
+  });
+
+  app.use(async (c, next) => {
+    const { headers, url } = c.req.raw;
+    const origin = headers.get("origin");
+    const refusal = guard(rules, {
+      host: headers.get("host") ?? new URL(url).host,
+      origin,
+      site: headers.get("sec-fetch-site"),
+    });
+    if (refusal !== null) return line(refusal.status, refusal.reason);
+    const listed = origin !== null && rules.origins.includes(origin);
+    if (listed && isPreflight(c.req.raw)) return preflight(origin);
+    await next();
+    if (listed) expose(c.res, origin);
+    return undefined;
+  });
+
+  app.route("/", healthRoutes(node, clock));
+  app.route("/", demoRoutes(node, options.hostname, logger));
+  app.all("/hedgerow.v1.HedgerowService/*", (c) => {
+    const request = c.req.raw;
+    return unary(request, c.env) ?? generic.handle(request, c.env) ?? noSuchRoute(request);
+  });
+  app.notFound((c) => line(404, `no route ${c.req.path}: ${ROUTES}`));
+  app.onError((error) => failure(error, logger, line));
+  return {
+    fetch: (request, server = NO_IDLE_LIMIT) => app.fetch(request, server),
+    stop: () => generic.stop(),
+  };
+}
+
+/** Where no server stands behind the app, nothing closes quiet connections. */
+const NO_IDLE_LIMIT: IdleControl = { timeout() {} };

@@ -1,0 +1,98 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { messageOf } from "../errors.ts";
+import {
+  type BroadcastRequest,
+  type BroadcastResponseSchema,
+  EntrySchema,
+  HedgerowService,
+  type StatusResponseSchema,
+} from "../gen/hedgerow/v1/hedgerow_pb.ts";
+import type { BroadcastReply, HedgerowNode, MemberInfo } from "../node/api.ts";
+import { type PeerRoute, serve } from "../rpc/port.ts";
+import type { StoredEntry } from "../store/ports.ts";
+import { timestampOf } from "./timestamp.ts";
+
+const { status, put, get, send } = HedgerowService.method;
+
+/** The unary methods of the client API. */
+export function clientRoutes(node: HedgerowNode): PeerRoute[] {
+  return [
+    serve(status, async () => statusResponse(node)),
+    serve(put, async ({ key, value, noAppend, directWrite, id }, call) => {
+      const options = { noAppend, directWrite, ...(id !== "" && { id }) };
+      const { timeoutMs, signal } = call;
+      const written = await node.put(key, value, { ...options, timeoutMs, signal });
+      return { id: written.id, timestamp: timestampOf(written.timestamp) };
+    }),
+    serve(get, async ({ key, limit }, { timeoutMs, signal }) => {
+      const entries = await node.get(key, { limit: Number(limit), timeoutMs, signal });
+      return { entries: entries.map(entryToWire) };
+    }),
+    serve(send, async ({ data }, { timeoutMs, signal }) => ({
+      data: await node.send(data, { timeoutMs, signal }),
+    })),
+  ];
+}
+
+/** Streams, and the unary methods once more for protocols that only Connect's own handlers speak. */
+export function registerClientApi(
+  router: ConnectRouter,
+  node: HedgerowNode,
+  defaultTimeoutMs: number,
+): void {
+  for (const { method, handle } of clientRoutes(node)) {
+    router.rpc(method, async (request, context) => {
+      const timeoutMs = context.timeoutMs() ?? defaultTimeoutMs;
+      const reply = await handle(request, { timeoutMs, signal: context.signal });
+      return create(method.output, reply as MessageInitShape<typeof method.output>);
+    });
+  }
+  router.rpc(HedgerowService.method.broadcast, (request, context) =>
+    broadcast(node, request, context),
+  );
+}
+
+async function* broadcast(
+  node: HedgerowNode,
+  { data, skipSelf, onlySendTo }: BroadcastRequest,
+  context: HandlerContext,
+): AsyncIterable<MessageInitShape<typeof BroadcastResponseSchema>> {
+  const replies = node.broadcastStream(data, {
+    skipSelf,
+    ...(onlySendTo.length > 0 && { onlySendTo }),
+    timeoutMs: context.timeoutMs(),
+    signal: context.signal,
+  });
+  for await (const reply of replies) yield replyToWire(reply);
+}
+
+function replyToWire(reply: BroadcastReply): MessageInitShape<typeof BroadcastResponseSchema> {
+  const { node } = reply;
+  return "error" in reply
+    ? { node, outcome: { case: "error", value: messageOf(reply.error) } }
+    : { node, outcome: { case: "data", value: reply.data } };
+}
+
+function statusResponse(node: HedgerowNode): MessageInitShape<typeof StatusResponseSchema> {
+  const { leader, token, members, ...known } = node.status();
+  return {
+    ...known,
+    leader: leader ?? "",
+    token: token ?? "",
+    members: members.map(memberToWire),
+  };
+}
+
+function memberToWire({ address, name, incarnation, state, suspect }: MemberInfo) {
+  return {
+    address,
+    name,
+    incarnation: BigInt(incarnation),
+    state: suspect ? "suspect" : state,
+  };
+}
+
+function entryToWire({ key, value, timestamp, id, leader }: StoredEntry) {
+  return create(EntrySchema, { key, value, timestamp: timestampOf(timestamp), id, leader });
+}

@@ -1,0 +1,66 @@
+import { Hono } from "hono";
+import { HedgerowError, messageOf } from "../errors.ts";
+import type { BroadcastReply, HedgerowNode } from "../node/api.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { StoredEntry } from "../store/ports.ts";
+import { readText } from "./body.ts";
+import { DEFAULT_MESSAGE } from "./demo-handlers.ts";
+import { failure, plain, statusOf } from "./respond.ts";
+import { goTime } from "./time.ts";
+
+/** The endpoints of the Go system's demo, any method: its texts, but with a true status. */
+export function demoRoutes(node: HedgerowNode, hostname: string, logger: Logger): Hono {
+  const app = new Hono();
+
+  app.all("/put", async (c) => {
+    const body = await readText(c.req.raw);
+    const space = body.indexOf(" ");
+    if (space === -1) throw new HedgerowError("invalid_argument", "invalid msg format");
+    const key = body.slice(0, space);
+    const value = body.slice(space + 1);
+    await node.put(key, value, { signal: c.req.raw.signal });
+    return plain(200, `put: sender=${hostname}, key=${key}, value=${value}`);
+  });
+
+  app.all("/get", async (c) => {
+    const key = await readText(c.req.raw);
+    const entries = await node.get(key, { signal: c.req.raw.signal });
+    return plain(
+      200,
+      `get: sender=${hostname}, key=${key}, value=[${entries.map(goEntry).join(" ")}]`,
+    );
+  });
+
+  app.all("/send", async (c) => {
+    const message = (await readText(c.req.raw)) || DEFAULT_MESSAGE;
+    const reply = await node.sendToLeader(message, { signal: c.req.raw.signal });
+    return plain(200, `sender=${hostname}, reply=${new TextDecoder().decode(reply)}`);
+  });
+
+  app.all("/broadcast", async (c) => {
+    const message = (await readText(c.req.raw)) || DEFAULT_MESSAGE;
+    const replies = await node.broadcast(message, { signal: c.req.raw.signal });
+    const lines = replies.map(
+      (reply) => `broadcast: sender=${hostname}, reply=${replyText(reply)}\n`,
+    );
+    return plain(broadcastStatus(replies), lines.join(""));
+  });
+
+  app.onError((error) => failure(error, logger, plain));
+  return app;
+}
+
+function goEntry(entry: StoredEntry): string {
+  return `{Key:${entry.key} Value:${entry.value} Timestamp:${goTime(entry.timestamp)}}`;
+}
+
+function replyText(reply: BroadcastReply): string {
+  return "error" in reply ? messageOf(reply.error) : new TextDecoder().decode(reply.data);
+}
+
+/** 200 as soon as one member replied; where all failed, the status of the first error. */
+function broadcastStatus(replies: readonly BroadcastReply[]): number {
+  const [first] = replies;
+  const allFailed = replies.every((reply) => "error" in reply);
+  return allFailed && first !== undefined && "error" in first ? statusOf(first.error) : 200;
+}

@@ -26,7 +26,8 @@ export async function sourcesOf(...folders: string[]): Promise<Source[]> {
 }
 
 export async function sourceAt(path: string): Promise<Source> {
-  return { path, text: await Bun.file(join(root, path)).text() };
+  const text = await Bun.file(join(root, path)).text();
+  return { path, text: text.replace(/^#!/, "//") }; // the parser knows no line for the shell
 }
 
 /** Where `text` first matches, as `path:line`. */

@@ -91,7 +91,8 @@ async function prepareFile(
   const deadline = clock.now() + DEFAULT_TIMEOUT_MS;
   for (let attempt = 0; ; attempt++) {
     try {
-      checkOwner(database, path);
+      // In a transaction: its reads must not see another node's half of creating the tables.
+      database.transaction(() => checkOwner(database, path)).deferred();
       configure(database, path);
       database
         .transaction(() => {

@@ -11,8 +11,8 @@ export function mayTakeOver(row: LockRow | null, takeOver: TakeOver): boolean {
   return row.beat === takeOver.watchedBeat;
 }
 
-/** The next token: the wall clock, unless that stands still or was set back. */
-export function nextToken(wallMicros: number, earlier: number): number {
+/** The next token or timestamp: the wall clock, unless that stands still or was set back. */
+export function rising(wallMicros: number, earlier: number): number {
   return Math.max(wallMicros, earlier + 1);
 }
 

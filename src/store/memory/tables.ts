@@ -1,5 +1,5 @@
 import type { Clock } from "../../runtime/runtime.ts";
-import { nextToken } from "../judge.ts";
+import { rising } from "../judge.ts";
 import type { LockRow, StoredEntry } from "../ports.ts";
 
 interface LockRecord {
@@ -33,7 +33,7 @@ export class MemoryTables {
 
   /** Makes `writer` the owner, under a token greater than any before. */
   takeLock(name: string, writer: string): number {
-    this.#lastToken = nextToken(this.clock.wallMicros(), this.#lastToken);
+    this.#lastToken = rising(this.clock.wallMicros(), this.#lastToken);
     this.#locks.set(name, { token: this.#lastToken, writer, heartbeat: this.clock.now() });
     return this.#lastToken;
   }
@@ -65,7 +65,7 @@ export class MemoryTables {
 
   /** Adds a row as the newest of the table, in place of the one of this key and id. */
   insert(key: string, id: string, value: string, leader: string): number {
-    const timestamp = Math.max(this.clock.wallMicros(), this.#lastTimestamp + 1);
+    const timestamp = rising(this.clock.wallMicros(), this.#lastTimestamp);
     this.#lastTimestamp = timestamp;
     const versions = this.#versions.get(key) ?? new Map<string, StoredEntry>();
     versions.delete(id);

@@ -5,9 +5,8 @@ import { backoffMs, type CallOptions, type Runtime } from "../../runtime/runtime
 import { canceled, checkStart, DEFAULT_TIMEOUT_MS, storeClosed } from "../calls.ts";
 import { isBusy, type Phase, storeError } from "./errors.ts";
 
-/** Pauses between attempts while another process writes, in milliseconds. */
-const RETRY_BASE_MS = 1;
-const RETRY_MAX_MS = 16;
+/** The longest pause between two attempts while another process writes; a random half is taken off. */
+const PAUSE_MS = 2;
 
 /**
  * One connection to the file. A transaction is one synchronous piece of work, never held over an await;
@@ -18,6 +17,8 @@ export class Connection {
   readonly #commit: Statement;
   readonly #rollback: Statement;
   readonly #moved = new Int32Array(2);
+  /** While another process writes: the pause that all waiting writes share, so that one of them asks again. */
+  #pause: Promise<void> | null = null;
   #closed = false;
 
   constructor(
@@ -36,26 +37,17 @@ export class Connection {
 
   /** Runs `work`, which reads with a single statement. */
   read<T>(what: string, options: CallOptions, work: () => T): Promise<T> {
-    return this.#attempt(what, options, work);
+    return this.#attempt("read", what, options, work);
   }
 
-  /** Runs `work` as one write transaction, durable once this resolves. `work` may run again after a failure. */
-  write<T>(what: string, options: CallOptions, work: () => T): Promise<T> {
-    return this.#attempt(what, options, () => {
-      this.#begin.run();
-      let result: T;
-      let phase: Phase = "statement";
-      try {
-        result = work();
-        phase = "commit";
-        this.#commit.run();
-      } catch (error) {
-        // SQLite itself has rolled back after some errors, as after a full disk.
-        if (this.database.inTransaction) this.#rollback.run();
-        throw storeError(this.path, error, phase);
-      }
-      return result;
-    });
+  /**
+   * Runs `work` as one write transaction, durable once this resolves. `work` may run again after a failure.
+   * Takes a turn of the event loop: who writes again and again keeps neither timers nor other processes out.
+   */
+  async write<T>(what: string, options: CallOptions, work: () => T): Promise<T> {
+    const result = await this.#attempt("write", what, options, () => this.#transaction(work));
+    await new Promise((resolve) => setImmediate(resolve));
+    return result;
   }
 
   close(): void {
@@ -63,32 +55,48 @@ export class Connection {
     this.database.close(true);
   }
 
-  async #attempt<T>(what: string, options: CallOptions, work: () => T): Promise<T> {
-    if (this.#closed) throw storeClosed(what);
+  #transaction<T>(work: () => T): T {
+    this.#begin.run();
+    let phase: Phase = "statement";
+    try {
+      const result = work();
+      phase = "commit";
+      this.#commit.run();
+      return result;
+    } catch (error) {
+      // SQLite itself has rolled back after some errors, as after a full disk.
+      if (this.database.inTransaction) this.#rollback.run();
+      throw storeError(this.path, error, phase);
+    }
+  }
+
+  /** Does `work`, again and again while another process is in the way. */
+  async #attempt<T>(
+    kind: "read" | "write",
+    what: string,
+    options: CallOptions,
+    work: () => T,
+  ): Promise<T> {
     checkStart(what, options);
     const { clock, random } = this.runtime;
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const deadline = clock.now() + timeoutMs;
-    for (let attempt = 0; ; attempt++) {
-      try {
-        this.#checkPlace();
-        return work();
-      } catch (error) {
-        if (!isBusy(error)) throw storeError(this.path, error, "statement");
-      }
-      const leftMs = deadline - clock.now();
-      if (leftMs <= 0) throw this.#locked(what, timeoutMs);
-      const pauseMs = backoffMs(random, attempt, RETRY_BASE_MS, RETRY_MAX_MS);
-      await this.#pause(what, Math.min(pauseMs, leftMs), options.signal);
+    for (;;) {
       if (this.#closed) throw storeClosed(what);
-    }
-  }
-
-  async #pause(what: string, ms: number, signal: AbortSignal | undefined): Promise<void> {
-    try {
-      await sleep(this.runtime.clock, ms, signal);
-    } catch (error) {
-      throw signal?.aborted ? canceled(what, signal) : error;
+      if (options.signal?.aborted) throw canceled(what, options.signal);
+      if (kind === "read" || this.#pause === null) {
+        try {
+          this.#checkPlace();
+          return work();
+        } catch (error) {
+          if (!isBusy(error)) throw storeError(this.path, error, "statement");
+        }
+        this.#pause ??= sleep(clock, backoffMs(random, 0, PAUSE_MS, PAUSE_MS)).then(() => {
+          this.#pause = null;
+        });
+      }
+      if (clock.now() >= deadline) throw this.#locked(what, timeoutMs);
+      await this.#pause;
     }
   }
 

@@ -1,11 +1,11 @@
 import type { Statement } from "bun:sqlite";
 import type { CallOptions } from "../../runtime/runtime.ts";
 import { checkClaim, checkTakeOver } from "../check.ts";
-import { mayTakeOver, nextToken } from "../judge.ts";
+import { mayTakeOver, rising } from "../judge.ts";
 import { checkName } from "../limits.ts";
 import type { LockRow, LockStore, TakeOver, TakeOverResult } from "../ports.ts";
 import type { Connection } from "./connection.ts";
-import { META_TABLE } from "./schema.ts";
+import { HighMark } from "./high-mark.ts";
 
 interface Row {
   /** Microseconds on the clock of `boot`; 0 once released. */
@@ -21,8 +21,8 @@ export class SqliteLockStore implements LockStore {
   readonly #read: Statement<Row, [string]>;
   readonly #take: Statement<unknown, [string, number, string, number, string]>;
   readonly #beat: Statement<unknown, [number, string, string, number]>;
-  readonly #readLastToken: Statement<{ value: number }, []>;
-  readonly #writeLastToken: Statement<unknown, [number]>;
+  /** The last token of any lock, so that tokens rise also if a row was deleted. */
+  readonly #lastToken: HighMark;
 
   constructor(
     private readonly connection: Connection,
@@ -39,13 +39,7 @@ export class SqliteLockStore implements LockStore {
     this.#beat = connection.prepare(
       `UPDATE "${lockTable}" SET heartbeat = ?, boot = ? WHERE name = ? AND token = ?`,
     );
-    this.#readLastToken = connection.prepare(
-      `SELECT value FROM ${META_TABLE} WHERE name = 'last_token'`,
-    );
-    this.#writeLastToken = connection.prepare(
-      `INSERT INTO ${META_TABLE} (name, value) VALUES ('last_token', ?)
-       ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-    );
+    this.#lastToken = new HighMark(connection, "last_token");
   }
 
   async read(name: string, options: CallOptions = {}): Promise<LockRow | null> {
@@ -59,10 +53,9 @@ export class SqliteLockStore implements LockStore {
       const row = this.#lockRow(takeOver.name);
       if (!mayTakeOver(row, takeOver)) return { kind: "refused", row };
       const { clock } = this.connection.runtime;
-      // The last token of any lock is kept apart, so that tokens rise also if a row was deleted.
-      const last = Math.max(this.#readLastToken.get()?.value ?? 0, row?.token ?? 0);
-      const token = nextToken(clock.wallMicros(), last);
-      this.#writeLastToken.run(token);
+      const last = Math.max(this.#lastToken.read(), row?.token ?? 0);
+      const token = rising(clock.wallMicros(), last);
+      this.#lastToken.raise(token);
       this.#take.run(takeOver.name, this.#nowMicros(), clock.bootId, token, takeOver.writer);
       return { kind: "acquired", token };
     });

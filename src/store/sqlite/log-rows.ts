@@ -1,33 +1,52 @@
 import type { Statement } from "bun:sqlite";
+import { rising } from "../judge.ts";
 import { NO_APPEND_ID, type NewEntry } from "../ports.ts";
 import type { Connection } from "./connection.ts";
+import { HighMark } from "./high-mark.ts";
 
 /** Writes rows of the log table, inside of the caller's transaction. */
 export class LogRows {
-  readonly #last: Statement<{ last: number | null }, []>;
+  readonly #newest: Statement<{ timestamp: number | null }, []>;
   readonly #put: Statement<unknown, [number, string, string, string, string]>;
+  readonly #delete: Statement<unknown, [string, string]>;
+  /** The newest timestamp when a row was last deleted: it may have been that row's. */
+  readonly #lastTimestamp: HighMark;
 
   constructor(
     private readonly connection: Connection,
     logTable: string,
   ) {
-    this.#last = connection.prepare(`SELECT max(timestamp) AS last FROM "${logTable}"`);
+    this.#newest = connection.prepare(`SELECT max(timestamp) AS timestamp FROM "${logTable}"`);
     // Only a `-` row gives way to its successor, which moves to the end of the table.
     this.#put = connection.prepare(
       `INSERT INTO "${logTable}" (timestamp, key, id, value, leader) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (id, key) DO UPDATE SET timestamp = excluded.timestamp, value = excluded.value,
          leader = excluded.leader WHERE excluded.id = '${NO_APPEND_ID}'`,
     );
+    this.#delete = connection.prepare(`DELETE FROM "${logTable}" WHERE id = ? AND key = ?`);
+    this.#lastTimestamp = new HighMark(connection, "last_timestamp");
   }
 
-  /** The wall clock in microseconds, or what comes after the newest row if that is later. */
+  /** The wall clock in microseconds, or what comes after the last timestamp if that is later. */
   nextTimestamp(): number {
-    const last = this.#last.get()?.last ?? 0;
-    return Math.max(this.connection.runtime.clock.wallMicros(), last + 1);
+    const last = Math.max(this.#newestTimestamp(), this.#lastTimestamp.read());
+    return rising(this.connection.runtime.clock.wallMicros(), last);
   }
 
   /** Whether the row was written; false if another of its key and id is there. */
   put(timestamp: number, { key, id, value, leader }: NewEntry): boolean {
     return this.#put.run(timestamp, key, id, value, leader).changes === 1;
+  }
+
+  /** Whether there was such a row. */
+  delete(key: string, id: string): boolean {
+    const newest = this.#newestTimestamp();
+    if (this.#delete.run(id, key).changes === 0) return false;
+    this.#lastTimestamp.raise(newest);
+    return true;
+  }
+
+  #newestTimestamp(): number {
+    return this.#newest.get()?.timestamp ?? 0;
   }
 }

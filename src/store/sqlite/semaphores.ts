@@ -18,7 +18,6 @@ export class SqliteSemaphoreStore implements SemaphoreStore {
   readonly #count: Statement<{ taken: number }, [string]>;
   readonly #permits: Statement<{ key: string; value: string }, [string]>;
   readonly #setValue: Statement<unknown, [string, string, string]>;
-  readonly #delete: Statement<unknown, [string, string]>;
 
   constructor(
     private readonly connection: Connection,
@@ -34,7 +33,6 @@ export class SqliteSemaphoreStore implements SemaphoreStore {
     this.#count = connection.prepare(`SELECT count(*) AS taken ${taken}`);
     this.#permits = connection.prepare(`SELECT key, value ${taken} ORDER BY timestamp`);
     this.#setValue = connection.prepare(`UPDATE "${logTable}" SET value = ? ${row}`);
-    this.#delete = connection.prepare(`DELETE FROM "${logTable}" ${row}`);
   }
 
   async create(
@@ -92,10 +90,10 @@ export class SqliteSemaphoreStore implements SemaphoreStore {
     const semaphore = layout.semaphoreKey(name);
     return this.connection.write("release a permit", options, () => {
       this.fence.check(fence);
-      if (this.#delete.run(semaphore, layout.permitKey(owner)).changes === 0) return "not-held";
+      if (!this.rows.delete(layout.permitKey(owner), semaphore)) return "not-held";
       const limit = this.#limit(name);
       if (limit !== null && this.#taken(semaphore) === 0) {
-        this.#delete.run(layout.limitId(limit), semaphore);
+        this.rows.delete(semaphore, layout.limitId(limit));
       }
       return "released";
     });

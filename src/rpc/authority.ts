@@ -1,0 +1,90 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { HedgerowError } from "../errors.ts";
+import type { CallOptions, Clock } from "../runtime/runtime.ts";
+import type { LogStore, StoredEntry } from "../store/ports.ts";
+import { authorityName, createAuthority, type KeyAndCertificate } from "./certificates.ts";
+
+/** The log's key under which the cluster keeps its authorities, one to an id: 1, 2, 3 and so on. */
+export const AUTHORITY_KEY = "__hedgerow/ca";
+
+/** So many of the newest are trusted: while one follows another, certificates of both are about. */
+const TRUSTED = 2;
+const ATTEMPTS = 3;
+const HOUR_MS = 3_600_000;
+const TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS;
+
+export interface Authorities {
+  /** Signs new certificates. */
+  readonly newest: KeyAndCertificate;
+  /** The certificates that peers' are checked against, PEM, the newest first. */
+  readonly trusted: readonly string[];
+}
+
+/**
+ * The cluster's authorities. Where the store has none, makes the first one; of several nodes that do so at
+ * once one wins, and all take the winner's. `self` is this node's address.
+ */
+export async function loadAuthorities(
+  log: LogStore,
+  clock: Clock,
+  self: string,
+  options: CallOptions = {},
+): Promise<Authorities> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const [newest, ...older] = newestRows(await log.read(AUTHORITY_KEY, -1, options)).map(parse);
+    if (newest !== undefined) {
+      return { newest, trusted: [newest.cert, ...older.map(({ cert }) => cert)] };
+    }
+    await insertFirst(log, clock, self, options);
+  }
+  throw new HedgerowError(
+    "store_failed",
+    `${AUTHORITY_KEY} was written but cannot be read: check the log table`,
+  );
+}
+
+async function insertFirst(
+  log: LogStore,
+  clock: Clock,
+  self: string,
+  options: CallOptions,
+): Promise<void> {
+  const nowMs = clock.wallMicros() / 1e3;
+  // An hour back, for nodes whose clocks are behind this one's.
+  const validity = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + TEN_YEARS_MS };
+  const value = JSON.stringify(createAuthority(validity));
+  try {
+    // Whether it was written or another one was there before: the next read tells.
+    await log.append([{ key: AUTHORITY_KEY, id: "1", value, leader: self }], null, options);
+  } catch (error) {
+    if (!HedgerowError.is(error, "outcome_unknown")) throw error;
+  }
+}
+
+function newestRows(rows: readonly StoredEntry[]): StoredEntry[] {
+  return rows
+    .filter(({ id }) => /^[1-9]\d{0,14}$/.test(id))
+    .sort((a, b) => Number(b.id) - Number(a.id))
+    .slice(0, TRUSTED);
+}
+
+function parse({ id, value }: StoredEntry): KeyAndCertificate {
+  try {
+    const { key, cert } = JSON.parse(value) as KeyAndCertificate;
+    const parsed = new X509Certificate(cert);
+    const ours = parsed.subject === `CN=${authorityName(parsed.publicKey)}`;
+    if (ours && parsed.checkPrivateKey(createPrivateKey(key))) return { key, cert };
+  } catch (error) {
+    throw damaged(id, error);
+  }
+  throw damaged(id);
+}
+
+function damaged(id: string, cause?: unknown): HedgerowError {
+  const where = `${AUTHORITY_KEY}, id ${id}`;
+  return new HedgerowError(
+    "store_failed",
+    `${where} in the log table is no authority: restore the row, or delete all rows of that key and restart the nodes`,
+    { cause },
+  );
+}

@@ -1,0 +1,115 @@
+import { create } from "@bufbuild/protobuf";
+import { HedgerowError } from "../errors.ts";
+import {
+  BatchRequestSchema,
+  type BatchReply,
+  BatchResponseSchema,
+  PeerService,
+} from "../gen/hedgerow/v1/peer_pb.ts";
+import { readBody } from "./body.ts";
+import type { Call, CallHolder } from "./calls.ts";
+import { decode, encode } from "./codec.ts";
+import { errorFromFetch, errorFromResponse, fromBatchError } from "./errors.ts";
+import { MAX_CALL_BYTES } from "./limits.ts";
+import type { PeerSession } from "./session.ts";
+import { pathOf } from "./server.ts";
+
+const BATCH_PATH = pathOf(PeerService.method.batch);
+
+/** One request under way: a call by its own route, or several in a batch. */
+export class Carrier implements CallHolder {
+  readonly #abort = new AbortController();
+  #open: number;
+
+  constructor(
+    private readonly calls: readonly Call[],
+    private readonly peer: string,
+  ) {
+    this.#open = calls.length;
+    for (const call of calls) call.holder = this;
+  }
+
+  /** Settles every call; never rejects. */
+  async run(session: PeerSession, now: number): Promise<void> {
+    try {
+      const { path, body, timeoutMs } = this.#request(now);
+      const response = await session.fetch(path, {
+        method: "POST",
+        headers: {
+          "content-type": "application/proto",
+          "connect-timeout-ms": String(timeoutMs),
+        },
+        body,
+        redirect: "manual",
+        signal: this.#abort.signal,
+      });
+      const { status, headers } = response;
+      const reply = await readBody(response, "reply", MAX_CALL_BYTES);
+      if (status === 200) this.#answer(reply);
+      else this.fail(errorFromResponse(status, headers, reply));
+    } catch (error) {
+      this.fail(errorFromFetch(error, this.peer));
+    }
+  }
+
+  /** Ends the request once nobody waits for it any more. */
+  abandoned(): void {
+    this.#open--;
+    if (this.#open === 0) this.#abort.abort();
+  }
+
+  fail(error: HedgerowError): void {
+    for (const call of this.calls) call.fail(error);
+  }
+
+  /** Gives the request up: its calls may have been executed. */
+  cut(): void {
+    this.fail(new HedgerowError("outcome_unknown", `the connection to ${this.peer} was closed`));
+    this.#abort.abort();
+  }
+
+  #request(now: number) {
+    const [first, ...others] = this.calls as [Call, ...Call[]];
+    if (others.length === 0) {
+      return {
+        path: first.target.path,
+        body: first.request,
+        timeoutMs: wholeMs(first.deadline - now),
+      };
+    }
+    const calls = this.calls.map((call) => ({
+      method: call.target.path.slice(1),
+      message: call.request,
+      timeoutMs: wholeMs(call.deadline - now),
+    }));
+    return {
+      path: BATCH_PATH,
+      body: encode(BatchRequestSchema, create(BatchRequestSchema, { calls })),
+      timeoutMs: Math.max(...calls.map((call) => call.timeoutMs)),
+    };
+  }
+
+  #answer(reply: Uint8Array): void {
+    if (this.calls.length === 1) {
+      this.calls[0]?.succeed(reply);
+      return;
+    }
+    const { replies } = decode(BatchResponseSchema, reply);
+    for (const [index, call] of this.calls.entries()) answer(call, replies[index]);
+  }
+}
+
+function answer(call: Call, reply: BatchReply | undefined): void {
+  const outcome = reply?.outcome;
+  if (outcome?.case === "message") call.succeed(outcome.value);
+  else if (outcome?.case === "error") call.fail(fromBatchError(outcome.value));
+  else
+    call.fail(
+      new HedgerowError("outcome_unknown", "the batch came back without this call's reply"),
+    );
+}
+
+/** What the other side may still take; 0 would mean no time-out to some. */
+function wholeMs(ms: number): number {
+  return Math.max(1, Math.ceil(ms));
+}

@@ -1,0 +1,89 @@
+import { createConnectRouter, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
+import {
+  type UniversalHandler,
+  universalServerRequestFromFetch,
+  universalServerResponseToFetch,
+} from "@connectrpc/connect/protocol";
+import { HedgerowError, messageOf } from "../errors.ts";
+import type { Logger } from "../observe/logger.ts";
+import { publicError, toConnectError } from "./errors.ts";
+import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
+import type { WireHandler } from "./server.ts";
+
+export interface ConnectHandlersOptions {
+  readonly logger: Logger;
+  /** Bytes of one message. Default 4 MiB + 64 KiB. */
+  readonly maxBytes?: number;
+}
+
+/** Connect's own handlers, for what unaryRoutes does not serve: streams, and gRPC-Web. */
+export interface ConnectHandlers {
+  readonly handle: WireHandler;
+  /** Aborts the signal of every call under way, and of those to come, with `stopped`. */
+  stop(): void;
+}
+
+/** `configure` registers services on the router, whose handlers may throw HedgerowErrors. */
+export function connectHandlers(
+  configure: (router: ConnectRouter) => void,
+  options: ConnectHandlersOptions,
+): ConnectHandlers {
+  const shutdown = new AbortController();
+  const maxBytes = options.maxBytes ?? MAX_CALL_BYTES;
+  const router = createConnectRouter({
+    grpc: false, // needs trailers, which Bun.serve cannot send
+    shutdownSignal: shutdown.signal,
+    readMaxBytes: maxBytes,
+    writeMaxBytes: maxBytes,
+    maxTimeoutMs: MAX_STREAM_TIMEOUT_MS,
+    acceptCompression: [],
+    interceptors: [errorsToConnect(options.logger)],
+  });
+  configure(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return {
+    handle(request, server) {
+      const handler = handlers.get(new URL(request.url).pathname);
+      if (handler === undefined) return undefined;
+      server.timeout(request, 0); // streams may be quiet for as long as they like
+      return answer(handler, request);
+    },
+    stop: () =>
+      shutdown.abort(toConnectError(new HedgerowError("stopped", "the node is stopping"))),
+  };
+}
+
+async function answer(handler: UniversalHandler, request: Request): Promise<Response> {
+  // Full-duplex streams are refused for anything below HTTP/2, but Bun serves them over HTTP/1.1 too.
+  const received = universalServerRequestFromFetch(request, { httpVersion: "2" });
+  return universalServerResponseToFetch(await handler(received));
+}
+
+function errorsToConnect(logger: Logger): Interceptor {
+  const translate = (error: unknown, method: string) => {
+    const seen = publicError(error);
+    if (seen.code === "internal") {
+      logger.error("handler failed", { method, error: messageOf(error) });
+    }
+    return toConnectError(seen);
+  };
+  return (next) => async (request) => {
+    const method = request.method.name;
+    const response = await next(request).catch((error: unknown) => {
+      throw translate(error, method);
+    });
+    if (!response.stream) return response;
+    return { ...response, message: translated(response.message, (e) => translate(e, method)) };
+  };
+}
+
+async function* translated<T>(
+  messages: AsyncIterable<T>,
+  translate: (error: unknown) => Error,
+): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw translate(error);
+  }
+}

@@ -1,0 +1,101 @@
+import type { Logger } from "../observe/logger.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { batchRoute } from "./batch.ts";
+import { bind, type Server } from "./bind.ts";
+import type { ConnectHandlers } from "./handlers.ts";
+import type { PeerRoute } from "./port.ts";
+import { noSuchRoute, unaryRoutes } from "./server.ts";
+import { serverTls, type TlsMaterial } from "./tls.ts";
+
+export interface PeerListenerOptions {
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  /** Name or address to bind; "" for all interfaces. */
+  readonly host: string;
+  /** 0 for any free one. */
+  readonly port: number;
+  /** null: plain text. */
+  readonly tls: TlsMaterial | null;
+  readonly routes: readonly PeerRoute[];
+  /** Streams. Default: none. */
+  readonly generic?: ConnectHandlers | undefined;
+  /** Milliseconds that `stop` lets calls under way finish. Default 2,000. */
+  readonly graceMs?: number | undefined;
+}
+
+const DEFAULT_GRACE_MS = 2_000;
+
+/** Binds the peer listener. Throws a HedgerowError of one line that says how to mend it. */
+export function startPeerListener(options: PeerListenerOptions): PeerListener {
+  return new PeerListener(options);
+}
+
+export class PeerListener {
+  readonly port: number;
+  readonly #answer: (request: Request, server: Server) => Response | Promise<Response>;
+  #current: Server | null;
+  /** Servers that take no more connections, until their last call is done. */
+  readonly #ending = new Map<Server, Promise<void>>();
+  #stopped: Promise<void> | null = null;
+
+  constructor(private readonly options: PeerListenerOptions) {
+    const { routes, generic, runtime, logger } = options;
+    const shared = { clock: runtime.clock, logger };
+    const unary = unaryRoutes({
+      ...shared,
+      routes: [...routes, batchRoute(routes, shared)],
+      ...(generic && { next: generic.handle }),
+    });
+    this.#answer = (request, server) =>
+      unary(request, server) ?? generic?.handle(request, server) ?? noSuchRoute(request);
+    this.#current = this.#open(options.port, options.tls);
+    this.port = this.#current.port as number;
+  }
+
+  /**
+   * Shows `tls` to connections made from now on. Calls on those that exist finish, then they are closed.
+   * Throws as binding does, should the port be lost meanwhile: call it again.
+   */
+  renew(tls: TlsMaterial): void {
+    if (this.#stopped !== null) return;
+    // Bun.serve cannot change its certificate. stop() closes the port before it returns, and nothing
+    // runs between that and binding it anew.
+    this.#retire();
+    this.#current = this.#open(this.port, tls);
+  }
+
+  /** Refuses new calls, ends streams, lets calls finish within the grace, then cuts them off. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    const { runtime, generic, graceMs = DEFAULT_GRACE_MS } = this.options;
+    generic?.stop();
+    this.#retire();
+    const ended = Promise.withResolvers<void>();
+    const timer = runtime.clock.schedule(graceMs, () => ended.resolve());
+    Promise.all(this.#ending.values()).then(() => ended.resolve(), ended.reject);
+    await ended.promise;
+    timer.cancel();
+    await Promise.all([...this.#ending.keys()].map((server) => server.stop(true)));
+  }
+
+  #open(port: number, tls: TlsMaterial | null): Server {
+    return bind({
+      host: this.options.host,
+      port,
+      tls: tls === null ? undefined : serverTls(tls),
+      fetch: this.#answer,
+    });
+  }
+
+  #retire(): void {
+    const server = this.#current;
+    if (server === null) return;
+    this.#current = null;
+    const ended = server.stop().then(() => void this.#ending.delete(server));
+    this.#ending.set(server, ended);
+  }
+}

@@ -1,0 +1,129 @@
+import type {
+  DescMessage,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { HedgerowError, messageOf } from "../errors.ts";
+import type { CallOptions, Clock } from "../runtime/runtime.ts";
+import { Call, type CallTarget, canceled } from "./calls.ts";
+import { encode } from "./codec.ts";
+import { Deadlines } from "./deadlines.ts";
+import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
+import { Peer } from "./peer.ts";
+import type { Address, Peers } from "./port.ts";
+import { pathOf } from "./server.ts";
+import { Slots } from "./slots.ts";
+import type { TlsMaterial } from "./tls.ts";
+
+export interface PeersOptions {
+  readonly clock: Clock;
+  /** Asked before each request, so that renewed certificates are used; null: plain text. */
+  readonly tls: () => TlsMaterial | null;
+  /** Methods that may travel in batches: those of the routes with `batched: true`. Default: none. */
+  readonly batched?: Iterable<DescMethodUnary>;
+}
+
+/** The one place where addresses become clients. */
+export function connectPeers(options: PeersOptions): PeerClients {
+  return new PeerClients(options);
+}
+
+const ADDRESS = /^[^\s/?#@\\]+:\d{1,5}$/;
+/** Addresses that are kept; idle ones beyond this are forgotten. */
+const MAX_PEERS = 1024;
+
+export class PeerClients implements Peers {
+  readonly #peers = new Map<Address, Peer>();
+  readonly #targets = new Map<DescMethodUnary, CallTarget>();
+  readonly #deadlines: Deadlines;
+  readonly #slots = new Slots();
+  #closed = false;
+
+  constructor(private readonly options: PeersOptions) {
+    this.#deadlines = new Deadlines(options.clock);
+    for (const desc of options.batched ?? []) this.#addTarget(desc, true);
+  }
+
+  /** Default time-out 10 s, at most one hour. */
+  unary<I extends DescMessage, O extends DescMessage>(
+    to: Address,
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    { timeoutMs: wanted, signal }: CallOptions = {},
+  ): Promise<MessageShape<O>> {
+    return new Promise((resolve, reject) => {
+      const target = this.#targets.get(method) ?? this.#addTarget(method, false);
+      const peer = this.#peerAt(to);
+      if (signal?.aborted) throw canceled(`${method.name} to ${to}`, signal);
+      const timeoutMs = Math.min(wanted ?? DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS);
+      const settings = {
+        target,
+        request: encodeRequest(method.input, request),
+        deadline: this.options.clock.now() + timeoutMs,
+        timeoutMs,
+        signal,
+        peer: to,
+      };
+      const done = resolve as (reply: unknown) => void;
+      peer.add(new Call(settings, this.#deadlines, done, reject));
+    });
+  }
+
+  forget(address: Address): void {
+    this.#drop(address, new HedgerowError("unavailable", `${address} is no longer a member`));
+  }
+
+  /** Fails what waits with `stopped` and what is under way with `outcome_unknown`. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    const error = new HedgerowError("stopped", "the node is stopping");
+    for (const address of [...this.#peers.keys()]) this.#drop(address, error);
+  }
+
+  #peerAt(address: Address): Peer {
+    if (this.#closed) throw new HedgerowError("stopped", "the node is stopping");
+    const known = this.#peers.get(address);
+    if (known !== undefined) return known;
+    if (!ADDRESS.test(address)) {
+      throw new HedgerowError("invalid_argument", `${address} is not an address: give host:port`);
+    }
+    if (this.#peers.size >= MAX_PEERS) this.#dropIdle();
+    const peer = new Peer(address, this.options.tls, this.#slots, this.options.clock);
+    this.#peers.set(address, peer);
+    return peer;
+  }
+
+  #drop(address: Address, error: HedgerowError): void {
+    const peer = this.#peers.get(address);
+    this.#peers.delete(address);
+    peer?.close(error);
+  }
+
+  #dropIdle(): void {
+    const error = new HedgerowError("unavailable", "the peer is idle");
+    for (const peer of this.#peers.values()) if (peer.idle) this.#drop(peer.address, error);
+  }
+
+  #addTarget(desc: DescMethodUnary, batched: boolean): CallTarget {
+    const target = { desc, path: pathOf(desc), batched };
+    this.#targets.set(desc, target);
+    return target;
+  }
+}
+
+function encodeRequest<I extends DescMessage>(
+  input: I,
+  request: MessageInitShape<I>,
+): Uint8Array<ArrayBuffer> {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = encode(input, request);
+  } catch (cause) {
+    throw new HedgerowError("invalid_argument", `${input.name}: ${messageOf(cause)}`, { cause });
+  }
+  if (bytes.length > MAX_CALL_BYTES) {
+    throw new HedgerowError("too_large", `the request is over ${MAX_CALL_BYTES} bytes: shorten it`);
+  }
+  return bytes;
+}

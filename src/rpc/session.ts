@@ -1,0 +1,41 @@
+import type { Address } from "./port.ts";
+import { clientTls, type TlsMaterial } from "./tls.ts";
+
+/** Seconds after which an idle connection is closed: sooner than its server does (IDLE_SECONDS of bind.ts). */
+const KEEP_ALIVE_SECONDS = 60;
+
+/** The connections to one peer, with the certificate that is current when a request starts. */
+export class PeerSession {
+  #material: TlsMaterial | null | undefined;
+  #session: Bun.FetchSession | null = null;
+
+  constructor(
+    private readonly address: Address,
+    private readonly tls: () => TlsMaterial | null,
+  ) {}
+
+  fetch(path: string, init: RequestInit): Promise<Response> {
+    const material = this.tls();
+    if (this.#session === null || material !== this.#material) this.#open(material);
+    const session = this.#session as Bun.FetchSession;
+    return material === null
+      ? session.fetch(`http://${this.address}${path}`, init)
+      : session.fetch(`https://${this.address}${path}`, { ...init, protocol: "http2" });
+  }
+
+  /** Closes idle connections; those in use are closed with their last request. */
+  close(): void {
+    this.#session?.close();
+    this.#session = null;
+  }
+
+  #open(material: TlsMaterial | null): void {
+    this.close();
+    this.#material = material;
+    this.#session = new Bun.FetchSession({
+      ...(material !== null && { tls: clientTls(material) }),
+      proxy: false, // peers are reached directly, whatever the environment says
+      keepAlive: { idleTimeout: KEEP_ALIVE_SECONDS },
+    });
+  }
+}

@@ -147,11 +147,11 @@ export class Gossip {
     if (request.label !== cluster.label || request.target !== self.name) {
       throw new HedgerowError("wrong_cluster", `this is ${self.name} of ${cluster.label}`);
     }
-    this.#hear(request.updates, request.leader);
-    return {
-      updates: this.#table.news(MAX_PIGGYBACK).map(toWire),
-      leader: hintToWire(directory.newest),
-    };
+    if (request.self === undefined) throw malformed();
+    this.#hear([request.self, ...request.updates], request.leader);
+    const asker = this.#table.find(request.self.name);
+    const news = asker === undefined ? this.#table.news(MAX_PIGGYBACK) : this.#newsFor(asker);
+    return { updates: news.map(toWire), leader: hintToWire(directory.newest) };
   }
 
   async servePingIndirect(request: PingIndirectRequest, call: ServedCall) {
@@ -215,18 +215,19 @@ export class Gossip {
         target: member.name,
         updates: this.#newsFor(member).map(toWire),
         leader: hintToWire(directory.newest),
+        self: toWire(this.#table.self),
       },
       { timeoutMs },
     );
     this.#hear(reply.updates, reply.leader);
   }
 
-  /** A suspect is told so with every ping: nobody refutes faster than whom it concerns. */
+  /** Who is held suspect or dead is told so each time: nobody refutes faster than whom it concerns. */
   #newsFor(member: MemberRecord): MemberRecord[] {
     const news = this.#table.news(MAX_PIGGYBACK);
     const record = this.#table.find(member.name);
-    const untold = record?.liveness === Liveness.SUSPECT && !news.includes(record);
-    return untold ? [...news, record] : news;
+    if (record === undefined || record.liveness === Liveness.ALIVE) return news;
+    return news.includes(record) ? news : [...news, record];
   }
 
   async #syncWithAny(): Promise<void> {
@@ -266,7 +267,7 @@ export class Gossip {
     if (theirs.leaseMs !== leaseMs) {
       throw new HedgerowError(
         "wrong_cluster",
-        `lease ${leaseMs} ms against ${theirs.leaseMs} ms: start all nodes of a cluster with one --lease`,
+        `leases differ, ${leaseMs} ms and ${theirs.leaseMs} ms: start all nodes of a cluster with one --lease`,
       );
     }
   }

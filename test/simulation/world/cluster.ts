@@ -140,7 +140,7 @@ export class SimulatedCluster {
       label: "simulated",
       lockName: "simulated",
       leaseMs: this.options.leaseMs,
-      gossip: { ...FAST_PROFILE, syncIntervalMs: 5_000 },
+      gossip: FAST_PROFILE,
       join: [],
       logger: silentLogger,
       onSend: (data) => data,

@@ -5,12 +5,12 @@ import { connectHandlers } from "../rpc/handlers.ts";
 import { DEFAULT_TIMEOUT_MS } from "../rpc/limits.ts";
 import { type IdleControl, noSuchRoute, unaryRoutes } from "../rpc/server.ts";
 import type { Clock } from "../runtime/runtime.ts";
-import { MAX_VALUE_BYTES } from "../store/limits.ts";
 import { clientRoutes, registerClientApi } from "./client-api.ts";
 import { expose, isPreflight, preflight } from "./cors.ts";
 import { demoRoutes } from "./demo.ts";
 import { guard, type GuardRules } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
+import { MAX_API_BYTES } from "./limits.ts";
 import { failure, line } from "./respond.ts";
 
 export interface HttpAppOptions {
@@ -28,12 +28,6 @@ export interface HttpApp {
   /** Ends streams under way, and those to come, with `stopped`. */
   stop(): void;
 }
-
-/**
- * Bytes of a request or reply of the client API. In JSON a byte of a value may take six (`\u0000`), and
- * three bytes of a message take four.
- */
-const MAX_API_BYTES = 6 * MAX_VALUE_BYTES + 64 * 1024;
 
 const ROUTES =
   "there are /put /get /send /broadcast /livez /readyz and POST /hedgerow.v1.HedgerowService/METHOD";

@@ -27,6 +27,8 @@ export interface TransportOptions {
   readonly tls?: () => TlsMaterial | null;
   /** Bytes of one message. Default 4 MiB + 64 KiB. */
   readonly maxBytes?: number;
+  /** Goes around the proxy that the environment may name. Default false. */
+  readonly direct?: boolean;
 }
 
 /**
@@ -131,6 +133,7 @@ class FetchTransport implements Transport {
       headers,
       redirect: "manual",
       signal: operation.signal,
+      ...(this.options.direct === true && { proxy: false }),
       ...(material !== null && { tls: clientTls(material), protocol: "http2", proxy: false }),
       ...init,
     });

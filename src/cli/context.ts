@@ -1,0 +1,27 @@
+import type { TextOutput } from "../observe/bounded.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { Environment } from "./flag.ts";
+
+export interface Output extends TextOutput {
+  /** Whether a person looks at it, through a terminal. */
+  readonly isTerminal: boolean;
+  /** Width of that terminal in columns, at this moment. */
+  columns(): number;
+}
+
+/** All that a command gets from its process; only main.ts makes a real one. */
+export interface CliContext {
+  /** What was typed after the program's name. */
+  readonly argv: readonly string[];
+  readonly environment: Environment;
+  readonly runtime: Runtime;
+  readonly stdin: () => ReadableStream<Uint8Array>;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Aborts at the first SIGINT, SIGTERM or SIGHUP: finish what is under way and return. */
+  readonly stop: AbortSignal;
+  /** Aborts at the second one, right before the process exits: only what takes no time. */
+  readonly force: AbortSignal;
+  /** Command and arguments that start this very program again. */
+  readonly program: readonly string[];
+}

@@ -1,0 +1,96 @@
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { askStatus } from "./client.ts";
+import { command } from "./command.ts";
+import { ChildNode } from "./dev/child.ts";
+import { nodeEnvironment, planNodes, serveArguments } from "./dev/plan.ts";
+import { checkPortsFree } from "./dev/ports.ts";
+import { devView } from "./dev/view.ts";
+import { finalRows, watchNodes } from "./dev/watch.ts";
+import { JSON_FLAG } from "./flags.ts";
+import * as values from "./values.ts";
+
+const CLUSTER = "Cluster";
+
+/** A node that does not answer within this many milliseconds is shown as silent. */
+const ASK_TIMEOUT_MS = 1_000;
+
+export default command({
+  flags: {
+    nodes: {
+      schema: values.integer(1, 20),
+      value: "N",
+      fallback: "3",
+      section: CLUSTER,
+      typedOnly: true,
+      help: "how many nodes",
+    },
+    httpPort: {
+      schema: values.integer(1, 65_535),
+      value: "PORT",
+      fallback: "9090",
+      section: CLUSTER,
+      typedOnly: true,
+      help: "http port of the first node; the others count up",
+    },
+    peerPort: {
+      schema: values.integer(1, 65_535),
+      value: "PORT",
+      fallback: "8080",
+      section: CLUSTER,
+      typedOnly: true,
+      help: "peer port of the first node; the others count up",
+    },
+    store: {
+      schema: values.optionalStoreUrl,
+      value: "URL",
+      fallback: "",
+      section: CLUSTER,
+      typedOnly: true,
+      help: "their database: sqlite:PATH; empty: a temporary one, removed at the end",
+    },
+    lease: {
+      schema: values.duration(2000),
+      value: "DURATION",
+      fallback: "5s",
+      section: CLUSTER,
+      typedOnly: true,
+      help: "how long a leader that died goes on counting as one, 2s at least",
+    },
+    ...JSON_FLAG,
+  },
+  async run(context, config) {
+    // What can be refused is refused before anything is there to clean up.
+    const planned = planNodes(config.nodes, config.httpPort, config.peerPort);
+    checkPortsFree(planned);
+    const temporary = config.store === null ? await mkdtemp(join(tmpdir(), "hedgerow-dev-")) : null;
+    const store = config.store ?? `sqlite:${join(temporary ?? "", "hedgerow.db")}`;
+    const children: ChildNode[] = [];
+    const removeTemporary = () => {
+      if (temporary !== null) rmSync(temporary, { recursive: true, force: true });
+    };
+    const killAll = () => {
+      for (const child of children) child.kill();
+      removeTemporary();
+    };
+    context.force.addEventListener("abort", killAll, { once: true });
+    const view = devView(context.stdout, config.json);
+    try {
+      const environment = nodeEnvironment(context.environment);
+      for (const node of planned) {
+        const argv = [
+          ...context.program,
+          ...serveArguments(node, { store, leaseMs: config.lease }),
+        ];
+        children.push(new ChildNode(node, argv, environment, context.runtime.clock));
+      }
+      await watchNodes(context, children, view, (url) => askStatus(context, url, ASK_TIMEOUT_MS));
+    } finally {
+      await Promise.all(children.map((child) => child.stop()));
+      view.update(finalRows(children));
+      removeTemporary();
+    }
+  },
+});

@@ -1,0 +1,91 @@
+import { HedgerowError } from "../../errors.ts";
+import type { StatusResponse } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
+import { sleep } from "../../runtime/operation.ts";
+import type { CliContext } from "../context.ts";
+import type { ChildNode } from "./child.ts";
+import { httpUrl, type NodeRow, nodeRow } from "./rows.ts";
+import type { DevView } from "./view.ts";
+
+const POLL_INTERVAL_MS = 250;
+
+/** Asks the node at `url`; null if it does not answer in time. */
+export type AskStatus = (url: string) => Promise<StatusResponse | null>;
+
+/**
+ * Shows the nodes until `context.stop` aborts. Throws `unavailable` if a node ends before all are up, or
+ * once all have ended.
+ */
+export async function watchNodes(
+  context: CliContext,
+  children: readonly ChildNode[],
+  view: DevView,
+  ask: AskStatus,
+): Promise<void> {
+  const answered = new Set<ChildNode>();
+  let up = false;
+  while (!context.stop.aborted) {
+    const rows = await Promise.all(children.map((child) => observe(child, ask, answered)));
+    if (context.stop.aborted) return;
+    view.update(rows);
+    const ended = rows.filter((row) => row.state === "dead");
+    if (!up && ended[0] !== undefined) throw startFailed(ended[0]);
+    if (ended.length === rows.length) throw new HedgerowError("unavailable", "all nodes have died");
+    if (!up && rows.every((row) => row.state === "ready" && row.members === rows.length)) {
+      up = true;
+      view.say(introduction(children));
+    }
+    await sleep(context.runtime.clock, POLL_INTERVAL_MS, context.stop).catch(() => {
+      // The signal ends the loop.
+    });
+  }
+}
+
+/** The rows as they stand at the end, without asking anybody. */
+export function finalRows(children: readonly ChildNode[]): NodeRow[] {
+  return children.map((child) =>
+    nodeRow({
+      planned: child.node,
+      pid: child.pid,
+      status: null,
+      answeredBefore: true,
+      exit: child.exit,
+      stopping: true,
+      lastLine: child.lastLine,
+    }),
+  );
+}
+
+async function observe(
+  child: ChildNode,
+  ask: AskStatus,
+  answered: Set<ChildNode>,
+): Promise<NodeRow> {
+  const status = child.exit === null ? await ask(httpUrl(child.node)) : null;
+  if (status !== null) answered.add(child);
+  return nodeRow({
+    planned: child.node,
+    pid: child.pid,
+    status,
+    answeredBefore: answered.has(child),
+    exit: child.exit,
+    stopping: false,
+    lastLine: child.lastLine,
+  });
+}
+
+function startFailed({ node, note }: NodeRow): HedgerowError {
+  return new HedgerowError("unavailable", `node ${node} did not start: ${note}`);
+}
+
+function introduction(children: readonly ChildNode[]): string {
+  const url = (index: number) => httpUrl((children[index % children.length] as ChildNode).node);
+  return [
+    `${children.length} ${children.length === 1 ? "node is" : "nodes are"} up: ${children.map((_, index) => url(index)).join(" ")}`,
+    "Try, in another terminal:",
+    `  curl -d 'greeting hello world' ${url(0)}/put`,
+    `  curl -d greeting ${url(1)}/get`,
+    `  curl -d 'hello all' ${url(2)}/broadcast`,
+    "Ctrl-C stops all.",
+    "",
+  ].join("\n");
+}

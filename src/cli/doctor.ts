@@ -1,0 +1,55 @@
+import { isWildcard } from "../http/hosts.ts";
+import { joinAddress, splitAddress } from "../node/address.ts";
+import { askStatus } from "./client.ts";
+import { command } from "./command.ts";
+import { checkClocks } from "./doctor/clock.ts";
+import type { Finding } from "./doctor/finding.ts";
+import { checkHttpPort, checkPeerPort, checkPeers } from "./doctor/network.ts";
+import { checkStore } from "./doctor/store.ts";
+import { JSON_FLAG, SERVE_FLAGS } from "./flags.ts";
+import { printJson, table } from "./output.ts";
+
+const ASK_TIMEOUT_MS = 1_000;
+
+const { peerAddr, httpAddr, store, lockTable, lockName, logTable, lease, join } = SERVE_FLAGS;
+
+export default command({
+  flags: { peerAddr, httpAddr, store, lockTable, lockName, logTable, lease, join, ...JSON_FLAG },
+  async run(context, config) {
+    const { runtime } = context;
+    const running = await askStatus(context, urlOf(config.httpAddr), ASK_TIMEOUT_MS);
+    const storage = await checkStore(
+      {
+        spec: config.store,
+        lockTable: config.lockTable,
+        lockName: config.lockName,
+        logTable: config.logTable ?? "",
+        leaseMs: config.lease,
+      },
+      runtime,
+    );
+    const members = running?.members.map(({ address }) => address) ?? [];
+    const peers = new Set([...members, ...config.join]);
+    if (storage.leader !== null) peers.add(storage.leader);
+    const findings = [
+      ...storage.findings,
+      ...checkClocks(runtime.clock, storage.writtenMs),
+      checkHttpPort(config.httpAddr, running),
+      await checkPeerPort(config.peerAddr, running),
+      ...(await checkPeers(peers, runtime.clock)),
+    ];
+    if (config.json) printJson(context.stdout, findings);
+    else context.stdout.write(table(findings.map(row)));
+    return findings.every(({ ok }) => ok) ? 0 : 1;
+  },
+});
+
+function row({ ok, check, says }: Finding): string[] {
+  return [ok ? "ok" : "FAIL", check, says];
+}
+
+/** Where a node that listens on `address` answers this machine. */
+function urlOf(address: string): string {
+  const { host, port } = splitAddress(address);
+  return `http://${joinAddress(host === "" || isWildcard(host) ? "127.0.0.1" : host, port)}`;
+}

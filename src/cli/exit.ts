@@ -1,0 +1,12 @@
+import { HedgerowError, messageOf } from "../errors.ts";
+import { oneLine } from "../observe/format.ts";
+
+/** 2 for bad usage or configuration, 1 for any other failure. */
+export function exitCodeOf(error: unknown): 1 | 2 {
+  return HedgerowError.is(error, "invalid_argument", "too_large", "wrong_cluster") ? 2 : 1;
+}
+
+/** The one line that says what went wrong and how to mend it. */
+export function errorLine(program: string, error: unknown): string {
+  return `${program}: ${oneLine(messageOf(error).trim())}\n`;
+}

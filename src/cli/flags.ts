@@ -1,0 +1,151 @@
+import { LOG_FORMATS, LOG_LEVELS } from "../observe/format.ts";
+import type { Config, Flag } from "./flag.ts";
+import * as values from "./values.ts";
+
+// Each flag is declared here and nowhere else. One appears only when it works.
+
+const LISTENERS = "Listeners";
+const STORE = "Store";
+const CLUSTER = "Cluster";
+const LOGS = "Logs";
+
+/** The flags of `hedgerow serve`. Durations are in milliseconds once read. */
+export const SERVE_FLAGS = {
+  peerAddr: {
+    schema: values.peerAddress,
+    value: "ADDR",
+    fallback: ":8080",
+    section: LISTENERS,
+    help: "where other nodes reach this one; :port and the empty string resolve the machine's own IP address",
+  },
+  httpAddr: {
+    schema: values.listenAddress,
+    value: "ADDR",
+    fallback: "127.0.0.1:9090",
+    section: LISTENERS,
+    help: "endpoints, probes and the client API; :port listens on all interfaces",
+  },
+  corsOrigin: {
+    schema: values.originList,
+    value: "ORIGIN,...",
+    fallback: "",
+    section: LISTENERS,
+    help: "web origins whose pages may call the http listener; their host names are accepted as Host too",
+  },
+  store: {
+    schema: values.storeUrl,
+    value: "URL",
+    fallback: "sqlite:./hedgerow.db",
+    section: STORE,
+    help: "the database that all nodes share: sqlite:PATH",
+  },
+  lockTable: {
+    schema: values.tableName,
+    value: "TABLE",
+    fallback: "locktable",
+    section: STORE,
+    help: "table of the lock",
+  },
+  lockName: {
+    schema: values.name,
+    value: "NAME",
+    fallback: "hedgerow",
+    section: STORE,
+    help: "name of the lock whose holder leads; nodes with one lock are one cluster",
+  },
+  logTable: {
+    schema: values.optionalTableName,
+    value: "TABLE",
+    fallback: "logtable",
+    section: STORE,
+    help: "table of the log; empty: no put and get",
+  },
+  lease: {
+    schema: values.duration(2000),
+    value: "DURATION",
+    fallback: "30s",
+    section: CLUSTER,
+    help: "how long a leader that died goes on counting as one, 2s at least; the same on all nodes",
+  },
+  syncInterval: {
+    schema: values.duration(2000),
+    value: "DURATION",
+    fallback: "30s",
+    section: CLUSTER,
+    help: "how often nodes compare what they know of the members, 2s at least",
+  },
+  join: {
+    schema: values.peerList,
+    value: "ADDR,...",
+    fallback: "",
+    section: CLUSTER,
+    help: "nodes to join through; not needed, the lock names the leader",
+  },
+  name: {
+    schema: values.optionalName,
+    value: "NAME",
+    fallback: "",
+    section: CLUSTER,
+    help: "unique name of this node; empty: its peer address",
+  },
+  label: {
+    schema: values.optionalName,
+    value: "LABEL",
+    fallback: "",
+    section: CLUSTER,
+    help: "keeps clusters apart; empty: made of lock table and lock name",
+  },
+  tls: {
+    schema: values.word(["auto", "none"]),
+    value: "MODE",
+    fallback: "auto",
+    section: CLUSTER,
+    help: "between nodes; auto: mutual TLS by the cluster's own authority, kept in the log table; none: plain text",
+  },
+  logLevel: {
+    schema: values.word(LOG_LEVELS),
+    value: "LEVEL",
+    fallback: "info",
+    section: LOGS,
+    help: `the least that is logged to stderr: ${LOG_LEVELS.join(", ")}`,
+  },
+  logFormat: {
+    schema: values.word(LOG_FORMATS),
+    value: "FORMAT",
+    fallback: "pretty",
+    section: LOGS,
+    help: "pretty or json, one line per event",
+  },
+} as const satisfies Record<string, Flag<unknown>>;
+
+export type ServeConfig = Config<typeof SERVE_FLAGS>;
+
+/** Of every command that prints data. */
+export const JSON_FLAG = {
+  json: {
+    schema: values.yesNo,
+    fallback: "false",
+    section: "Output",
+    typedOnly: true,
+    help: "print JSON",
+  },
+} as const satisfies Record<string, Flag<unknown>>;
+
+/** Of every command that asks a node. */
+export const CLIENT_FLAGS = {
+  server: {
+    schema: values.serverUrl,
+    value: "URL",
+    fallback: "http://127.0.0.1:9090",
+    section: "Server",
+    help: "http listener of a node",
+  },
+  timeout: {
+    schema: values.duration(1),
+    value: "DURATION",
+    fallback: "30s",
+    section: "Server",
+    help: "give up after this long",
+  },
+  ...JSON_FLAG,
+} as const satisfies Record<string, Flag<unknown>>;

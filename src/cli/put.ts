@@ -1,0 +1,47 @@
+import { rfc3339Micros } from "../http/time.ts";
+import { microsOf } from "../http/timestamp.ts";
+import { withClient } from "./client.ts";
+import { command } from "./command.ts";
+import { CLIENT_FLAGS } from "./flags.ts";
+import { printJson } from "./output.ts";
+import * as values from "./values.ts";
+
+const ENTRY = "Entry";
+
+export default command({
+  operands: { KEY: "1 to 4096 bytes", VALUE: "at most 2 MiB" },
+  flags: {
+    noAppend: {
+      schema: values.yesNo,
+      fallback: "false",
+      section: ENTRY,
+      typedOnly: true,
+      help: "replace the key's one - version; appended versions stay",
+    },
+    directWrite: {
+      schema: values.yesNo,
+      fallback: "false",
+      section: ENTRY,
+      typedOnly: true,
+      help: "let the asked node write, unfenced, instead of the leader",
+    },
+    id: {
+      schema: values.anyText,
+      value: "ID",
+      fallback: "",
+      section: ENTRY,
+      typedOnly: true,
+      help: "id of the version: a retry with the same one writes nothing twice; empty: a new one",
+    },
+    ...CLIENT_FLAGS,
+  },
+  async run(context, config, [key = "", value = ""]) {
+    const { noAppend, directWrite, id } = config;
+    const reply = await withClient(context, config, (client, options) =>
+      client.put({ key, value, noAppend, directWrite, id }, options),
+    );
+    const timestamp = rfc3339Micros(microsOf(reply.timestamp));
+    if (config.json) printJson(context.stdout, { key, id: reply.id, timestamp });
+    else context.stdout.write(`${timestamp}  ${reply.id}\n`);
+  },
+});

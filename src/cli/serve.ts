@@ -1,0 +1,102 @@
+import { hostname } from "node:os";
+import { createHttpApp } from "../http/app.ts";
+import { demoHandlers } from "../http/demo-handlers.ts";
+import { HttpListener } from "../http/listener.ts";
+import { Hedgerow } from "../node/hedgerow.ts";
+import { boundedWrite } from "../observe/bounded.ts";
+import type { Logger } from "../observe/logger.ts";
+import { createLogger } from "../observe/logtape.ts";
+import { command } from "./command.ts";
+import type { CliContext } from "./context.ts";
+import { SERVE_FLAGS, type ServeConfig } from "./flags.ts";
+import * as values from "./values.ts";
+
+export default command({
+  flags: {
+    ...SERVE_FLAGS,
+    stopWithStdin: {
+      schema: values.yesNo,
+      fallback: "false",
+      section: "Process",
+      typedOnly: true,
+      hidden: true,
+      help: "stop once stdin ends: whoever started this node has gone",
+    },
+  },
+  async run(context, config) {
+    const logger = createLogger({
+      level: config.logLevel,
+      format: config.logFormat,
+      write: boundedWrite(context.stderr),
+    });
+    const ended = Promise.withResolvers<void>();
+    ended.promise.catch(() => {}); // thrown where it is awaited, which may be later than it is known
+    context.stop.addEventListener("abort", () => ended.resolve(), { once: true });
+    const stdin = config.stopWithStdin ? context.stdin().getReader() : null;
+    if (stdin !== null) void readToEnd(stdin).then(ended.resolve, ended.resolve);
+    try {
+      await serve(context, config, logger, ended);
+    } finally {
+      await stdin?.cancel(); // an open reader would keep the process
+    }
+  },
+});
+
+/** What makes a running node end: resolved to stop it, rejected when it cannot go on. */
+type End = PromiseWithResolvers<void>;
+
+/** Order: the port that people look at is bound first, so that nothing has started when it is taken. */
+async function serve(
+  context: CliContext,
+  config: ServeConfig,
+  logger: Logger,
+  ended: End,
+): Promise<void> {
+  const { clock } = context.runtime;
+  await using closing = new AsyncDisposableStack();
+  const listener = new HttpListener({ address: config.httpAddr, clock });
+  closing.defer(() => listener.stop());
+
+  const host = hostname();
+  let address = config.peerAddr;
+  const node = await Hedgerow.start({
+    ...nodeOptions(config),
+    ...demoHandlers({ hostname: host, address: () => address, clock }),
+    logger,
+    onFatal: ended.reject,
+  });
+  address = node.address;
+  closing.defer(() => node.stop());
+
+  const app = createHttpApp({
+    node,
+    hostname: host,
+    rules: { boundHost: listener.host, hosts: [host.toLowerCase()], origins: config.corsOrigin },
+    logger,
+    clock,
+  });
+  listener.serve(app);
+  logger.info("serving", { http: `http://${listener.address}`, peer: node.address });
+  await ended.promise;
+  logger.info("stopping");
+}
+
+function nodeOptions(config: ServeConfig) {
+  return {
+    store: config.store,
+    address: config.peerAddr,
+    name: config.name ?? undefined,
+    label: config.label ?? undefined,
+    lockTable: config.lockTable,
+    lockName: config.lockName,
+    logTable: config.logTable ?? "",
+    lease: config.lease,
+    syncInterval: config.syncInterval,
+    join: config.join,
+    tls: config.tls,
+  };
+}
+
+async function readToEnd(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  while (!(await reader.read()).done); // what comes before the end means nothing
+}

@@ -1,0 +1,145 @@
+import * as z from "zod/mini";
+import { MAX_NAME_BYTES } from "../store/limits.ts";
+
+// Schemas from the text of a flag to its value. Every message says what to give instead.
+
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+const MAX_DURATION_MS = 24 * UNIT_MS.h;
+
+/** A schema for text that `read` understands; `undefined` means that it does not. */
+function readable<T>(mend: string, read: (text: string) => T | undefined) {
+  return z.pipe(
+    z.string(),
+    z.transform((text: string, context): T => {
+      const value = read(text);
+      if (value !== undefined) return value;
+      context.issues.push({ code: "custom", message: mend, input: text });
+      return z.NEVER;
+    }),
+  );
+}
+
+/** `30s`, `500ms`, `2m`, `1h`, in milliseconds; 24 hours at most. */
+export function duration(minMs: number) {
+  return readable("give a number with its unit, as in 500ms, 30s or 2m", durationMs).check(
+    z.refine((ms) => ms >= minMs, `must be at least ${durationText(minMs)}`),
+    z.refine((ms) => ms <= MAX_DURATION_MS, `must be at most ${durationText(MAX_DURATION_MS)}`),
+  );
+}
+
+function durationMs(text: string): number | undefined {
+  const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  if (parts === null) return undefined;
+  return Number(parts[1]) * UNIT_MS[parts[2] as keyof typeof UNIT_MS];
+}
+
+function durationText(ms: number): string {
+  if (ms % UNIT_MS.h === 0) return `${ms / UNIT_MS.h}h`;
+  return ms % UNIT_MS.s === 0 ? `${ms / UNIT_MS.s}s` : `${ms}ms`;
+}
+
+/** A whole number from `min` to `max`, both included. */
+export function integer(min: number, max: number) {
+  return readable(`give a whole number from ${min} to ${max}`, (text) => {
+    const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+    return value >= min && value <= max ? value : undefined;
+  });
+}
+
+/** One of some words. */
+export function word<const T extends readonly [string, ...string[]]>(words: T) {
+  const listed =
+    words.length === 1 ? words[0] : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+  return readable(`give ${listed}`, (text) => words.find((known) => known === text) as T[number]);
+}
+
+/** A switch: there or not there. */
+export const yesNo = readable("give true or false", (text) =>
+  text === "true" ? true : text === "false" || text === "" ? false : undefined,
+);
+
+/** `:port` or `host:port`, with an IPv6 address in brackets. */
+export const listenAddress = readable("give host:port, or :port for all interfaces", (text) =>
+  isAddress(text, "host optional") ? text : undefined,
+);
+
+/** As `listenAddress`; `:port` and the empty text stand for this machine's own address. */
+export const peerAddress = readable(
+  "give host:port, or :port (or nothing) for this machine's own address",
+  (text) => (text === "" || isAddress(text, "host optional") ? text : undefined),
+);
+
+/** `host:port,host:port` */
+export const peerList = list("give host:port, several joined by commas", (text) =>
+  isAddress(text, "host needed"),
+);
+
+/** Origins as browsers send them. */
+export const originList = list(
+  "give origins such as https://example.com, several joined by commas",
+  (text) => URL.canParse(text) && new URL(text).origin === text,
+);
+
+function list(mend: string, isItem: (text: string) => boolean) {
+  return readable(mend, (text): readonly string[] | undefined => {
+    const items = text
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== "");
+    return items.every(isItem) ? items : undefined;
+  });
+}
+
+function isAddress(text: string, host: "host optional" | "host needed"): boolean {
+  const parts = /^(\[[0-9a-fA-F:.]+\]|[\w.-]+)?:(\d{1,5})$/.exec(text);
+  if (parts === null || Number(parts[2]) > 65535) return false;
+  return parts[1] !== undefined || host === "host optional";
+}
+
+const isTable = (text: string) => /^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(text);
+
+export const tableName = readable(
+  "give letters, digits and _, not beginning with a digit, at most 128",
+  (text) => (isTable(text) ? text : undefined),
+);
+
+/** null for the empty text: there is no such table. */
+export const optionalTableName = readable(
+  "give letters, digits and _, not beginning with a digit, at most 128, or nothing for no log",
+  (text) => (text === "" ? null : isTable(text) ? text : undefined),
+);
+
+/** A name of 1 to 1024 bytes. */
+export const name = readable(`give 1 to ${MAX_NAME_BYTES} bytes`, (text) =>
+  text !== "" && isShort(text) ? text : undefined,
+);
+
+/** As `name`; null for the empty text. */
+export const optionalName = readable(`give at most ${MAX_NAME_BYTES} bytes`, (text) =>
+  text === "" ? null : isShort(text) ? text : undefined,
+);
+
+function isShort(text: string): boolean {
+  return Buffer.byteLength(text) <= MAX_NAME_BYTES;
+}
+
+/** Whatever is typed: the node judges it. */
+export const anyText = z.string();
+
+/** `sqlite:PATH` */
+export const storeUrl = readable("give sqlite:PATH", (text) =>
+  text.startsWith("sqlite:") && text.length > "sqlite:".length ? text : undefined,
+);
+
+/** As `storeUrl`; null for the empty text. */
+export const optionalStoreUrl = readable("give sqlite:PATH", (text) =>
+  text === "" ? null : storeUrl.safeParse(text).data,
+);
+
+/** `http://host:port` of a server, without a path. */
+export const serverUrl = readable("give a URL such as http://127.0.0.1:9090", (text) => {
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  const plain = url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "";
+  return plain && (url.protocol === "http:" || url.protocol === "https:") ? url.origin : undefined;
+});

@@ -1,0 +1,75 @@
+#!/usr/bin/env bun
+import { readFileSync } from "node:fs";
+import type { Output } from "./cli/context.ts";
+import { errorLine } from "./cli/exit.ts";
+import { runProgram } from "./cli/program.ts";
+import { systemRuntime } from "./runtime/system.ts";
+
+// The only file that reads argv, the environment and signals.
+
+/** A leak keeps the process no longer than this many milliseconds after its work is done. */
+const EXIT_GRACE_MS = 3_000;
+
+const stop = new AbortController();
+const force = new AbortController();
+
+function onStopSignal(): void {
+  if (stop.signal.aborted) exitNow();
+  stop.abort();
+}
+
+function exitNow(): never {
+  force.abort();
+  process.exit(1);
+}
+
+/** Under nohup a closed terminal means nothing. Signal 1 is the lowest bit of the mask. */
+function hangUpIsIgnored(): boolean {
+  if (process.platform !== "linux") return false;
+  const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+  return mask !== undefined && (BigInt(`0x${mask}`) & 1n) === 1n;
+}
+
+/** Counts what the reader has not taken yet, as Bun's own count stays at zero. */
+function output(stream: NodeJS.WriteStream, onBroken: () => void): Output {
+  let pending = 0;
+  stream.on("error", onBroken);
+  return {
+    isTerminal: stream.isTTY === true,
+    columns: () => stream.columns || 80,
+    pendingBytes: () => pending,
+    write(text) {
+      const bytes = Buffer.byteLength(text);
+      pending += bytes;
+      stream.write(text, () => {
+        pending -= bytes;
+      });
+    },
+  };
+}
+
+process.on("SIGINT", onStopSignal);
+process.on("SIGTERM", onStopSignal);
+if (!hangUpIsIgnored()) process.on("SIGHUP", onStopSignal);
+for (const event of ["uncaughtException", "unhandledRejection"]) {
+  process.on(event, (error: unknown) => {
+    process.stderr.write(errorLine("hedgerow: defect", error));
+    exitNow();
+  });
+}
+
+// Run from source, Bun is the program and this file its argument; compiled, both are one.
+const compiled = Bun.main.startsWith("/$bunfs/");
+
+process.exitCode = await runProgram({
+  argv: process.argv.slice(2),
+  environment: process.env,
+  runtime: systemRuntime(),
+  stdin: () => Bun.stdin.stream(),
+  stdout: output(process.stdout, () => stop.abort()), // nobody reads on: there is nothing left to do
+  stderr: output(process.stderr, () => {}), // nobody reads on: the work matters more
+  stop: stop.signal,
+  force: force.signal,
+  program: compiled ? [process.execPath] : [process.execPath, Bun.main],
+});
+setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();

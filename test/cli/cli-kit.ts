@@ -1,0 +1,49 @@
+import type { CliContext, Output } from "../../src/cli/context.ts";
+import type { Environment } from "../../src/cli/flag.ts";
+import { runProgram } from "../../src/cli/program.ts";
+import { systemRuntime } from "../../src/runtime/system.ts";
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliKit {
+  readonly context: CliContext;
+  /** What was written so far. */
+  readonly written: { stdout: string; stderr: string };
+  readonly stop: AbortController;
+}
+
+/** A process's surroundings in memory. */
+export function cliKit(argv: readonly string[], environment: Environment = {}): CliKit {
+  const written = { stdout: "", stderr: "" };
+  const output = (name: keyof typeof written): Output => ({
+    isTerminal: false,
+    columns: () => 80,
+    pendingBytes: () => 0,
+    write(text) {
+      written[name] += text;
+    },
+  });
+  const stop = new AbortController();
+  const context: CliContext = {
+    argv,
+    environment,
+    runtime: systemRuntime(),
+    stdin: () => new ReadableStream({ start() {} }),
+    stdout: output("stdout"),
+    stderr: output("stderr"),
+    stop: stop.signal,
+    force: new AbortController().signal,
+    program: ["unused"],
+  };
+  return { context, written, stop };
+}
+
+/** Runs the program in this process. */
+export async function cli(argv: readonly string[], environment: Environment = {}): Promise<Ran> {
+  const { context, written } = cliKit(argv, environment);
+  return { code: await runProgram(context), ...written };
+}

@@ -1,0 +1,87 @@
+import { describe, expect, test } from "bun:test";
+import { version } from "../../package.json";
+import { cli } from "./cli-kit.ts";
+
+const COMMANDS = [
+  "serve",
+  "dev",
+  "put",
+  "get",
+  "send",
+  "broadcast",
+  "members",
+  "leader",
+  "status",
+  "doctor",
+];
+
+test("--version and --help end with 0 and use stdout", async () => {
+  for (const flag of ["--version", "-V"]) {
+    expect(await cli([flag])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+  }
+  for (const argv of [["--help"], ["-h"], ["help"], ["help", "serve"], ["serve", "--help"]]) {
+    const { code, stdout, stderr } = await cli(argv);
+    expect({ argv, code, stderr }).toEqual({ argv, code: 0, stderr: "" });
+    expect(stdout).toStartWith("Usage: hedgerow ");
+  }
+});
+
+test("the help of the program names every command", async () => {
+  expect((await cli(["--help"])).stdout).toMatchSnapshot();
+});
+
+test.each(COMMANDS)("the help of %s", async (name) => {
+  const { code, stdout } = await cli([name, "--help"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatchSnapshot();
+});
+
+describe("bad usage is one line on stderr and code 2", () => {
+  test.each([
+    [["serv"], "hedgerow: unknown command 'serv' (Did you mean serve?)"],
+    [["frobnicate"], `hedgerow: unknown command 'frobnicate': see "hedgerow --help"`],
+    [["--frobnicate"], `hedgerow: unknown option '--frobnicate': see "hedgerow --help"`],
+    [[], `hedgerow: no command given: see "hedgerow --help"`],
+    [
+      ["serve", "--leese", "5s"],
+      "hedgerow serve: unknown option '--leese' (Did you mean --lease?)",
+    ],
+    [["serve", "--zzz"], `hedgerow serve: unknown option '--zzz': see "hedgerow serve --help"`],
+    [["serve", "--lease", "1s"], "hedgerow serve: --lease 1s: must be at least 2s"],
+    [
+      ["serve", "--lease"],
+      `hedgerow serve: option '--lease <DURATION>' argument missing: see "hedgerow serve --help"`,
+    ],
+    [["put", "key"], `hedgerow put: missing required argument 'VALUE': see "hedgerow put --help"`],
+    [["put", "k", "v", "w"], /^hedgerow put: too many arguments for 'put'/],
+    [
+      ["get", "k", "--limit", "x"],
+      "hedgerow get: --limit x: give a whole number from -2 to 1000000",
+    ],
+    [["get", "k", "--server", "ftp://x"], /^hedgerow get: --server ftp:\/\/x: give a URL such as /],
+    [["dev", "--nodes", "0"], "hedgerow dev: --nodes 0: give a whole number from 1 to 20"],
+    [
+      ["dev", "--http-port", "65535"],
+      /^hedgerow dev: --http-port 65535: 3 nodes need ports up to 65537/,
+    ],
+    [
+      ["dev", "--peer-port", "9091"],
+      /^hedgerow dev: --http-port 9090 and --peer-port 9091: 3 nodes need/,
+    ],
+  ])("%p", async (argv, expected) => {
+    const { code, stdout, stderr } = await cli(argv);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toEndWith("\n");
+    expect(stderr.trimEnd()).not.toContain("\n");
+    if (typeof expected === "string") expect(stderr).toBe(`${expected}\n`);
+    else expect(stderr).toMatch(expected);
+  });
+
+  test("a bad variable is named", async () => {
+    const { code, stderr } = await cli(["serve"], { HEDGEROW_TLS: "maybe" });
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: "hedgerow serve: HEDGEROW_TLS=maybe: give auto or none\n",
+    });
+  });
+});

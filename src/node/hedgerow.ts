@@ -1,4 +1,5 @@
 import { HedgerowError } from "../errors.ts";
+import { openCredentials } from "../rpc/credentials.ts";
 import { connectPeers } from "../rpc/peers.ts";
 import { startPeerListener } from "../rpc/listener.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
@@ -12,7 +13,6 @@ import { Core } from "./core.ts";
 import { InFlight } from "./in-flight.ts";
 import { checkOptions, type HedgerowOptions } from "./options.ts";
 import { BATCHED_METHODS } from "./routes.ts";
-import { openCredentials } from "./credentials.ts";
 
 /** How long a stop waits for calls under way, in milliseconds. */
 const DRAIN_MS = 2_000;

@@ -11,7 +11,7 @@ export const AUTHORITY_KEY = "__hedgerow/ca";
 const TRUSTED = 2;
 const ATTEMPTS = 3;
 const HOUR_MS = 3_600_000;
-const TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS;
+const TWENTY_YEARS_MS = 20 * 365 * 24 * HOUR_MS;
 
 export interface Authorities {
   /** Signs new certificates. */
@@ -51,7 +51,7 @@ async function insertFirst(
 ): Promise<void> {
   const nowMs = clock.wallMicros() / 1e3;
   // An hour back, for nodes whose clocks are behind this one's.
-  const validity = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + TEN_YEARS_MS };
+  const validity = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + TWENTY_YEARS_MS };
   const value = JSON.stringify(createAuthority(validity));
   try {
     // Whether it was written or another one was there before: the next read tells.
@@ -84,7 +84,7 @@ function damaged(id: string, cause?: unknown): HedgerowError {
   const where = `${AUTHORITY_KEY}, id ${id}`;
   return new HedgerowError(
     "store_failed",
-    `${where} in the log table is no authority: restore the row, or delete all rows of that key and restart the nodes`,
+    `${where} in the log table is no authority: restore it, or delete the rows of that key and restart all nodes`,
     { cause },
   );
 }

@@ -1,6 +1,6 @@
-import { messageOf } from "../errors.ts";
+import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
-import type { CallOptions, Clock, Timer } from "../runtime/runtime.ts";
+import type { Runtime, Timer } from "../runtime/runtime.ts";
 import type { LogStore } from "../store/ports.ts";
 import { type Authorities, loadAuthorities } from "./authority.ts";
 import { issueCertificate } from "./certificates.ts";
@@ -12,65 +12,94 @@ const DEFAULT_VALIDITY_MS = 24 * HOUR_MS;
 const SKEW_MS = HOUR_MS;
 /** The share of its life after which a certificate is renewed. */
 const RENEW_AFTER = 2 / 3;
-/** The certificate's age is looked at so often, because a machine that slept overslept its timers too. */
+/** The certificate's age is looked at so often: a machine that slept overslept its timers too. */
 const CHECK_INTERVAL_MS = 60_000;
 /** The store is asked for new authorities so often. */
 const RELOAD_INTERVAL_MS = 5 * 60_000;
-const RELOAD_TIMEOUT_MS = 10_000;
+const STORE_TIMEOUT_MS = 10_000;
 
 export interface CredentialsOptions {
-  readonly clock: Clock;
+  readonly tls: "auto" | "none";
+  /** Where the authority lies. Not needed without TLS. */
+  readonly log: LogStore | null;
+  readonly runtime: Runtime;
   readonly logger: Logger;
-  readonly log: LogStore;
   /** `host:port` of this node's peer listener; with the incarnation it stands in the certificate. */
   readonly address: string;
-  readonly incarnation: number;
-  /** Told of each certificate after the first. If it throws, it is told again within a minute. */
-  readonly onRenewed: (material: TlsMaterial) => void;
+  /** Default: now, in milliseconds since the epoch. */
+  readonly incarnation?: number | undefined;
   /** Milliseconds that a certificate is valid from its making. Default 24 hours. */
-  readonly validityMs?: number;
+  readonly validityMs?: number | undefined;
 }
 
-/** A node's certificate under the cluster's own authority, kept valid until `close`. */
-export class Credentials {
-  #authorities: Authorities;
+/** What a node shows to its peers, kept valid until `close`. */
+export interface Credentials {
+  /** null: plain text. */
+  readonly current: () => TlsMaterial | null;
+  /** Calls `listener` with each certificate after the first; again within a minute if it throws. */
+  onRenewed(listener: (material: TlsMaterial) => void): void;
+  /** Reads the authorities now and, if they changed, renews the certificate under the newest. */
+  reload(): Promise<void>;
+  /** Stops renewing. Idempotent. */
+  close(): void;
+}
+
+/** Finds or founds the cluster's authority, and issues this node's first certificate under it. */
+export async function openCredentials(options: CredentialsOptions): Promise<Credentials> {
+  if (options.tls === "none") {
+    return { current: () => null, onRenewed() {}, reload: async () => {}, close() {} };
+  }
+  if (options.log === null) {
+    throw new HedgerowError(
+      "not_supported",
+      "tls auto needs a log table: name one, or use tls none",
+    );
+  }
+  const load = loader(options, options.log);
+  return new RenewedCertificate(options, load, await load());
+}
+
+function loader({ runtime, address }: CredentialsOptions, log: LogStore) {
+  return () => loadAuthorities(log, runtime.clock, address, { timeoutMs: STORE_TIMEOUT_MS });
+}
+
+class RenewedCertificate implements Credentials {
+  readonly #incarnation: number;
+  readonly #validityMs: number;
   #material: TlsMaterial;
   /** When it was made, in milliseconds since the epoch. */
   #issuedAtMs = 0;
   #reloadedAt: number;
-  #timer: Timer | null = null;
+  #listener: (material: TlsMaterial) => void = () => {};
   #unannounced = false;
+  #timer: Timer | null = null;
   #closed = false;
 
-  /** Reads the authorities, making the first where there is none, and issues the first certificate. */
-  static async obtain(options: CredentialsOptions, call: CallOptions = {}): Promise<Credentials> {
-    const { log, clock, address } = options;
-    return new Credentials(options, await loadAuthorities(log, clock, address, call));
-  }
-
-  private constructor(
+  constructor(
     private readonly options: CredentialsOptions,
-    authorities: Authorities,
+    private readonly load: () => Promise<Authorities>,
+    private authorities: Authorities,
   ) {
-    this.#authorities = authorities;
-    this.#reloadedAt = options.clock.now();
+    this.#incarnation = options.incarnation ?? Math.floor(this.#wallMs());
+    this.#validityMs = options.validityMs ?? DEFAULT_VALIDITY_MS;
+    this.#reloadedAt = options.runtime.clock.now();
     this.#material = this.#issue();
     this.#schedule();
   }
 
   readonly current = (): TlsMaterial => this.#material;
 
-  /** Reads the authorities again and, if they changed, renews the certificate under the newest. */
-  async reload(call: CallOptions = {}): Promise<void> {
-    const { log, clock, address } = this.options;
-    const authorities = await loadAuthorities(log, clock, address, call);
-    this.#reloadedAt = clock.now();
-    const before = this.#authorities.trusted.join();
-    this.#authorities = authorities;
-    if (authorities.trusted.join() !== before) this.#renew();
+  onRenewed(listener: (material: TlsMaterial) => void): void {
+    this.#listener = listener;
   }
 
-  /** Stops renewing. Idempotent. */
+  async reload(): Promise<void> {
+    this.#reloadedAt = this.options.runtime.clock.now();
+    const before = this.authorities.trusted.join();
+    this.authorities = await this.load();
+    if (this.authorities.trusted.join() !== before) this.#renew();
+  }
+
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -78,28 +107,27 @@ export class Credentials {
 
   #schedule(): void {
     if (this.#closed) return;
-    this.#timer = this.options.clock.schedule(CHECK_INTERVAL_MS, () => void this.#check());
+    const ms = Math.min(CHECK_INTERVAL_MS, this.#validityMs / 10);
+    this.#timer = this.options.runtime.clock.schedule(ms, () => void this.#check());
   }
 
   async #check(): Promise<void> {
-    const { clock, logger } = this.options;
-    if (clock.now() - this.#reloadedAt >= RELOAD_INTERVAL_MS) {
-      await this.reload({ timeoutMs: RELOAD_TIMEOUT_MS }).catch((error: unknown) =>
+    const { runtime, logger } = this.options;
+    if (runtime.clock.now() - this.#reloadedAt >= RELOAD_INTERVAL_MS) {
+      await this.reload().catch((error: unknown) =>
         logger.warn("authorities not readable, those known stay in use", {
           error: messageOf(error),
         }),
       );
     }
-    if (this.#closed) return;
     if (this.#due()) this.#renew();
     else if (this.#unannounced) this.#announce();
     this.#schedule();
   }
 
   #due(): boolean {
-    const { clock, validityMs = DEFAULT_VALIDITY_MS } = this.options;
-    const ageMs = clock.wallMicros() / 1e3 - this.#issuedAtMs;
-    return ageMs >= validityMs * RENEW_AFTER || ageMs < -SKEW_MS; // or the wall clock was set back
+    const ageMs = this.#wallMs() - this.#issuedAtMs;
+    return ageMs >= this.#validityMs * RENEW_AFTER || ageMs < -SKEW_MS; // or the wall clock was set back
   }
 
   #renew(): void {
@@ -109,8 +137,9 @@ export class Credentials {
   }
 
   #announce(): void {
+    if (this.#closed) return;
     try {
-      this.options.onRenewed(this.#material);
+      this.#listener(this.#material);
       this.#unannounced = false;
     } catch (error) {
       this.#unannounced = true;
@@ -119,14 +148,17 @@ export class Credentials {
   }
 
   #issue(): TlsMaterial {
-    const { clock, address, incarnation, validityMs = DEFAULT_VALIDITY_MS } = this.options;
-    this.#issuedAtMs = clock.wallMicros() / 1e3;
+    this.#issuedAtMs = this.#wallMs();
     const validity = {
       notBeforeMs: this.#issuedAtMs - SKEW_MS,
-      notAfterMs: this.#issuedAtMs + validityMs,
+      notAfterMs: this.#issuedAtMs + this.#validityMs,
     };
-    const { newest, trusted } = this.#authorities;
-    const issued = issueCertificate(newest, `hedgerow://${address}/${incarnation}`, validity);
-    return { ...issued, ca: trusted };
+    const { newest, trusted } = this.authorities;
+    const uri = `hedgerow://${this.options.address}/${this.#incarnation}`;
+    return { ...issueCertificate(newest, uri, validity), ca: trusted };
+  }
+
+  #wallMs(): number {
+    return this.options.runtime.clock.wallMicros() / 1e3;
   }
 }

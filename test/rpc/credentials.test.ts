@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { AUTHORITY_KEY, openCredentials } from "../../src/node/credentials.ts";
+import { AUTHORITY_KEY } from "../../src/rpc/authority.ts";
+import { openCredentials } from "../../src/rpc/credentials.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
 import { createAuthority } from "../../src/rpc/certificates.ts";
 import { systemRuntime } from "../../src/runtime/system.ts";

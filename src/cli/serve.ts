@@ -1,8 +1,5 @@
 import { hostname } from "node:os";
-import { createHttpApp } from "../http/app.ts";
-import { demoHandlers } from "../http/demo-handlers.ts";
 import { HttpListener } from "../http/listener.ts";
-import { Hedgerow } from "../node/hedgerow.ts";
 import { boundedWrite } from "../observe/bounded.ts";
 import type { Logger } from "../observe/logger.ts";
 import { createLogger } from "../observe/logtape.ts";
@@ -57,6 +54,12 @@ async function serve(
   const listener = new HttpListener({ address: config.httpAddr, clock });
   closing.defer(() => listener.stop());
 
+  // Loaded while the port is bound already: probes get their answer this much sooner.
+  const [{ Hedgerow }, { createHttpApp }, { demoHandlers }] = await Promise.all([
+    import("../node/hedgerow.ts"),
+    import("../http/app.ts"),
+    import("../http/demo-handlers.ts"),
+  ]);
   const host = hostname();
   let address = config.peerAddr;
   const node = await Hedgerow.start({

@@ -1,10 +1,11 @@
 import * as z from "zod/mini";
+import { parseDuration } from "../node/duration.ts";
 import { MAX_NAME_BYTES } from "../store/limits.ts";
 
 // Schemas from the text of a flag to its value. Every message says what to give instead.
 
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
-const MAX_DURATION_MS = 24 * UNIT_MS.h;
+const HOUR_MS = 3_600_000;
+const MAX_DURATION_MS = 24 * HOUR_MS;
 
 /** A schema for text that `read` understands; `undefined` means that it does not. */
 function readable<T>(mend: string, read: (text: string) => T | undefined) {
@@ -21,21 +22,18 @@ function readable<T>(mend: string, read: (text: string) => T | undefined) {
 
 /** `30s`, `500ms`, `2m`, `1h`, in milliseconds; 24 hours at most. */
 export function duration(minMs: number) {
-  return readable("give a number with its unit, as in 500ms, 30s or 2m", durationMs).check(
+  return readable(
+    "give a number with its unit, as in 500ms, 30s or 2m",
+    (text) => parseDuration(text) ?? undefined,
+  ).check(
     z.refine((ms) => ms >= minMs, `must be at least ${durationText(minMs)}`),
     z.refine((ms) => ms <= MAX_DURATION_MS, `must be at most ${durationText(MAX_DURATION_MS)}`),
   );
 }
 
-function durationMs(text: string): number | undefined {
-  const parts = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
-  if (parts === null) return undefined;
-  return Number(parts[1]) * UNIT_MS[parts[2] as keyof typeof UNIT_MS];
-}
-
 function durationText(ms: number): string {
-  if (ms % UNIT_MS.h === 0) return `${ms / UNIT_MS.h}h`;
-  return ms % UNIT_MS.s === 0 ? `${ms / UNIT_MS.s}s` : `${ms}ms`;
+  if (ms % HOUR_MS === 0) return `${ms / HOUR_MS}h`;
+  return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
 
 /** A whole number from `min` to `max`, both included. */

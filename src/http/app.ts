@@ -11,7 +11,8 @@ import { demoRoutes } from "./demo.ts";
 import { guard, type GuardRules } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { MAX_API_BYTES } from "./limits.ts";
-import { failure, line } from "./respond.ts";
+import { failure } from "./failure.ts";
+import { line } from "./respond.ts";
 
 export interface HttpAppOptions {
   readonly node: HedgerowNode;

@@ -5,7 +5,8 @@ import type { Logger } from "../observe/logger.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { readText } from "./body.ts";
 import { DEFAULT_MESSAGE } from "./demo-handlers.ts";
-import { failure, plain, statusOf } from "./respond.ts";
+import { failure, statusOf } from "./failure.ts";
+import { plain } from "./respond.ts";
 import { goTime } from "./time.ts";
 
 /** The endpoints of the Go system's demo, any method: its texts, but with a true status. */

@@ -1,5 +1,4 @@
-import { isIP } from "node:net";
-import { isLoopback, isWildcard } from "./hosts.ts";
+import { isIpAddress, isLoopback, isWildcard } from "./hosts.ts";
 
 /** What the listener accepts from browsers that hostile pages may drive. */
 export interface GuardRules {
@@ -45,8 +44,8 @@ export function guard(rules: GuardRules, headers: GuardedHeaders): Refusal | nul
  * address cannot be rebound, so a listener on all interfaces accepts any.
  */
 function isOwnHost(rules: GuardRules, hostname: string): boolean {
-  if (isLoopback(hostname) || hostname === rules.boundHost) return true;
-  if (isWildcard(rules.boundHost) && isIP(hostname) !== 0) return true;
+  if (isLoopback(hostname) || hostname === rules.boundHost.toLowerCase()) return true;
+  if (isWildcard(rules.boundHost) && isIpAddress(hostname)) return true;
   return (
     rules.hosts.includes(hostname) ||
     rules.origins.some((origin) => new URL(origin).hostname === hostname)

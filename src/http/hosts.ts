@@ -1,4 +1,11 @@
-import { isIP } from "node:net";
+/** Only its shape is judged: enough to tell it from a name. `node:net` would cost each start 2 ms. */
+export function isIpAddress(host: string): boolean {
+  return isIpv4(host) || /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(host);
+}
+
+function isIpv4(host: string): boolean {
+  return /^\d{1,3}(\.\d{1,3}){3}$/.test(host);
+}
 
 /** All interfaces of the machine. */
 export function isWildcard(host: string): boolean {
@@ -7,5 +14,5 @@ export function isWildcard(host: string): boolean {
 
 export function isLoopback(host: string): boolean {
   if (host === "localhost" || host.endsWith(".localhost") || host === "::1") return true;
-  return isIP(host) === 4 && host.startsWith("127.");
+  return isIpv4(host) && host.startsWith("127.");
 }

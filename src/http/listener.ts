@@ -21,7 +21,16 @@ export interface HttpListenerOptions {
 /** Milliseconds that requests under way get to finish at stop. */
 const STOP_GRACE_MS = 3_000;
 
-/** The http listener. It answers 503 until it is given what to serve. */
+/** The process runs, and no more. */
+const STARTING: Served = {
+  fetch: (request) =>
+    new URL(request.url).pathname === "/livez"
+      ? line(200, "ok")
+      : line(503, "the node is starting: try again"),
+  stop() {},
+};
+
+/** The http listener. Until it is given what to serve it answers as `STARTING` does. */
 export class HttpListener {
   /** Without brackets; `0.0.0.0` for all interfaces. */
   readonly host: string;
@@ -29,7 +38,7 @@ export class HttpListener {
   readonly address: string;
   readonly #server: Server;
   readonly #clock: Clock;
-  #served: Served = { fetch: () => line(503, "the node is starting: try again"), stop() {} };
+  #served = STARTING;
 
   /** Throws a HedgerowError of one line with the mend if it cannot listen. */
   constructor({ address, clock }: HttpListenerOptions) {

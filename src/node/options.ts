@@ -6,6 +6,7 @@ import { type Logger, silentLogger } from "../observe/logger.ts";
 import { checkName } from "../store/limits.ts";
 import type { MembersChange, MessageHandler } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
+import { parseDuration } from "./duration.ts";
 
 /** Options of `Hedgerow.start`; each may be left out. */
 export interface HedgerowOptions {
@@ -39,15 +40,6 @@ export interface HedgerowOptions {
   readonly onMembersChanged?: ((change: MembersChange) => unknown) | undefined;
   /** This node's settings are not the cluster's; it has been stopped. */
   readonly onFatal?: ((error: Error) => unknown) | undefined;
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** Milliseconds of `30s`, `500ms`, `2m`, `1h`; null for anything else. */
-export function parseDuration(text: string): number | null {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text.trim());
-  if (match === null) return null;
-  return Number(match[1]) * (UNIT_MS[match[2] as string] as number);
 }
 
 const duration = z.union([z.number(), z.string()]).transform((given, context) => {

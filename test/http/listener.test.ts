@@ -17,10 +17,11 @@ function thrownBy(run: () => unknown): HedgerowError {
 }
 
 describe("HttpListener", () => {
-  test("answers 503 until it is given what to serve", async () => {
+  test("is alive, but not ready, until it is given what to serve", async () => {
     const listener = listen();
     const url = `http://${listener.address}/`;
-    const early = await fetch(url);
+    expect((await fetch(`${url}livez`)).status).toBe(200);
+    const early = await fetch(`${url}readyz`);
     expect([early.status, await early.text()]).toEqual([503, "the node is starting: try again\n"]);
     listener.serve(answering(() => new Response("served")));
     expect(await (await fetch(url)).text()).toBe("served");

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { HedgerowError } from "../../src/errors.ts";
-import { checkOptions, type HedgerowOptions, parseDuration } from "../../src/node/options.ts";
+import { parseDuration } from "../../src/node/duration.ts";
+import { checkOptions, type HedgerowOptions } from "../../src/node/options.ts";
 
 function messageFor(options: unknown): string {
   try {

@@ -28,11 +28,12 @@ export function encode<T extends DescMessage>(
   return toBinary(schema, messageFrom(schema, given));
 }
 
+/** With every plain field, also where it is false, zero or empty: scripts ask for them by name. */
 export function encodeJson<T extends DescMessage>(
   schema: T,
   given: MessageInitShape<T>,
 ): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(toJsonString(schema, messageFrom(schema, given)));
+  return new TextEncoder().encode(toJsonString(schema, messageFrom(schema, given), EVERY_FIELD));
 }
 
 /** Throws `invalid_argument` for bytes that are no such message. */
@@ -53,6 +54,8 @@ export function decodeJson<T extends DescMessage>(schema: T, bytes: Uint8Array):
     throw malformed(schema, "JSON", error);
   }
 }
+
+const EVERY_FIELD = { alwaysEmitImplicit: true };
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 

@@ -104,6 +104,18 @@ describe("as curl calls it", () => {
     });
   });
 
+  test("what is false or empty is there as well", async () => {
+    const status = () => ({ node: "n", leader: null, isLeader: false, token: null, members: [] });
+    expect((await callJson(appKit({ status }), "Status", {})).body).toEqual({
+      node: "n",
+      leader: "",
+      isLeader: false,
+      token: "",
+      members: [],
+    });
+    expect((await callJson(appKit(), "Get", { key: "nobody" })).body).toEqual({ entries: [] });
+  });
+
   test("Send carries bytes", async () => {
     const { body } = await callJson(appKit(), "Send", {
       data: Buffer.from("hi").toString("base64"),

@@ -29,6 +29,7 @@ export default command({
     const ended = Promise.withResolvers<void>();
     ended.promise.catch(() => {}); // thrown where it is awaited, which may be later than it is known
     context.stop.addEventListener("abort", () => ended.resolve(), { once: true });
+    if (context.stop.aborted) ended.resolve();
     const stdin = config.stopWithStdin ? context.stdin().getReader() : null;
     if (stdin !== null) void readToEnd(stdin).then(ended.resolve, ended.resolve);
     try {

@@ -8,10 +8,10 @@ import type { Clock } from "../runtime/runtime.ts";
 import { clientRoutes, registerClientApi } from "./client-api.ts";
 import { expose, isPreflight, preflight } from "./cors.ts";
 import { demoRoutes } from "./demo.ts";
+import { failure } from "./failure.ts";
 import { guard, type GuardRules } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { MAX_API_BYTES } from "./limits.ts";
-import { failure } from "./failure.ts";
 import { line } from "./respond.ts";
 
 export interface HttpAppOptions {

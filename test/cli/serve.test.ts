@@ -1,6 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { version } from "../../package.json";
+import { runProgram } from "../../src/cli/program.ts";
+import { cliKit } from "./cli-kit.ts";
 import { freePorts, inFolder, Process, until } from "./process-kit.ts";
 
 const address = (port: number) => `127.0.0.1:${port}`;
@@ -88,6 +91,17 @@ describe("exit codes of the real process", () => {
 });
 
 describe("serve", () => {
+  test("a signal that came before it started ends it all the same", async () => {
+    await inFolder(async (folder) => {
+      const { context, stop } = cliKit([
+        ...["serve", "--http-addr", "127.0.0.1:0", "--peer-addr", "127.0.0.1:0"],
+        ...["--store", `sqlite:${join(folder, "x.db")}`],
+      ]);
+      stop.abort();
+      expect(await runProgram(context)).toBe(0);
+    });
+  });
+
   test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
     "%s ends it with 0, by itself",
     async (signal) => {

@@ -1,20 +1,15 @@
-import { create, type Message } from "@bufbuild/protobuf";
+import type { Message } from "@bufbuild/protobuf";
 import { HedgerowError, messageOf } from "../errors.ts";
-import {
-  type BatchCall,
-  type BatchReply,
-  BatchReplySchema,
-  BatchResponseSchema,
-  PeerService,
-} from "../gen/hedgerow/v1/peer_pb.ts";
+import { BatchErrorSchema, PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import { readBatch, replySize, type WireCall, type WireReply, writeReplies } from "./batch-wire.ts";
 import { decode, encode } from "./codec.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
 import { publicError, toBatchError } from "./errors.ts";
 import { MAX_CALL_BYTES } from "./limits.ts";
-import { type PeerRoute, serve } from "./port.ts";
-import { pathOf, replyTooLarge } from "./server.ts";
+import type { PeerRoute } from "./port.ts";
+import { type ByteRoute, pathOf, replyTooLarge } from "./server.ts";
 
 /** Calls in one batch. */
 const MAX_BATCH_CALLS = 512;
@@ -25,24 +20,29 @@ export interface BatchOptions {
 }
 
 /**
- * The route that serves several calls in one request, side by side, each with its own deadline, reply
- * and error. Only routes with `batched: true` may be called through it.
+ * Serves several calls in one request, side by side, each with its own deadline, reply and error. Only
+ * routes with `batched: true` may be called through it.
  */
-export function batchRoute(routes: readonly PeerRoute[], options: BatchOptions): PeerRoute {
+export function batchRoute(routes: readonly PeerRoute[], options: BatchOptions): ByteRoute {
   const batched = routes.filter((route) => route.batched);
   const service: BatchService = {
     ...options,
     routes: new Map(batched.map((route) => [pathOf(route.method).slice(1), route])),
     deadlines: new Deadlines(options.clock),
   };
-  return serve(PeerService.method.batch, async ({ calls }, { timeoutMs }) => {
-    if (calls.length > MAX_BATCH_CALLS) {
-      throw new HedgerowError("too_large", `more than ${MAX_BATCH_CALLS} calls in a batch`);
-    }
-    const replies = await new BatchInProgress(service, calls, timeoutMs).run();
-    keepWithin(replies, MAX_CALL_BYTES);
-    return create(BatchResponseSchema, { replies });
-  });
+  return {
+    path: pathOf(PeerService.method.batch),
+    async serve({ body, format, timeoutMs }) {
+      if (format !== "proto") {
+        throw new HedgerowError("invalid_argument", "batches come as application/proto");
+      }
+      const calls = readBatch(body);
+      if (calls.length > MAX_BATCH_CALLS) {
+        throw new HedgerowError("too_large", `more than ${MAX_BATCH_CALLS} calls in a batch`);
+      }
+      return writeReplies(await new BatchInProgress(service, calls, timeoutMs).run());
+    },
+  };
 }
 
 interface BatchService extends BatchOptions {
@@ -51,17 +51,21 @@ interface BatchService extends BatchOptions {
   readonly deadlines: Deadlines;
 }
 
-/** The calls of one batch. They share an entry among the deadlines, and have no promise beside their handler's. */
+/**
+ * The calls of one batch. They share one entry among the deadlines, and have no promise beside their
+ * handler's: at this rate each would count.
+ */
 class BatchInProgress implements Expiring {
   deadline = Number.POSITIVE_INFINITY;
   readonly #start: number;
-  readonly #replies: (BatchReply | undefined)[];
+  readonly #replies: (WireReply | undefined)[];
   #left: number;
-  readonly #done = Promise.withResolvers<BatchReply[]>();
+  #bytes = 0;
+  readonly #done = Promise.withResolvers<WireReply[]>();
 
   constructor(
     private readonly service: BatchService,
-    private readonly calls: readonly BatchCall[],
+    private readonly calls: readonly WireCall[],
     private readonly timeoutMs: number,
   ) {
     this.#start = service.clock.now();
@@ -69,42 +73,42 @@ class BatchInProgress implements Expiring {
     this.#left = calls.length;
   }
 
-  run(): Promise<BatchReply[]> {
-    for (const [index, call] of this.calls.entries()) {
-      this.#serve(index, call);
-      this.deadline = Math.min(this.deadline, this.#deadlineOf(call));
-    }
-    if (this.#left > 0) this.service.deadlines.add(this);
+  run(): Promise<WireReply[]> {
+    for (let i = 0; i < this.calls.length; i++) this.#serve(i, this.calls[i] as WireCall);
+    if (this.#left > 0) this.#await();
     else this.#finish();
     return this.#done.promise;
   }
 
   expire(): void {
     const now = this.service.clock.now();
-    this.deadline = Number.POSITIVE_INFINITY;
     for (const [index, call] of this.calls.entries()) {
-      if (this.#replies[index] !== undefined) continue;
-      const due = this.#deadlineOf(call);
-      if (due <= now) this.#fail(index, new HedgerowError("timeout", "not done in time"));
-      else this.deadline = Math.min(this.deadline, due);
+      if (this.#replies[index] !== undefined || this.#deadlineOf(call) > now) continue;
+      this.#fail(index, new HedgerowError("timeout", `not done within ${call.timeoutMs} ms`));
     }
-    if (this.#left > 0) this.service.deadlines.add(this);
+    if (this.#left > 0) this.#await();
   }
 
-  #deadlineOf(call: BatchCall): number {
+  /** Expires with the next deadline of those that are not answered. */
+  #await(): void {
+    this.deadline = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < this.calls.length; i++) {
+      if (this.#replies[i] !== undefined) continue;
+      this.deadline = Math.min(this.deadline, this.#deadlineOf(this.calls[i] as WireCall));
+    }
+    this.service.deadlines.add(this);
+  }
+
+  #deadlineOf(call: WireCall): number {
     return this.#start + Math.min(call.timeoutMs, this.timeoutMs);
   }
 
-  #serve(index: number, call: BatchCall): void {
-    const route = this.service.routes.get(call.method);
-    if (route === undefined) {
-      this.#fail(
-        index,
-        new HedgerowError("not_found", `${call.method} cannot be called in a batch`),
-      );
-      return;
-    }
+  #serve(index: number, call: WireCall): void {
     try {
+      const route = this.service.routes.get(call.method);
+      if (route === undefined) {
+        throw new HedgerowError("not_found", `${call.method} cannot be called in a batch`);
+      }
       const request = decode(route.method.input, call.message);
       const timeoutMs = Math.min(call.timeoutMs, this.timeoutMs);
       route.handle(request, { timeoutMs }).then(
@@ -118,8 +122,12 @@ class BatchInProgress implements Expiring {
 
   #succeed(index: number, route: PeerRoute, reply: Message): void {
     try {
-      const value = encode(route.method.output, reply);
-      this.#settle(index, create(BatchReplySchema, { outcome: { case: "message", value } }));
+      const bytes = encode(route.method.output, reply);
+      // A reply that is too large by itself, or no longer fits beside the others, is refused alone.
+      if (this.#bytes + replySize(bytes.length) > MAX_CALL_BYTES) {
+        throw replyTooLarge(MAX_CALL_BYTES);
+      }
+      this.#settle(index, { ok: true, bytes });
     } catch (error) {
       this.#fail(index, error);
     }
@@ -131,37 +139,19 @@ class BatchInProgress implements Expiring {
       const fields = { method: this.calls[index]?.method, error: messageOf(error) };
       this.service.logger.error("handler failed", fields);
     }
-    this.#settle(index, refusal(seen));
+    this.#settle(index, { ok: false, bytes: encode(BatchErrorSchema, toBatchError(seen)) });
   }
 
-  #settle(index: number, reply: BatchReply): void {
-    if (this.#replies[index] !== undefined) return;
+  #settle(index: number, reply: WireReply): void {
+    if (this.#replies[index] !== undefined) return; // its deadline has passed meanwhile
     this.#replies[index] = reply;
+    this.#bytes += replySize(reply.bytes.length);
     this.#left--;
     if (this.#left === 0) this.#finish();
   }
 
   #finish(): void {
     this.service.deadlines.delete(this);
-    this.#done.resolve(this.#replies as BatchReply[]);
+    this.#done.resolve(this.#replies as WireReply[]);
   }
-}
-
-/** Refuses the replies that are too large by themselves or no longer fit beside the others. */
-function keepWithin(replies: BatchReply[], maxBytes: number): void {
-  // Tag and length of a reply and of its message take at most 12 bytes.
-  const overhead = 12;
-  let bytes = 0;
-  for (const [index, { outcome }] of replies.entries()) {
-    if (outcome.case !== "message") continue;
-    if (bytes + outcome.value.length + overhead > maxBytes) {
-      replies[index] = refusal(replyTooLarge(maxBytes));
-    } else {
-      bytes += outcome.value.length + overhead;
-    }
-  }
-}
-
-function refusal(error: HedgerowError): BatchReply {
-  return create(BatchReplySchema, { outcome: { case: "error", value: toBatchError(error) } });
 }

@@ -8,6 +8,8 @@ export interface CallTarget {
   readonly desc: DescMethodUnary;
   /** `/hedgerow.v1.PeerService/Append` */
   readonly path: string;
+  /** The path without its first slash, in bytes, as batches name it. */
+  readonly name: Uint8Array;
   readonly batched: boolean;
 }
 

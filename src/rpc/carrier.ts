@@ -1,14 +1,9 @@
-import { create } from "@bufbuild/protobuf";
 import { HedgerowError } from "../errors.ts";
-import {
-  BatchRequestSchema,
-  type BatchReply,
-  BatchResponseSchema,
-  PeerService,
-} from "../gen/hedgerow/v1/peer_pb.ts";
+import { BatchErrorSchema, PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
+import { readReplies, type WireReply, writeBatch } from "./batch-wire.ts";
 import { readBody } from "./body.ts";
 import type { Call, CallHolder } from "./calls.ts";
-import { decode, encode } from "./codec.ts";
+import { decode } from "./codec.ts";
 import { errorFromFetch, errorFromResponse, fromBatchError } from "./errors.ts";
 import { MAX_CALL_BYTES } from "./limits.ts";
 import type { PeerSession } from "./session.ts";
@@ -78,13 +73,13 @@ export class Carrier implements CallHolder {
       };
     }
     const calls = this.calls.map((call) => ({
-      method: call.target.path.slice(1),
+      method: call.target.name,
       message: call.request,
       timeoutMs: wholeMs(call.deadline - now),
     }));
     return {
       path: BATCH_PATH,
-      body: encode(BatchRequestSchema, create(BatchRequestSchema, { calls })),
+      body: writeBatch(calls),
       timeoutMs: Math.max(...calls.map((call) => call.timeoutMs)),
     };
   }
@@ -94,19 +89,21 @@ export class Carrier implements CallHolder {
       this.calls[0]?.succeed(reply);
       return;
     }
-    const { replies } = decode(BatchResponseSchema, reply);
-    for (const [index, call] of this.calls.entries()) answer(call, replies[index]);
+    const replies = readReplies(reply);
+    for (let i = 0; i < this.calls.length; i++) answer(this.calls[i] as Call, replies[i]);
   }
 }
 
-function answer(call: Call, reply: BatchReply | undefined): void {
-  const outcome = reply?.outcome;
-  if (outcome?.case === "message") call.succeed(outcome.value);
-  else if (outcome?.case === "error") call.fail(fromBatchError(outcome.value));
-  else
+function answer(call: Call, reply: WireReply | undefined): void {
+  if (reply === undefined) {
     call.fail(
       new HedgerowError("outcome_unknown", "the batch came back without this call's reply"),
     );
+  } else if (reply.ok) {
+    call.succeed(reply.bytes);
+  } else {
+    call.fail(fromBatchError(decode(BatchErrorSchema, reply.bytes)));
+  }
 }
 
 /** What the other side may still take; 0 would mean no time-out to some. */

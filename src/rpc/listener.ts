@@ -43,7 +43,8 @@ export class PeerListener {
     const shared = { clock: runtime.clock, logger };
     const unary = unaryRoutes({
       ...shared,
-      routes: [...routes, batchRoute(routes, shared)],
+      routes,
+      byteRoutes: [batchRoute(routes, shared)],
       ...(generic && { next: generic.handle }),
     });
     this.#answer = (request, server) =>

@@ -13,7 +13,7 @@ const BATCHES = { max: 4, least: 2 };
 /** Calls that may take long each have a request of their own. */
 const SINGLES = { max: 28, least: 2 };
 /** A batch is not split over several requests below this many calls. */
-const MIN_SPLIT = 16;
+const MIN_SPLIT = 32;
 const MAX_BATCH_CALLS = 256;
 const MAX_BATCH_BYTES = 1024 * 1024;
 

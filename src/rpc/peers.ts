@@ -106,7 +106,9 @@ export class PeerClients implements Peers {
   }
 
   #addTarget(desc: DescMethodUnary, batched: boolean): CallTarget {
-    const target = { desc, path: pathOf(desc), batched };
+    const path = pathOf(desc);
+    const name = new TextEncoder().encode(path.slice(1));
+    const target = { desc, path, name, batched };
     this.#targets.set(desc, target);
     return target;
   }

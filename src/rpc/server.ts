@@ -28,6 +28,26 @@ export interface UnaryOptions {
   readonly maxBytes?: number;
   /** Serves the same methods in other protocols (gRPC-Web). Default: they are refused. */
   readonly next?: WireHandler;
+  /** Routes that make no messages of the bytes. */
+  readonly byteRoutes?: Iterable<ByteRoute>;
+}
+
+export type Format = "proto" | "json";
+
+/** A request as its route gets it. */
+export interface IncomingCall {
+  readonly body: Uint8Array;
+  readonly format: Format;
+  /** Milliseconds that the caller waits, and when that is over by the clock's `now`. */
+  readonly timeoutMs: number;
+  readonly deadline: number;
+  readonly request: Request;
+}
+
+/** Serves one path, from bytes to bytes. */
+export interface ByteRoute {
+  readonly path: string;
+  serve(call: IncomingCall): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** `/hedgerow.v1.PeerService/Append` */
@@ -40,75 +60,14 @@ export function pathOf(method: DescMethod): string {
  * several times as fast as Connect's own handlers, which pass every body through streams.
  */
 export function unaryRoutes(options: UnaryOptions): WireHandler {
-  const service = new UnaryService(options);
+  const deadlines = new Deadlines(options.clock);
+  const routes = new Map<string, ByteRoute>();
+  for (const route of options.routes) {
+    routes.set(pathOf(route.method), new MessageRoute(route, deadlines));
+  }
+  for (const route of options.byteRoutes ?? []) routes.set(route.path, route);
+  const service = new UnaryService(options, routes);
   return (request, server) => service.handle(request, server);
-}
-
-type Format = "proto" | "json";
-
-const REPLY: Readonly<Record<Format, ResponseInit>> = {
-  proto: { headers: { "content-type": "application/proto" } },
-  json: { headers: { "content-type": "application/json" } },
-};
-const ACCEPTED = "application/proto, application/json";
-const CONTENT_TYPE = /^application\/(proto|json)\s*(;|$)/i;
-const TIMEOUT = /^\d{1,10}$/;
-/** Calls that may take longer keep their quiet connection open (listener.ts has a longer limit). */
-const LONG_CALL_MS = 60_000;
-
-class UnaryService {
-  readonly #routes: ReadonlyMap<string, PeerRoute>;
-  readonly #deadlines: Deadlines;
-  readonly #maxBytes: number;
-
-  constructor(private readonly options: UnaryOptions) {
-    this.#routes = new Map([...options.routes].map((route) => [pathOf(route.method), route]));
-    this.#deadlines = new Deadlines(options.clock);
-    this.#maxBytes = options.maxBytes ?? MAX_CALL_BYTES;
-  }
-
-  handle(request: Request, server: IdleControl): Promise<Response> | undefined {
-    const route = this.#routes.get(pathOfUrl(request.url));
-    if (route === undefined) return undefined;
-    if (request.method !== "POST") return Promise.resolve(wrongMethod(request.method));
-    const format = formatOf(request.headers.get("content-type"));
-    if (format === null) {
-      return this.options.next?.(request, server) ?? Promise.resolve(wrongContentType());
-    }
-    return this.#serve(route, format, request, server);
-  }
-
-  async #serve(
-    route: PeerRoute,
-    format: Format,
-    request: Request,
-    server: IdleControl,
-  ): Promise<Response> {
-    const { input, output } = route.method;
-    try {
-      const timeoutMs = checkHeaders(request.headers);
-      if (timeoutMs > LONG_CALL_MS) server.timeout(request, 0);
-      const deadline = this.options.clock.now() + timeoutMs;
-      const body = await readBody(request, "request", this.#maxBytes);
-      const message = (format === "proto" ? decode : decodeJson)(input, body);
-      const call = new CallInProgress(this.#deadlines, deadline, timeoutMs, request);
-      const reply = await call.within(() => route.handle(message, call));
-      const bytes = (format === "proto" ? encode : encodeJson)(output, reply as Message);
-      if (bytes.length > this.#maxBytes) throw replyTooLarge(this.#maxBytes);
-      return new Response(bytes, REPLY[format]);
-    } catch (error) {
-      return this.#refuse(route, error);
-    }
-  }
-
-  #refuse(route: PeerRoute, error: unknown): Response {
-    const seen = publicError(error);
-    if (seen.code === "internal") {
-      const fields = { method: route.method.name, error: messageOf(error) };
-      this.options.logger.error("handler failed", fields);
-    }
-    return seen.code === "too_large" ? errorResponse(seen, 413) : errorResponse(seen);
-  }
 }
 
 /** What nobody serves. */
@@ -119,6 +78,86 @@ export function noSuchRoute(request: Request): Response {
 
 export function replyTooLarge(maxBytes: number): HedgerowError {
   return new HedgerowError("too_large", `the reply is over ${maxBytes} bytes`);
+}
+
+const REPLY: Readonly<Record<Format, ResponseInit>> = {
+  proto: { headers: { "content-type": "application/proto" } },
+  json: { headers: { "content-type": "application/json" } },
+};
+const ACCEPTED = "application/proto, application/json";
+const CONTENT_TYPE = /^application\/(proto|json)\s*(;|$)/i;
+const TIMEOUT = /^\d{1,10}$/;
+/** Calls that may take longer keep their quiet connection open, which would end sooner (bind.ts). */
+const LONG_CALL_MS = 60_000;
+
+class UnaryService {
+  readonly #maxBytes: number;
+
+  constructor(
+    private readonly options: UnaryOptions,
+    private readonly routes: ReadonlyMap<string, ByteRoute>,
+  ) {
+    this.#maxBytes = options.maxBytes ?? MAX_CALL_BYTES;
+  }
+
+  handle(request: Request, server: IdleControl): Promise<Response> | undefined {
+    const route = this.routes.get(pathOfUrl(request.url));
+    if (route === undefined) return undefined;
+    if (request.method !== "POST") return Promise.resolve(wrongMethod(request.method));
+    const format = formatOf(request.headers.get("content-type"));
+    if (format === null) {
+      return this.options.next?.(request, server) ?? Promise.resolve(wrongContentType());
+    }
+    return this.#serve(route, format, request, server);
+  }
+
+  async #serve(
+    route: ByteRoute,
+    format: Format,
+    request: Request,
+    server: IdleControl,
+  ): Promise<Response> {
+    try {
+      const timeoutMs = checkHeaders(request.headers);
+      if (timeoutMs > LONG_CALL_MS) server.timeout(request, 0);
+      const deadline = this.options.clock.now() + timeoutMs;
+      const body = await readBody(request, "request", this.#maxBytes);
+      const reply = await route.serve({ body, format, timeoutMs, deadline, request });
+      if (reply.length > this.#maxBytes) throw replyTooLarge(this.#maxBytes);
+      return new Response(reply, REPLY[format]);
+    } catch (error) {
+      return this.#refuse(route, error);
+    }
+  }
+
+  #refuse(route: ByteRoute, error: unknown): Response {
+    const seen = publicError(error);
+    if (seen.code === "internal") {
+      const fields = { method: route.path, error: messageOf(error) };
+      this.options.logger.error("handler failed", fields);
+    }
+    return seen.code === "too_large" ? errorResponse(seen, 413) : errorResponse(seen);
+  }
+}
+
+class MessageRoute implements ByteRoute {
+  readonly path: string;
+
+  constructor(
+    private readonly route: PeerRoute,
+    private readonly deadlines: Deadlines,
+  ) {
+    this.path = pathOf(route.method);
+  }
+
+  serve({ body, format, timeoutMs, deadline, request }: IncomingCall) {
+    const { method, handle } = this.route;
+    const message = (format === "proto" ? decode : decodeJson)(method.input, body);
+    const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request);
+    return call
+      .within(() => handle(message, call))
+      .then((reply) => (format === "proto" ? encode : encodeJson)(method.output, reply as Message));
+  }
 }
 
 function pathOfUrl(url: string): string {

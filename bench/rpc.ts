@@ -26,6 +26,7 @@ function rpcCase(title: string, setting: Setting, targets: readonly Target[]): C
     metrics: THROUGHPUT,
     contenders: [
       between(RAW, "limit", "raw-tcp.ts"),
+      between("raw TCP frames, each written apart", "peer", "raw-tcp.ts", { apart: true }),
       between(COALESCED, "ours", "peers.ts", { tls: true, coalesced: true }),
       between("ours, coalesced, plain text", "ours", "peers.ts", { coalesced: true }),
       between(PLAIN_ROUTE, "ours", "peers.ts", { tls: true }),

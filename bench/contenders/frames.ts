@@ -28,17 +28,21 @@ export class FrameReader {
     this.#rest = bytes.subarray(at);
   }
 }
-/** Frames that leave in one write per turn of the event loop. */
+/** Frames that leave in one write per turn of the event loop, or each in a write of its own. */
 export class FrameWriter {
   #pending: Buffer[] = [];
   #blocked: Buffer | null = null;
   #scheduled = false;
 
-  constructor(private readonly socket: Socket<unknown>) {}
+  constructor(
+    private readonly socket: Socket<unknown>,
+    private readonly together = true,
+  ) {}
 
   write(frame: Buffer): void {
     this.#pending.push(frame);
     if (this.#scheduled || this.#blocked !== null) return;
+    if (!this.together) return this.flush();
     this.#scheduled = true;
     queueMicrotask(() => this.flush());
   }

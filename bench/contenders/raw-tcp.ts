@@ -1,6 +1,6 @@
 // The physical limit of a call between two processes: length-prefixed frames on one TCP connection,
-// pipelined, each with the number of its call, answered by frames of the server's own. What arrives
-// together is answered together.
+// pipelined, each with the number of its call, answered by frames of the server's own. Those of one turn
+// of the event loop leave in one write, unless `apart` is set.
 import type { Call } from "../load.ts";
 import { playRole } from "../roles.ts";
 import { FrameReader, FrameWriter, frameOf } from "./frames.ts";
@@ -11,14 +11,14 @@ interface Connection {
 }
 
 /** Answers every call with `handle` of its payload. */
-export function serveFrames(handle: (payload: Buffer) => Buffer): number {
+function serveFrames(handle: (payload: Buffer) => Buffer, together: boolean): number {
   const listener = Bun.listen<Connection>({
     hostname: "127.0.0.1",
     port: 0,
     socket: {
       open(socket) {
         socket.setNoDelay(true);
-        socket.data = { reader: new FrameReader(), writer: new FrameWriter(socket) };
+        socket.data = { reader: new FrameReader(), writer: new FrameWriter(socket, together) };
       },
       data({ data: { reader, writer } }, chunk) {
         reader.read(chunk, (call, payload) => writer.write(frameOf(call, handle(payload))));
@@ -30,7 +30,10 @@ export function serveFrames(handle: (payload: Buffer) => Buffer): number {
 }
 
 /** A connection that sends a payload and resolves with the payload that answers it. */
-export async function connectFrames(port: number): Promise<(payload: Buffer) => Promise<Buffer>> {
+async function connectFrames(
+  port: number,
+  together: boolean,
+): Promise<(payload: Buffer) => Promise<Buffer>> {
   const reader = new FrameReader();
   const waiting = new Map<number, (payload: Buffer) => void>();
   const settle = (call: number, payload: Buffer) => {
@@ -43,7 +46,7 @@ export async function connectFrames(port: number): Promise<(payload: Buffer) => 
     socket: {
       open(opened) {
         opened.setNoDelay(true);
-        opened.data = new FrameWriter(opened);
+        opened.data = new FrameWriter(opened, together);
       },
       data: (_, chunk) => reader.read(chunk, settle),
       drain: (drained) => drained.data.flush(),
@@ -67,11 +70,15 @@ function toAll(servers: readonly ((payload: Buffer) => Promise<Buffer>)[], paylo
 
 if (import.meta.main) {
   await playRole({
-    server: async () => ({ port: serveFrames((payload) => payload) }),
-    client: async ({ port, first, second }) => {
+    server: async ({ apart }) => ({
+      port: serveFrames((payload) => payload, apart !== true),
+      apart: apart === true,
+    }),
+    client: async ({ port, first, second, apart }) => {
       const payload = Buffer.alloc(64, "x");
       const ports = port === undefined ? [first, second] : [port];
-      return toAll(await Promise.all(ports.map((each) => connectFrames(Number(each)))), payload);
+      const servers = ports.map((each) => connectFrames(Number(each), apart !== true));
+      return toAll(await Promise.all(servers), payload);
     },
   });
 }

@@ -42,7 +42,10 @@ export class FrameWriter {
   write(frame: Buffer): void {
     this.#pending.push(frame);
     if (this.#scheduled || this.#blocked !== null) return;
-    if (!this.together) return this.flush();
+    if (!this.together) {
+      this.flush();
+      return;
+    }
     this.#scheduled = true;
     queueMicrotask(() => this.flush());
   }

@@ -2,6 +2,7 @@ import { HedgerowError, messageOf } from "../errors.ts";
 import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import { LeaderDirectory } from "../lock/directory.ts";
 import { Lease } from "../lock/lease.ts";
+import { lockRowName } from "../lock/row-name.ts";
 import { leaseTiming } from "../lock/timing.ts";
 import { Log } from "../log/log.ts";
 import { Gossip } from "../members/gossip.ts";
@@ -57,7 +58,7 @@ export class Core {
       runtime,
       logger,
       timing: leaseTiming(leaseMs),
-      rowName: `hedge/spindle/lockname/${config.lockName}`,
+      rowName: lockRowName(config.lockName),
       writer: address,
       onChange: (leads, token) => this.#onLeaseChange(leads, token),
       onRow: (row) => this.#onRow(row),
@@ -181,7 +182,7 @@ export class Core {
   async #firstContact(): Promise<void> {
     const { address, join, lockName, logger } = this.config;
     const row = await this.surroundings.store.lock
-      .read(`hedge/spindle/lockname/${lockName}`, { timeoutMs: FIRST_CONTACT_MS })
+      .read(lockRowName(lockName), { timeoutMs: FIRST_CONTACT_MS })
       .catch((error: unknown) => {
         logger.warn("lock not readable at start", { error: messageOf(error) });
         return null;

@@ -3,6 +3,7 @@ import { AppendLoad, RegisterLoad } from "./load.ts";
 import { BINARY, Cluster, LONG, type Node, UNPROTECTED_BINARY, until } from "./processes.ts";
 
 const LEASE_MS = 2_000;
+const REGISTERS = 16;
 const RUNS = LONG ? 5 : 1;
 /** The control needs the pause to fall into a write: it has some tries. */
 const CONTROL_RUNS = 10;
@@ -26,8 +27,8 @@ async function pauseLeader(binary: string): Promise<Findings | null> {
   const former = await cluster.settled();
   const others = cluster.nodes.filter((node) => node !== former);
   const [witness] = others as [Node];
-  const registers = new RegisterLoad(others, 48);
-  const appends = new AppendLoad(cluster, 8);
+  const registers = new RegisterLoad(others, REGISTERS);
+  const appends = new AppendLoad(cluster, 4, 50);
   await Bun.sleep(500);
   former.signal("SIGSTOP");
   const stoppedAt = performance.now();
@@ -56,7 +57,7 @@ async function pauseLeader(binary: string): Promise<Findings | null> {
 
 async function staleWrites(witness: Node, former: Node, token: number): Promise<string[]> {
   const keys = [
-    ...Array.from({ length: 48 }, (_, i) => `register-${i}`),
+    ...Array.from({ length: REGISTERS }, (_, i) => `register-${i}`),
     ...Array.from({ length: 8 }, (_, i) => `load-${i}`),
   ];
   const stale: string[] = [];

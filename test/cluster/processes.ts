@@ -191,12 +191,21 @@ export class Cluster implements AsyncDisposable {
   async settled(withinMs = 15_000): Promise<Node> {
     let leader: Node | undefined;
     const { living } = this;
-    await until("all nodes know one leader and each other", withinMs, async () => {
-      const seen = await Promise.all(living.map((node) => node.status()));
+    let seen: (Status | null)[] = [];
+    const settled = until("all nodes know one leader and each other", withinMs, async () => {
+      seen = await Promise.all(living.map((node) => node.status()));
       const named = new Set(seen.map((status) => status?.leader));
       leader = living.find((node) => named.size === 1 && named.has(node.address));
       const leads = leader !== undefined && seen[living.indexOf(leader)]?.isLeader === true;
       return leads && seen.every((status) => (status?.members?.length ?? 0) === living.length);
+    });
+    await settled.catch((error: Error) => {
+      const views = living.map((node, i) => {
+        const { leader: known, members } = seen[i] ?? {};
+        const said = node.stderr.split("\n").slice(-6).join("\n  ");
+        return `${node.address} knows ${known} and ${members?.map((m) => m.address)}\n  ${said}`;
+      });
+      throw new Error(`${error.message}\n${views.join("\n")}`);
     });
     if (leader === undefined) throw new Error("unreachable: settled without a leader");
     return leader;

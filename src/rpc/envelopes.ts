@@ -25,11 +25,6 @@ export class EnvelopeReader {
 
   constructor(private readonly maxBytes: number) {}
 
-  /** Bytes of an envelope that is not complete. */
-  get left(): number {
-    return this.#bytes;
-  }
-
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
@@ -39,7 +34,7 @@ export class EnvelopeReader {
   /** The next envelope, null until it is complete. Throws `too_large` from its header on. */
   next(): Envelope | null {
     if (this.#bytes < HEADER_BYTES) return null;
-    const header = this.#peek(HEADER_BYTES);
+    const header = this.#join(HEADER_BYTES);
     const length = new DataView(header.buffer, header.byteOffset).getUint32(1);
     if (length > this.maxBytes) {
       throw new HedgerowError(
@@ -47,26 +42,21 @@ export class EnvelopeReader {
         `a message of the stream is over ${this.maxBytes} bytes`,
       );
     }
-    if (this.#bytes < HEADER_BYTES + length) return null;
-    const whole = this.#peek(HEADER_BYTES + length);
-    this.#drop(HEADER_BYTES + length);
-    return { flags: whole[0] as number, data: whole.subarray(HEADER_BYTES, HEADER_BYTES + length) };
+    const end = HEADER_BYTES + length;
+    if (this.#bytes < end) return null;
+    const whole = this.#join(end);
+    this.#bytes -= end;
+    if (whole.length === end) this.#chunks.shift();
+    else this.#chunks[0] = whole.subarray(end);
+    return { flags: whole[0] as number, data: whole.subarray(HEADER_BYTES, end) };
   }
 
-  /** At least `bytes` bytes in one piece; chunks are joined once, when all that is needed has come. */
-  #peek(bytes: number): Uint8Array {
-    const first = this.#chunks[0] as Uint8Array;
-    if (first.length >= bytes) return first;
-    const joined = bytes === HEADER_BYTES ? this.#chunks.slice(0, bytes) : this.#chunks;
-    const head = Buffer.concat(joined);
-    if (joined === this.#chunks) this.#chunks = [head];
-    return head;
-  }
-
-  #drop(bytes: number): void {
-    const first = this.#chunks[0] as Uint8Array;
-    this.#bytes -= bytes;
-    if (first.length === bytes) this.#chunks.shift();
-    else this.#chunks[0] = first.subarray(bytes);
+  /** The first chunk, made at least `bytes` long of those behind it. */
+  #join(bytes: number): Uint8Array {
+    let length = 0;
+    let count = 0;
+    while (length < bytes) length += (this.#chunks[count++] as Uint8Array).length;
+    if (count > 1) this.#chunks.unshift(Buffer.concat(this.#chunks.splice(0, count)));
+    return this.#chunks[0] as Uint8Array;
   }
 }

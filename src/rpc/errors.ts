@@ -190,6 +190,11 @@ export function errorFromFetch(thrown: unknown, peer: string): HedgerowError {
   });
 }
 
+/** Whether fetch found nobody listening. */
+export function refusedConnection(thrown: unknown): boolean {
+  return codeOf(thrown) === "ECONNREFUSED";
+}
+
 function codeOf(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
   return typeof thrown.code === "string" ? thrown.code : undefined;

@@ -54,13 +54,14 @@ export class PeerListener {
   }
 
   /**
-   * Shows `tls` to connections made from now on. Calls on those that exist finish, then they are closed.
-   * Throws as binding does, should the port be lost meanwhile: call it again.
+   * Shows `tls` to connections made from now on. Calls on those that exist finish, then they are closed;
+   * a connection that is just being made may be cut. Throws as binding does, should the port be lost
+   * meanwhile: call it again.
    */
   renew(tls: TlsMaterial): void {
     if (this.#stopped !== null) return;
-    // Bun.serve cannot change its certificate. stop() closes the port before it returns, and nothing
-    // runs between that and binding it anew.
+    // Bun.serve cannot change its certificate. stop() closes the port before it returns, so it can be
+    // bound anew at once. Clients come back to a port that was closed just now (session.ts).
     this.#retire();
     this.#current = this.#open(this.port, tls);
   }

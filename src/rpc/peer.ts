@@ -33,7 +33,7 @@ export class Peer {
     private readonly slots: Slots,
     private readonly clock: Clock,
   ) {
-    this.#session = new PeerSession(address, tls);
+    this.#session = new PeerSession(address, tls, clock);
   }
 
   get idle(): boolean {

@@ -1,8 +1,13 @@
+import { sleep } from "../runtime/operation.ts";
+import type { Clock } from "../runtime/runtime.ts";
+import { refusedConnection } from "./errors.ts";
 import type { Address } from "./port.ts";
 import { clientTls, type TlsMaterial } from "./tls.ts";
 
 /** Seconds after which an idle connection is closed: sooner than its server does (IDLE_SECONDS of bind.ts). */
 const KEEP_ALIVE_SECONDS = 60;
+/** A peer that renews its certificate closes its port for less than this. */
+const RENEWAL_MS = 25;
 
 /** The connections to one peer, with the certificate that is current when a request starts. */
 export class PeerSession {
@@ -12,21 +17,33 @@ export class PeerSession {
   constructor(
     private readonly address: Address,
     private readonly tls: () => TlsMaterial | null,
+    private readonly clock: Clock,
   ) {}
 
-  fetch(path: string, init: RequestInit): Promise<Response> {
-    const material = this.tls();
-    if (this.#session === null || material !== this.#material) this.#open(material);
-    const session = this.#session as Bun.FetchSession;
-    return material === null
-      ? session.fetch(`http://${this.address}${path}`, init)
-      : session.fetch(`https://${this.address}${path}`, { ...init, protocol: "http2" });
+  /** Tries a refused connection once more. */
+  async fetch(path: string, init: BunFetchRequestInit): Promise<Response> {
+    try {
+      return await this.#send(path, init);
+    } catch (error) {
+      if (!refusedConnection(error)) throw error;
+      await sleep(this.clock, RENEWAL_MS, init.signal ?? undefined);
+      return this.#send(path, init);
+    }
   }
 
   /** Closes idle connections; those in use are closed with their last request. */
   close(): void {
     this.#session?.close();
     this.#session = null;
+  }
+
+  #send(path: string, init: BunFetchRequestInit): Promise<Response> {
+    const material = this.tls();
+    if (this.#session === null || material !== this.#material) this.#open(material);
+    const session = this.#session as Bun.FetchSession;
+    return material === null
+      ? session.fetch(`http://${this.address}${path}`, init)
+      : session.fetch(`https://${this.address}${path}`, { ...init, protocol: "http2" });
   }
 
   #open(material: TlsMaterial | null): void {

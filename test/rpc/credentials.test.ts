@@ -2,11 +2,15 @@ import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { AUTHORITY_KEY } from "../../src/rpc/authority.ts";
 import { openCredentials } from "../../src/rpc/credentials.ts";
+import { HedgerowError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
 import { createAuthority } from "../../src/rpc/certificates.ts";
 import { systemRuntime } from "../../src/runtime/system.ts";
 import { MemoryDatabase } from "../../src/store/memory/database.ts";
 import type { LogStore } from "../../src/store/ports.ts";
+import type { TlsMaterial } from "../../src/rpc/tls.ts";
+import { ManualClock } from "./kit/clock.ts";
+import { RecordingLogger } from "./kit/nodes.ts";
 
 const runtime = systemRuntime();
 const DAY_MS = 86_400_000;
@@ -83,4 +87,128 @@ test("an authority that cannot be read is an error that names the mend; none nee
   const options = { log: null, runtime, logger: silentLogger, address: "10.0.0.1:8080" };
   expect((await openCredentials({ ...options, tls: "none" })).current()).toBeNull();
   await expect(openCredentials({ ...options, tls: "auto" })).rejects.toThrow(/log table/);
+});
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+
+/** Credentials on a clock that is moved by hand. */
+async function onManualClock(log: LogStore, logger = new RecordingLogger()) {
+  const clock = new ManualClock();
+  const options = { tls: "auto", log, logger, address: "10.0.0.1:8080" } as const;
+  const credentials = await openCredentials({
+    ...options,
+    incarnation: 77,
+    runtime: { clock, random: runtime.random },
+  });
+  const renewed: TlsMaterial[] = [];
+  credentials.onRenewed((material) => void renewed.push(material));
+  /** Time passes in steps, so that what a timer started comes to its end. */
+  const pass = async (ms: number) => {
+    for (let left = ms; left > 0; left -= MINUTE_MS) {
+      clock.pass(Math.min(left, MINUTE_MS));
+      await Bun.sleep(0);
+    }
+  };
+  return { credentials, clock, renewed, pass, logger };
+}
+
+test("the certificate is renewed after two thirds of its life, under the same name", async () => {
+  const { credentials, renewed, pass } = await onManualClock(database()());
+  await pass(15.9 * HOUR_MS);
+  expect(renewed).toHaveLength(0);
+  await pass(0.2 * HOUR_MS);
+  expect(renewed).toHaveLength(1);
+  expect(credentials.current()).toBe(renewed[0] as TlsMaterial);
+  const names = new X509Certificate(renewed[0]?.cert ?? "").subjectAltName;
+  expect(names).toBe("DNS:hedgerow, URI:hedgerow://10.0.0.1:8080/77");
+  credentials.close();
+  await pass(20 * HOUR_MS);
+  expect(renewed).toHaveLength(1);
+});
+
+test("a machine that slept, or whose clock was set back, has a valid certificate within a minute", async () => {
+  const { credentials, clock, renewed, pass } = await onManualClock(database()());
+  clock.jumpWall(40 * HOUR_MS);
+  await pass(MINUTE_MS);
+  expect(renewed).toHaveLength(1);
+  clock.jumpWall(-40 * HOUR_MS);
+  await pass(MINUTE_MS);
+  expect(renewed).toHaveLength(2);
+  credentials.close();
+});
+
+test("without the store, certificates are renewed under the authorities that are known", async () => {
+  const log = database()();
+  let away = false;
+  const flaky: LogStore = {
+    append: (...call) => log.append(...call),
+    read: (...call) =>
+      away ? Promise.reject(new HedgerowError("unavailable", "away")) : log.read(...call),
+  };
+  const { credentials, renewed, pass, logger } = await onManualClock(flaky);
+  away = true;
+  await pass(17 * HOUR_MS);
+  expect(renewed).toHaveLength(1);
+  expect(logger.lines[0]).toContain("those known stay in use");
+  credentials.close();
+});
+
+test("a new authority is found within minutes, trusted beside the old one, and signs", async () => {
+  const connect = database();
+  const { credentials, renewed, pass } = await onManualClock(connect());
+  const next = createAuthority({
+    notBeforeMs: Date.now() - HOUR_MS,
+    notAfterMs: Date.now() + 24 * HOUR_MS,
+  });
+  const value = JSON.stringify(next);
+  await connect().append([{ key: AUTHORITY_KEY, id: "2", value, leader: "x:1" }], null);
+  await pass(6 * MINUTE_MS);
+  expect(renewed).toHaveLength(1);
+  expect(renewed[0]?.ca).toHaveLength(2);
+  expect(renewed[0]?.ca[0]).toBe(next.cert);
+  const own = new X509Certificate(renewed[0]?.cert ?? "");
+  expect(own.verify(new X509Certificate(next.cert).publicKey)).toBe(true);
+  credentials.close();
+});
+
+test("a listener that could not take a certificate is given it again", async () => {
+  const { credentials, pass, logger } = await onManualClock(database()());
+  let attempts = 0;
+  credentials.onRenewed(() => {
+    attempts++;
+    if (attempts < 3) throw new Error("the port was taken meanwhile");
+  });
+  await pass(16.1 * HOUR_MS);
+  expect(attempts).toBe(3);
+  expect(logger.lines).toHaveLength(2);
+  credentials.close();
+});
+
+test("C4: an insert of the first authority whose reply was lost is read back, not made twice", async () => {
+  const connect = database();
+  const log = connect();
+  const losing: LogStore = {
+    read: (...call) => log.read(...call),
+    append: async (...call) => {
+      await log.append(...call);
+      throw new HedgerowError("outcome_unknown", "the reply was lost");
+    },
+  };
+  const { material, credentials } = await open(losing, "10.0.0.1:8080");
+  const rows = await connect().read(AUTHORITY_KEY, -1);
+  expect(rows).toHaveLength(1);
+  expect(material.ca).toEqual([JSON.parse(rows[0]?.value ?? "").cert]);
+  credentials.close();
+});
+
+test("a key that is not its certificate's is no authority", async () => {
+  const connect = database();
+  const validity = { notBeforeMs: Date.now(), notAfterMs: Date.now() + DAY_MS };
+  const value = JSON.stringify({
+    key: createAuthority(validity).key,
+    cert: createAuthority(validity).cert,
+  });
+  await connect().append([{ key: AUTHORITY_KEY, id: "1", value, leader: "x:1" }], null);
+  await expect(open(connect(), "10.0.0.1:8080")).rejects.toThrow(/no authority/);
 });

@@ -1,0 +1,214 @@
+import { expect, test } from "bun:test";
+import { HedgerowError } from "../../src/errors.ts";
+import { MAX_CALL_BYTES } from "../../src/rpc/limits.ts";
+import { TestCluster } from "./kit/cluster.ts";
+import {
+  addressOf,
+  bytes,
+  deliver,
+  deliverRoute,
+  echo,
+  listen,
+  peers,
+  RecordingLogger,
+} from "./kit/nodes.ts";
+import { freePort, rawServer } from "./kit/sockets.ts";
+import { failureOf, until } from "./kit/wait.ts";
+
+const cluster = new TestCluster();
+const SECURE = [false, true];
+const tlsOf = (secure: boolean, name: string) => (secure ? cluster.member(name) : null);
+
+test.each(SECURE)("a call brings its message there and the reply back (TLS %p)", async (secure) => {
+  const listener = listen({ tls: tlsOf(secure, "s"), routes: [echo] });
+  const material = tlsOf(secure, "c");
+  const clients = peers({ tls: () => material });
+  for (const data of [new Uint8Array(), bytes("x"), new Uint8Array(4 * 1024 * 1024)]) {
+    const reply = await clients.unary(addressOf(listener), deliver, { data });
+    expect(Buffer.compare(reply.data, data)).toBe(0);
+  }
+});
+
+test("the other node's error arrives as it was thrown", async () => {
+  const leader = { address: "10.0.0.1:8080", token: 9, released: true };
+  const route = deliverRoute(async () => {
+    throw new HedgerowError("not_leader", "I am not it", { leader, retryDelayMs: 40 });
+  });
+  const address = addressOf(listen({ routes: [route] }));
+  const error = await failureOf(peers().unary(address, deliver, {}));
+  expect(error).toBeInstanceOf(HedgerowError);
+  expect(error).toMatchObject({
+    code: "not_leader",
+    message: "I am not it",
+    leader,
+    retryDelayMs: 40,
+  });
+});
+
+test("what cannot be sent is the caller's error, and nothing is sent", async () => {
+  const silent = rawServer();
+  const clients = peers();
+  const call = (to: string, request: object) => failureOf(clients.unary(to, deliver, request));
+  expect(await call("no address", {})).toMatchObject({ code: "invalid_argument" });
+  expect(await call("user@host:80/path", {})).toMatchObject({ code: "invalid_argument" });
+  expect(await call(silent.address, { data: 5 })).toMatchObject({ code: "invalid_argument" });
+  const large = { data: new Uint8Array(MAX_CALL_BYTES) };
+  expect(await call(silent.address, large)).toMatchObject({ code: "too_large" });
+  expect(silent.connections()).toBe(0);
+});
+
+test("nobody there: surely not executed; broken in mid-call: unknown", async () => {
+  const clients = peers();
+  const nobody = `127.0.0.1:${freePort()}`;
+  const refused = await failureOf(clients.unary(nobody, deliver, {}));
+  expect(refused).toMatchObject({ code: "unavailable" });
+  const breaking = rawServer((socket) => void socket.end());
+  const broken = await failureOf(clients.unary(breaking.address, deliver, {}));
+  expect(broken).toMatchObject({ code: "outcome_unknown" });
+});
+
+test("a reply that is malformed, endless or not Connect's leaves the outcome unknown", async () => {
+  const answer = (head: string, body: string) =>
+    rawServer((socket) => void socket.write(`HTTP/1.1 ${head}\r\n\r\n${body}`)).address;
+  const clients = peers();
+  const malformed = answer("200 OK\r\ncontent-length: 3", "\xff\xff\xff");
+  expect(await failureOf(clients.unary(malformed, deliver, {}))).toMatchObject({
+    code: "outcome_unknown",
+  });
+  const proxy = answer("502 Bad Gateway\r\ncontent-length: 6", "<html>");
+  expect(await failureOf(clients.unary(proxy, deliver, {}))).toMatchObject({
+    code: "outcome_unknown",
+  });
+  const huge = answer(`200 OK\r\ncontent-length: ${MAX_CALL_BYTES + 1}`, "x");
+  expect(await failureOf(clients.unary(huge, deliver, {}))).toMatchObject({ code: "too_large" });
+});
+
+test("the caller's signal and the deadline each end a call, which its handler hears", async () => {
+  const ended: unknown[] = [];
+  const route = deliverRoute((_, { signal }) => {
+    signal?.addEventListener("abort", () => ended.push(signal.reason));
+    return new Promise(() => {});
+  });
+  const address = addressOf(listen({ routes: [route] }));
+  const clients = peers();
+  const timeout = await failureOf(clients.unary(address, deliver, {}, { timeoutMs: 40 }));
+  expect(timeout).toMatchObject({ code: "timeout" });
+  expect((timeout as Error).message).toMatch(/^Deliver to .*: no answer within 40 ms$/);
+  const controller = new AbortController();
+  const call = failureOf(clients.unary(address, deliver, {}, { signal: controller.signal }));
+  await until("the deadline was heard", () => ended.length === 1);
+  controller.abort();
+  expect(await call).toMatchObject({ code: "canceled" });
+  await until("the cancellation was heard", () => ended.length === 2);
+  const before = AbortSignal.abort(new HedgerowError("stopped", "the node is stopping"));
+  const late = await failureOf(clients.unary(address, deliver, {}, { signal: before }));
+  expect(late).toMatchObject({ code: "stopped" });
+});
+
+test("C2: a peer that never answers costs its own callers their deadline, and nobody else", async () => {
+  const hung = rawServer();
+  const healthy = addressOf(listen({ routes: [echo] }));
+  const clients = peers();
+  const stuck = Array.from({ length: 300 }, () =>
+    failureOf(clients.unary(hung.address, deliver, {}, { timeoutMs: 1_500 })),
+  );
+  await until("it hangs", () => hung.connections() > 0);
+  const before = performance.now();
+  for (let i = 0; i < 50; i++) {
+    await clients.unary(healthy, deliver, { data: bytes("x") }, { timeoutMs: 1_000 });
+  }
+  expect(performance.now() - before).toBeLessThan(1_000);
+  for (const error of await Promise.all(stuck)) expect(error).toMatchObject({ code: "timeout" });
+  // Those that waited for a slot were never sent.
+  expect(hung.connections()).toBeLessThan(40);
+});
+
+test("C2: many peers that never answer leave the others their share of requests", async () => {
+  const hung = Array.from({ length: 12 }, () => rawServer());
+  const healthy = addressOf(listen({ routes: [echo] }));
+  const clients = peers();
+  const stuck = hung.flatMap(({ address }) =>
+    Array.from({ length: 40 }, () =>
+      failureOf(clients.unary(address, deliver, {}, { timeoutMs: 1_500 })),
+    ),
+  );
+  await until("they hang", () => hung.every(({ connections }) => connections() > 0));
+  await clients.unary(healthy, deliver, { data: bytes("x") }, { timeoutMs: 1_000 });
+  for (const error of await Promise.all(stuck)) expect(error).toMatchObject({ code: "timeout" });
+});
+
+test("C2: too many calls that wait for one peer are refused at once", async () => {
+  const hung = rawServer();
+  const clients = peers();
+  const calls = Array.from({ length: 5_000 }, () =>
+    failureOf(clients.unary(hung.address, deliver, {}, { timeoutMs: 300 })),
+  );
+  const codes = (await Promise.all(calls)).map((error) => (error as HedgerowError).code);
+  expect(codes.filter((code) => code === "overloaded").length).toBeGreaterThan(800);
+  expect(codes.filter((code) => code === "timeout").length).toBeGreaterThan(4_000);
+});
+
+test("forgetting a peer fails its calls: what was not sent surely, what was sent perhaps", async () => {
+  const hung = rawServer();
+  const clients = peers();
+  const calls = Array.from({ length: 60 }, () =>
+    failureOf(clients.unary(hung.address, deliver, {})),
+  );
+  await until("it hangs", () => hung.connections() > 0);
+  clients.forget(hung.address);
+  const codes = (await Promise.all(calls)).map((error) => (error as HedgerowError).code);
+  expect(new Set(codes)).toEqual(new Set(["unavailable", "outcome_unknown"]));
+  clients.forget("10.0.0.1:1");
+});
+
+test("after close every call fails with stopped", async () => {
+  const hung = rawServer();
+  const clients = peers();
+  const waiting = failureOf(clients.unary(hung.address, deliver, {}));
+  await until("it hangs", () => hung.connections() > 0);
+  clients.close();
+  clients.close();
+  expect(await waiting).toMatchObject({ code: "outcome_unknown" });
+  expect(await failureOf(clients.unary(hung.address, deliver, {}))).toMatchObject({
+    code: "stopped",
+  });
+});
+
+test("C3: calls one after another share a connection", async () => {
+  let connections = 0;
+  const listener = listen({ tls: cluster.member("s"), routes: [echo] });
+  const proxy = Bun.listen<{ upstream: Promise<Bun.Socket<undefined>> }>({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open(socket) {
+        connections++;
+        const upstream = Bun.connect({
+          hostname: "127.0.0.1",
+          port: listener.port,
+          socket: { data: (_, chunk) => void socket.write(chunk) },
+        });
+        socket.data = { upstream };
+      },
+      data: async ({ data }, chunk) => void (await data.upstream).write(new Uint8Array(chunk)),
+      close: async ({ data }) => void (await data.upstream).end(),
+    },
+  });
+  const material = cluster.member("c");
+  const clients = peers({ tls: () => material });
+  for (let i = 0; i < 50; i++) await clients.unary(`127.0.0.1:${proxy.port}`, deliver, {});
+  proxy.stop(true);
+  expect(connections).toBe(1);
+});
+
+test("a refused request's handler runs no more than once", async () => {
+  const logger = new RecordingLogger();
+  let calls = 0;
+  const route = deliverRoute(async () => {
+    calls++;
+    throw new HedgerowError("unavailable", "the store is away");
+  });
+  const address = addressOf(listen({ routes: [route], logger }));
+  await failureOf(peers().unary(address, deliver, {}));
+  expect([calls, logger.lines]).toEqual([1, []]);
+});

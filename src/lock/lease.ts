@@ -37,8 +37,8 @@ export interface LeaseOptions {
   readonly onChange: (leads: boolean, token: number) => void;
   /** Told of every row that was read. */
   readonly onRow: (row: LockRow) => void;
-  /** false in the control binary: no deadline checks, no fence. */
-  readonly protections: boolean;
+  /** false in the control binary: the database checks no token. */
+  readonly fenced: boolean;
 }
 
 /** How long a stopping node waits for a call in flight, and for its release. */
@@ -70,10 +70,9 @@ export class Lease implements Leadership {
   claim(): Claim | null {
     const state = this.#state;
     if (state.kind !== "leading" || this.#stopping) return null;
-    const { protections, rowName } = this.options;
-    if (!protections) return { token: state.token, fence: null };
     if (this.#now() >= state.deadline) return null;
-    return { token: state.token, fence: { name: rowName, token: state.token } };
+    const { fenced, rowName } = this.options;
+    return { token: state.token, fence: fenced ? { name: rowName, token: state.token } : null };
   }
 
   refute(token: number): void {

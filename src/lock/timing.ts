@@ -26,3 +26,8 @@ export function leaseTiming(leaseMs: number): LeaseTiming {
     retryMs: Math.min(1_000, leaseMs / 20),
   };
 }
+
+/** For the control binary: a leader leads until the database tells it otherwise. */
+export function withoutDeadline(timing: LeaseTiming): LeaseTiming {
+  return { ...timing, holdMs: Infinity };
+}

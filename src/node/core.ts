@@ -3,7 +3,7 @@ import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import { LeaderDirectory } from "../lock/directory.ts";
 import { Lease } from "../lock/lease.ts";
 import { lockRowName } from "../lock/row-name.ts";
-import { leaseTiming } from "../lock/timing.ts";
+import { leaseTiming, withoutDeadline } from "../lock/timing.ts";
 import { Log } from "../log/log.ts";
 import { Gossip } from "../members/gossip.ts";
 import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
@@ -57,12 +57,12 @@ export class Core {
       store: store.lock,
       runtime,
       logger,
-      timing: leaseTiming(leaseMs),
+      timing: config.protections ? leaseTiming(leaseMs) : withoutDeadline(leaseTiming(leaseMs)),
       rowName: lockRowName(config.lockName),
       writer: address,
       onChange: (leads, token) => this.#onLeaseChange(leads, token),
       onRow: (row) => this.#onRow(row),
-      protections: config.protections,
+      fenced: config.protections,
     });
     // Who hears that the lease is free, from whomever, contends at once.
     directory.onChange(() => {

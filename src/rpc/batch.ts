@@ -80,8 +80,7 @@ class BatchInProgress implements Expiring {
     return this.#done.promise;
   }
 
-  expire(): void {
-    const now = this.service.clock.now();
+  expire(now: number): void {
     for (const [index, call] of this.calls.entries()) {
       if (this.#replies[index] !== undefined || this.#deadlineOf(call) > now) continue;
       this.#fail(index, new HedgerowError("timeout", `not done within ${call.timeoutMs} ms`));

@@ -1,33 +1,39 @@
 import { HedgerowError } from "../errors.ts";
-import type { Call, CallHolder } from "./calls.ts";
+import { type Call, type CallHolder, expireDue } from "./calls.ts";
+import type { Deadlines, Expiring } from "./deadlines.ts";
 
 /** Calls and bytes that may wait for one peer. */
 const MAX_WAITING_CALLS = 4096;
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
 /** Calls to one peer that wait for a request to carry them, first come, first served. */
-export class CallQueue implements CallHolder {
-  readonly #calls = new Set<Call>();
+export class CallQueue implements CallHolder, Expiring {
+  /** The next of the calls' deadlines, while it is kept. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** Abandoned calls among them are passed over. */
+  #calls: Call[] = [];
+  #waiting = 0;
   #bytes = 0;
 
+  constructor(private readonly deadlines: Deadlines) {}
+
+  /** Calls that wait. */
   get size(): number {
-    return this.#calls.size;
+    return this.#waiting;
   }
 
   /** Fails the call with `overloaded` when too much waits already. */
   push(call: Call): void {
     const bytes = this.#bytes + call.request.length;
-    if (this.#calls.size >= MAX_WAITING_CALLS || bytes > MAX_WAITING_BYTES) {
-      call.fail(
-        new HedgerowError(
-          "overloaded",
-          `${call.target.desc.name}: too many calls wait for the peer`,
-        ),
-      );
+    if (this.#waiting >= MAX_WAITING_CALLS || bytes > MAX_WAITING_BYTES) {
+      const { name } = call.target.desc;
+      call.fail(new HedgerowError("overloaded", `${name}: too many calls wait for the peer`));
       return;
     }
     this.#bytes = bytes;
-    this.#calls.add(call);
+    this.#waiting++;
+    this.#calls.push(call);
+    this.deadline = Math.min(this.deadline, call.deadline);
     call.holder = this;
   }
 
@@ -35,24 +41,53 @@ export class CallQueue implements CallHolder {
   take(maxCalls: number, maxBytes: number): Call[] {
     const taken: Call[] = [];
     let bytes = 0;
+    let passed = 0;
     for (const call of this.#calls) {
-      bytes += call.request.length;
-      if (taken.length === maxCalls || (taken.length > 0 && bytes > maxBytes)) break;
-      taken.push(call);
+      if (!call.settled) {
+        if (taken.length === maxCalls) break;
+        if (taken.length > 0 && bytes + call.request.length > maxBytes) break;
+        bytes += call.request.length;
+        call.holder = null;
+        taken.push(call);
+      }
+      passed++;
     }
-    for (const call of taken) this.abandoned(call);
+    this.#calls.splice(0, passed);
+    this.#waiting -= taken.length;
+    this.#bytes -= bytes;
     return taken;
   }
 
+  /** Keeps the deadlines of the calls that have to wait; to be called when no more can be taken. */
+  watch(): void {
+    if (this.#waiting > 0) {
+      this.deadlines.add(this);
+    } else {
+      this.deadline = Number.POSITIVE_INFINITY;
+      this.deadlines.delete(this);
+    }
+  }
+
+  expire(now: number): void {
+    this.deadline = expireDue(this.#calls, now);
+    this.watch();
+  }
+
   abandoned(call: Call): void {
-    if (this.#calls.delete(call)) this.#bytes -= call.request.length;
+    this.#waiting--;
+    this.#bytes -= call.request.length;
+    // They do not pile up behind one that waits for long.
+    if (this.#calls.length > 2 * this.#waiting + 64) {
+      this.#calls = this.#calls.filter(({ settled }) => !settled);
+    }
   }
 
   /** Nothing that waits was ever sent. */
   fail(error: HedgerowError): void {
-    for (const call of [...this.#calls]) {
-      this.abandoned(call);
-      call.fail(error);
-    }
+    const calls = this.#calls.splice(0);
+    this.#waiting = 0;
+    this.#bytes = 0;
+    this.watch();
+    for (const call of calls) call.fail(error);
   }
 }

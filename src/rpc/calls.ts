@@ -1,7 +1,6 @@
 import type { DescMessage, DescMethodUnary } from "@bufbuild/protobuf";
 import { HedgerowError } from "../errors.ts";
 import { decode } from "./codec.ts";
-import type { Deadlines, Expiring } from "./deadlines.ts";
 
 /** A method as calls need it. */
 export interface CallTarget {
@@ -24,13 +23,13 @@ export interface CallSettings {
   readonly peer: string;
 }
 
-/** Knows where a call is, to be told when the call no longer needs it. */
+/** Where a call is: it keeps the deadlines of its calls, and is told of those that need it no longer. */
 export interface CallHolder {
   abandoned(call: Call): void;
 }
 
 /** One call to a peer on the calling side: it settles once, by its reply, its deadline or its signal. */
-export class Call implements Expiring {
+export class Call {
   readonly target: CallTarget;
   readonly request: Uint8Array<ArrayBuffer>;
   readonly deadline: number;
@@ -41,14 +40,12 @@ export class Call implements Expiring {
 
   constructor(
     private readonly settings: CallSettings,
-    private readonly deadlines: Deadlines,
     private readonly resolve: (reply: unknown) => void,
     private readonly reject: (error: HedgerowError) => void,
   ) {
     this.target = settings.target;
     this.request = settings.request;
     this.deadline = settings.deadline;
-    deadlines.add(this);
     const { signal } = settings;
     if (signal !== undefined) {
       this.#onAbort = () => this.#end(canceled(this.#what, signal));
@@ -87,6 +84,7 @@ export class Call implements Expiring {
 
   /** Ends the call before its answer came. */
   #end(error: HedgerowError): void {
+    if (this.#settled) return;
     const { holder } = this;
     this.fail(error);
     holder?.abandoned(this);
@@ -95,13 +93,23 @@ export class Call implements Expiring {
   #settle(): void {
     this.#settled = true;
     this.holder = null;
-    this.deadlines.delete(this);
     if (this.#onAbort) this.settings.signal?.removeEventListener("abort", this.#onAbort);
   }
 
   get #what(): string {
     return `${this.target.desc.name} to ${this.settings.peer}`;
   }
+}
+
+/** Ends the calls whose time has come, and gives the deadline that is next; Infinity for none. */
+export function expireDue(calls: readonly Call[], now: number): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const call of calls) {
+    if (call.settled) continue;
+    if (call.deadline <= now) call.expire();
+    else next = Math.min(next, call.deadline);
+  }
+  return next;
 }
 
 /** The signal's own reason, if it is a HedgerowError: a node that stops says so. */

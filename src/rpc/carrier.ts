@@ -2,8 +2,9 @@ import { HedgerowError } from "../errors.ts";
 import { BatchErrorSchema, PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import { readReplies, type WireReply, writeBatch } from "./batch-wire.ts";
 import { readBody } from "./body.ts";
-import type { Call, CallHolder } from "./calls.ts";
+import { type Call, type CallHolder, expireDue } from "./calls.ts";
 import { decode } from "./codec.ts";
+import type { Deadlines, Expiring } from "./deadlines.ts";
 import { errorFromFetch, errorFromResponse, fromBatchError } from "./errors.ts";
 import { MAX_CALL_BYTES } from "./limits.ts";
 import type { PeerSession } from "./session.ts";
@@ -12,22 +13,33 @@ import { pathOf } from "./server.ts";
 const BATCH_PATH = pathOf(PeerService.method.batch);
 
 /** One request under way: a call by its own route, or several in a batch. */
-export class Carrier implements CallHolder {
+export class Carrier implements CallHolder, Expiring {
+  /** The next of the calls' deadlines. */
+  deadline: number;
+  readonly #calls: readonly Call[];
   readonly #abort = new AbortController();
+  /** Calls that are waited for. */
   #open: number;
 
+  /** Calls whose deadline passed while they waited fail now and are not sent. */
   constructor(
-    private readonly calls: readonly Call[],
+    calls: readonly Call[],
     private readonly peer: string,
+    private readonly deadlines: Deadlines,
+    private readonly now: number,
   ) {
-    this.#open = calls.length;
-    for (const call of calls) call.holder = this;
+    this.deadline = expireDue(calls, now);
+    this.#calls = calls.filter(({ settled }) => !settled);
+    this.#open = this.#calls.length;
+    for (const call of this.#calls) call.holder = this;
   }
 
   /** Settles every call; never rejects. */
-  async run(session: PeerSession, now: number): Promise<void> {
+  async run(session: PeerSession): Promise<void> {
+    if (this.#open === 0) return;
+    this.deadlines.add(this);
     try {
-      const { path, body, timeoutMs } = this.#request(now);
+      const { path, body, timeoutMs } = this.#request();
       const response = await session.fetch(path, {
         method: "POST",
         headers: {
@@ -44,7 +56,14 @@ export class Carrier implements CallHolder {
       else this.fail(errorFromResponse(status, headers, reply));
     } catch (error) {
       this.fail(errorFromFetch(error, this.peer));
+    } finally {
+      this.deadlines.delete(this);
     }
+  }
+
+  expire(now: number): void {
+    this.deadline = expireDue(this.#calls, now);
+    if (this.#open > 0) this.deadlines.add(this);
   }
 
   /** Ends the request once nobody waits for it any more. */
@@ -54,7 +73,7 @@ export class Carrier implements CallHolder {
   }
 
   fail(error: HedgerowError): void {
-    for (const call of this.calls) call.fail(error);
+    for (const call of this.#calls) call.fail(error);
   }
 
   /** Gives the request up: its calls may have been executed. */
@@ -63,19 +82,19 @@ export class Carrier implements CallHolder {
     this.#abort.abort();
   }
 
-  #request(now: number) {
-    const [first, ...others] = this.calls as [Call, ...Call[]];
+  #request() {
+    const [first, ...others] = this.#calls as [Call, ...Call[]];
     if (others.length === 0) {
       return {
         path: first.target.path,
         body: first.request,
-        timeoutMs: wholeMs(first.deadline - now),
+        timeoutMs: wholeMs(first.deadline - this.now),
       };
     }
-    const calls = this.calls.map((call) => ({
+    const calls = this.#calls.map((call) => ({
       method: call.target.name,
       message: call.request,
-      timeoutMs: wholeMs(call.deadline - now),
+      timeoutMs: wholeMs(call.deadline - this.now),
     }));
     return {
       path: BATCH_PATH,
@@ -85,12 +104,12 @@ export class Carrier implements CallHolder {
   }
 
   #answer(reply: Uint8Array): void {
-    if (this.calls.length === 1) {
-      this.calls[0]?.succeed(reply);
+    if (this.#calls.length === 1) {
+      this.#calls[0]?.succeed(reply);
       return;
     }
     const replies = readReplies(reply);
-    for (let i = 0; i < this.calls.length; i++) answer(this.calls[i] as Call, replies[i]);
+    for (let i = 0; i < this.#calls.length; i++) answer(this.#calls[i] as Call, replies[i]);
   }
 }
 

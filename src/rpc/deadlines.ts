@@ -3,7 +3,8 @@ import type { Clock, Timer } from "../runtime/runtime.ts";
 /** Something that ends by itself at `deadline`, a time of the clock's `now`. */
 export interface Expiring {
   readonly deadline: number;
-  expire(): void;
+  /** `now` is the clock's, at or past the deadline. */
+  expire(now: number): void;
 }
 
 /** Deadlines that follow closely on each other share one firing of the timer. */
@@ -53,6 +54,6 @@ export class Deadlines {
     }
     for (const entry of due) this.#entries.delete(entry);
     if (this.#entries.size > 0) this.#arm(Math.max(earliest, now + RESOLUTION_MS));
-    for (const entry of due) entry.expire();
+    for (const entry of due) entry.expire(now);
   }
 }

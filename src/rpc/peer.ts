@@ -3,6 +3,7 @@ import type { Clock } from "../runtime/runtime.ts";
 import { CallQueue } from "./call-queue.ts";
 import type { Call } from "./calls.ts";
 import { Carrier } from "./carrier.ts";
+import type { Deadlines } from "./deadlines.ts";
 import type { Address } from "./port.ts";
 import { PeerSession } from "./session.ts";
 import type { Lane, Slots } from "./slots.ts";
@@ -22,8 +23,8 @@ export class Peer {
   readonly #session: PeerSession;
   readonly #batches: Lane = { ...BATCHES, inFlight: 0 };
   readonly #singles: Lane = { ...SINGLES, inFlight: 0 };
-  readonly #waitingBatched = new CallQueue();
-  readonly #waitingSingle = new CallQueue();
+  readonly #waitingBatched: CallQueue;
+  readonly #waitingSingle: CallQueue;
   readonly #carriers = new Set<Carrier>();
   #flushing = false;
 
@@ -32,7 +33,10 @@ export class Peer {
     tls: () => TlsMaterial | null,
     private readonly slots: Slots,
     private readonly clock: Clock,
+    private readonly deadlines: Deadlines,
   ) {
+    this.#waitingBatched = new CallQueue(deadlines);
+    this.#waitingSingle = new CallQueue(deadlines);
     this.#session = new PeerSession(address, tls, clock);
   }
 
@@ -74,6 +78,7 @@ export class Peer {
       const calls = queue.take(Math.min(share, MAX_BATCH_CALLS), MAX_BATCH_BYTES);
       void this.#carry(this.#batches, calls, this.#sendBatches);
     }
+    queue.watch();
   };
 
   readonly #sendSingles = (): void => {
@@ -81,12 +86,13 @@ export class Peer {
     while (queue.size > 0 && this.slots.take(this.#singles, this.#sendSingles)) {
       void this.#carry(this.#singles, queue.take(1, 0), this.#sendSingles);
     }
+    queue.watch();
   };
 
   async #carry(lane: Lane, calls: Call[], next: () => void): Promise<void> {
-    const carrier = new Carrier(calls, this.address);
+    const carrier = new Carrier(calls, this.address, this.deadlines, this.clock.now());
     this.#carriers.add(carrier);
-    await carrier.run(this.#session, this.clock.now());
+    await carrier.run(this.#session);
     this.#carriers.delete(carrier);
     this.slots.give(lane);
     next();

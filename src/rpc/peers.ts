@@ -66,7 +66,7 @@ export class PeerClients implements Peers {
         peer: to,
       };
       const done = resolve as (reply: unknown) => void;
-      peer.add(new Call(settings, this.#deadlines, done, reject));
+      peer.add(new Call(settings, done, reject));
     });
   }
 
@@ -89,7 +89,8 @@ export class PeerClients implements Peers {
       throw new HedgerowError("invalid_argument", `${address} is not an address: give host:port`);
     }
     if (this.#peers.size >= MAX_PEERS) this.#dropIdle();
-    const peer = new Peer(address, this.options.tls, this.#slots, this.options.clock);
+    const { clock, tls } = this.options;
+    const peer = new Peer(address, tls, this.#slots, clock, this.#deadlines);
     this.#peers.set(address, peer);
     return peer;
   }

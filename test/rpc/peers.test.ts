@@ -84,19 +84,22 @@ test("a reply that is malformed, endless or not Connect's leaves the outcome unk
 });
 
 test("the caller's signal and the deadline each end a call, which its handler hears", async () => {
+  let started = 0;
   const ended: unknown[] = [];
   const route = deliverRoute((_, { signal }) => {
+    started++;
     signal?.addEventListener("abort", () => ended.push(signal.reason));
     return new Promise(() => {});
   });
   const address = addressOf(listen({ routes: [route] }));
   const clients = peers();
-  const timeout = await failureOf(clients.unary(address, deliver, {}, { timeoutMs: 40 }));
+  const timeout = await failureOf(clients.unary(address, deliver, {}, { timeoutMs: 250 }));
   expect(timeout).toMatchObject({ code: "timeout" });
-  expect((timeout as Error).message).toMatch(/^Deliver to .*: no answer within 40 ms$/);
+  expect((timeout as Error).message).toMatch(/^Deliver to .*: no answer within 250 ms$/);
   const controller = new AbortController();
   const call = failureOf(clients.unary(address, deliver, {}, { signal: controller.signal }));
   await until("the deadline was heard", () => ended.length === 1);
+  await until("the second call runs", () => started === 2);
   controller.abort();
   expect(await call).toMatchObject({ code: "canceled" });
   await until("the cancellation was heard", () => ended.length === 2);

@@ -57,7 +57,7 @@ if (import.meta.main) {
       const log = new GroupLog(join(String(folder), "log"));
       const put = async ({ key, value, id }: { key: string; value: string; id: string }) => {
         await log.append(`${key} ${id} ${value}\n`);
-        return { timestamp: BigInt(Date.now()) * 1000n };
+        return { timestamp: Date.now() * 1000 };
       };
       return servePeers([serve(append, put, { batched: true })], true);
     },

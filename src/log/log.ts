@@ -95,13 +95,13 @@ export class Log {
   async serveAppend(
     request: { readonly key: string; readonly value: string; readonly id: string },
     call: ServedCall,
-  ): Promise<{ timestamp: bigint }> {
+  ): Promise<{ timestamp: number }> {
     checkKey(request.key);
     checkUserKey(request.key);
     checkValue(request.value);
     if (request.id !== NO_APPEND_ID) checkEntryId(request.id);
     const deadline = this.options.runtime.clock.now() + call.timeoutMs;
-    return { timestamp: BigInt(await this.#commit(request, deadline)) };
+    return { timestamp: await this.#commit(request, deadline) };
   }
 
   async #appendAt(
@@ -115,7 +115,7 @@ export class Log {
       return await operation.race(this.#commit(entry, operation.deadline));
     }
     const reply = await peers.unary(leader.address, PeerService.method.append, entry, attempt);
-    return Number(reply.timestamp);
+    return reply.timestamp;
   }
 
   /** Writes as the leader; the error of a node that does not lead says who does. */

@@ -12,7 +12,7 @@ import type { TlsMaterial } from "./tls.ts";
 /** Batches keep the other side busy while one travels; more in flight make them only smaller. */
 const BATCHES = { max: 4, least: 2 };
 /** Calls that may take long each have a request of their own. */
-const SINGLES = { max: 28, least: 2 };
+const SINGLES = { max: 48, least: 2 };
 /** A batch is not split over several requests below this many calls. */
 const MIN_SPLIT = 32;
 const MAX_BATCH_CALLS = 256;

@@ -9,7 +9,7 @@ export interface SlotLimits {
   readonly shared: number;
 }
 
-export const SLOT_LIMITS: SlotLimits = { total: 224, shared: 128 };
+export const SLOT_LIMITS: SlotLimits = { total: 224, shared: 144 };
 
 /** One kind of requests to one peer. */
 export interface Lane {

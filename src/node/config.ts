@@ -7,6 +7,8 @@ export interface NodeConfig {
   readonly name: string;
   /** `host:port` as others reach it. */
   readonly address: string;
+  /** Of this start: milliseconds since the epoch. Gossip raises it should an older start claim more. */
+  readonly incarnation: number;
   readonly label: string;
   readonly lockName: string;
   readonly leaseMs: number;

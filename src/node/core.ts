@@ -275,11 +275,11 @@ export class Core {
   }
 
   #ownRecord(): MemberRecord {
-    const { name, address } = this.config;
+    const { name, address, incarnation } = this.config;
     return {
       name,
       address,
-      incarnation: Math.floor(this.surroundings.runtime.clock.wallMicros() / 1e3),
+      incarnation,
       version: 0,
       liveness: Liveness.ALIVE,
       state: PeerState.VIEWER,

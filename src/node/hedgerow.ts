@@ -44,9 +44,16 @@ export class Hedgerow implements api.HedgerowNode {
     await using opening = new AsyncDisposableStack();
     const peerAddress = await resolvePeerAddress(checked.address);
     const { address } = peerAddress;
+    const incarnation = Math.floor(runtime.clock.wallMicros() / 1e3);
     const store = await openStore(checked.store, { ...checked, runtime });
     opening.defer(() => store.close());
-    const credentials = await openCredentials({ ...checked, address, log: store.log, runtime });
+    const credentials = await openCredentials({
+      ...checked,
+      address,
+      incarnation,
+      log: store.log,
+      runtime,
+    });
     opening.defer(() => credentials.close());
     const peers = connectPeers({
       clock: runtime.clock,
@@ -58,6 +65,7 @@ export class Hedgerow implements api.HedgerowNode {
     const config: NodeConfig = {
       ...checked,
       address,
+      incarnation,
       name: checked.name ?? address,
       protections: PROTECTIONS,
       onFatal: async (error) => {

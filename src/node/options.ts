@@ -89,7 +89,10 @@ const schema = z.strictObject({
 });
 
 /** What `Hedgerow.start` works with: complete, except for the address, which is resolved next. */
-export interface CheckedOptions extends Omit<NodeConfig, "address" | "name" | "protections"> {
+export interface CheckedOptions extends Omit<
+  NodeConfig,
+  "address" | "incarnation" | "name" | "protections"
+> {
   readonly store: string;
   readonly address: string;
   readonly name: string | undefined;

@@ -12,6 +12,13 @@ import { pathOf } from "./server.ts";
 
 const BATCH_PATH = pathOf(PeerService.method.batch);
 
+/** Told what a request shows of its connection. */
+export interface CarrierObserver {
+  answered(): void;
+  /** Nobody waits for the answer any more, and none came. */
+  givenUp(): void;
+}
+
 /** One request under way: a call by its own route, or several in a batch. */
 export class Carrier implements CallHolder, Expiring {
   /** The next of the calls' deadlines. */
@@ -20,6 +27,7 @@ export class Carrier implements CallHolder, Expiring {
   readonly #abort = new AbortController();
   /** Calls that are waited for. */
   #open: number;
+  #answered = false;
 
   /** Calls whose deadline passed while they waited fail now and are not sent. */
   constructor(
@@ -27,6 +35,7 @@ export class Carrier implements CallHolder, Expiring {
     private readonly peer: string,
     private readonly deadlines: Deadlines,
     private readonly now: number,
+    private readonly observer: CarrierObserver,
   ) {
     this.deadline = expireDue(calls, now);
     this.#calls = calls.filter(({ settled }) => !settled);
@@ -50,6 +59,8 @@ export class Carrier implements CallHolder, Expiring {
         redirect: "manual",
         signal: this.#abort.signal,
       });
+      this.#answered = true;
+      this.observer.answered();
       const { status, headers } = response;
       const reply = await readBody(response, "reply", MAX_CALL_BYTES);
       if (status === 200) this.#answer(reply);
@@ -69,7 +80,9 @@ export class Carrier implements CallHolder, Expiring {
   /** Ends the request once nobody waits for it any more. */
   abandoned(): void {
     this.#open--;
-    if (this.#open === 0) this.#abort.abort();
+    if (this.#open > 0) return;
+    this.#abort.abort();
+    if (!this.#answered) this.observer.givenUp();
   }
 
   fail(error: HedgerowError): void {

@@ -16,6 +16,8 @@ const SINGLES = { max: 48, least: 2 };
 /** A batch is not split over several requests below this many calls. */
 const MIN_SPLIT = 32;
 const MAX_BATCH_CALLS = 256;
+/** A request without an answer for this long, milliseconds, casts doubt on its connection. */
+const SILENCE_MS = 100;
 const MAX_BATCH_BYTES = 1024 * 1024;
 
 /** One other node: its connections, the calls that wait for it and those under way. */
@@ -27,6 +29,8 @@ export class Peer {
   readonly #waitingSingle: CallQueue;
   readonly #carriers = new Set<Carrier>();
   #flushing = false;
+  /** When the peer last answered a request. */
+  #heardAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly address: Address,
@@ -90,11 +94,26 @@ export class Peer {
   };
 
   async #carry(lane: Lane, calls: Call[], next: () => void): Promise<void> {
-    const carrier = new Carrier(calls, this.address, this.deadlines, this.clock.now());
+    const startedAt = this.clock.now();
+    const carrier = new Carrier(calls, this.address, this.deadlines, startedAt, {
+      answered: () => {
+        this.#heardAt = this.clock.now();
+      },
+      givenUp: () => this.#doubt(startedAt),
+    });
     this.#carriers.add(carrier);
     await carrier.run(this.#session);
     this.#carriers.delete(carrier);
     this.slots.give(lane);
     next();
+  }
+
+  /**
+   * A request was given up. If the peer has not said a word since it was sent, its connection may be dead
+   * without a sign, as after a partition: the next request opens a new one.
+   */
+  #doubt(sentAt: number): void {
+    const silentMs = this.clock.now() - sentAt;
+    if (this.#heardAt < sentAt && silentMs >= SILENCE_MS) this.#session.close();
   }
 }

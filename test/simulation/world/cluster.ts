@@ -122,7 +122,8 @@ export class SimulatedCluster {
       trace,
       this.options.observer,
     );
-    const core = new Core(this.#config(address), {
+    const incarnation = Math.floor(machine.wallMicros() / 1e3);
+    const core = new Core(this.#config(address, incarnation), {
       runtime: { clock: machine, random: this.prng.fork() },
       store: link.store(),
       peers: this.network.peersOf(address, machine),
@@ -133,10 +134,11 @@ export class SimulatedCluster {
     return { machine, core };
   }
 
-  #config(address: string): NodeConfig {
+  #config(address: string, incarnation: number): NodeConfig {
     return {
       name: address,
       address,
+      incarnation,
       label: "simulated",
       lockName: "simulated",
       leaseMs: this.options.leaseMs,

@@ -37,7 +37,9 @@ export const ERROR_CODES = {
   overloaded: { connect: Code.ResourceExhausted, http: 503 },
   /** The node is stopping or stopped. */
   stopped: { connect: Code.Unavailable, http: 503 },
-  /** The other node belongs to another cluster, or runs with settings that the cluster does not share. */
+  /** The other node is of another cluster. Nothing was done. */
+  other_cluster: { connect: Code.FailedPrecondition, http: 409 },
+  /** This node's settings are not those of its cluster. Nothing was done. */
   wrong_cluster: { connect: Code.FailedPrecondition, http: 409 },
   /** The store answered with an error of its own. Nothing was done. */
   store_failed: { connect: Code.Internal, http: 503 },

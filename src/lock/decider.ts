@@ -1,5 +1,5 @@
 import type { LockRow, TakeOver } from "../store/ports.ts";
-import type { LeaseTiming } from "./timing.ts";
+import { type LeaseTiming, leaseTiming } from "./timing.ts";
 
 /**
  * The lease protocol as a pure function of what was seen and when. `now` is always the node's own clock
@@ -54,7 +54,8 @@ export function judgeRow(
   now: number,
   timing: LeaseTiming,
 ): { readonly state: Contending; readonly claim: Claim | null } {
-  const minAgeMs = timing.takeOverAgeMs;
+  // Whoever holds the lock counts by its own lease, should that be longer than this contender's.
+  const { takeOverAgeMs: minAgeMs } = leaseTiming(Math.max(timing.leaseMs, row?.leaseMs ?? 0));
   if (row === null) {
     return { state: { ...state, watched: null }, claim: { expectedToken: null, minAgeMs } };
   }

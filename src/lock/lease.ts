@@ -49,11 +49,11 @@ export class Lease implements Leadership {
   #state: decider.LockState;
   /** The token whose gain was told, until its loss is. */
   #toldToken: number | null = null;
-  #iterations = 0;
   #wake: (() => void) | null = null;
   #timer: Timer | null = null;
   #failures = 0;
   #kicks = 0;
+  #iterations = 0;
   readonly #stopped = new AbortController();
   #stopping = false;
   #running: Promise<void> | null = null;
@@ -62,7 +62,7 @@ export class Lease implements Leadership {
     this.#state = decider.contendFrom(this.#now());
   }
 
-  /** How often the loop went round: for status and tests. */
+  /** How often the loop went round. */
   get iterations(): number {
     return this.#iterations;
   }
@@ -105,19 +105,21 @@ export class Lease implements Leadership {
     await this.#running;
     giveUp.cancel();
     const held = this.#state.kind === "leading" ? this.#state.token : null;
-    this.#lose("stopping");
     if (held === null) return null;
     try {
       const { store, rowName } = this.options;
-      const outcome = await this.#call("release", STOP_CALL_MS, (call) =>
-        store.release(rowName, held, call),
-      );
+      using operation = new Operation(clock, "release", {}, STOP_CALL_MS);
+      const call = { timeoutMs: STOP_CALL_MS, signal: operation.signal };
+      const outcome = await operation.race(store.release(rowName, held, call));
       return outcome === "released" ? held : null;
     } catch (error) {
       this.options.logger.warn("lease not released: it ends by itself", {
         error: messageOf(error),
       });
       return null;
+    } finally {
+      // Told only now: who heard of it before the commit would find the row still held.
+      this.#lose("stopping");
     }
   }
 
@@ -148,7 +150,8 @@ export class Lease implements Leadership {
         return;
       }
       if (this.#stopping) return;
-      const takeOver = { name: rowName, writer, ...judged.claim };
+      const { leaseMs } = timing;
+      const takeOver = { name: rowName, writer, leaseMs, ...judged.claim };
       const sentAt = this.#now();
       const result = await this.#call("acquire", timing.leaseMs, (call) =>
         store.acquire(takeOver, call),

@@ -60,8 +60,13 @@ export async function throughLeader<T>(
     } catch (error) {
       failure = HedgerowError.from(error);
       directory.learn(failure.leader);
-      if (failure.code === "outcome_unknown" || failure.code === "timeout") mayHaveHappened = true;
-      if (!isRetryable(failure, repeatable)) throw failure;
+      const vague = failure.code === "outcome_unknown" || failure.code === "timeout";
+      if (!isRetryable(failure, repeatable)) {
+        // That this attempt did nothing does not say so of an earlier one.
+        if (mayHaveHappened && !vague && !tellsOfTheEffect(failure)) break;
+        throw failure;
+      }
+      mayHaveHappened ||= vague;
       if (failure.code !== "overloaded") options.onDoubt();
     }
   }
@@ -69,6 +74,11 @@ export async function throughLeader<T>(
   if (HedgerowError.is(reason, "canceled", "stopped")) throw reason;
   if (!mayHaveHappened) throw failure;
   throw HedgerowError.is(reason, "timeout") ? reason : unknownOutcome(operation.what, failure);
+}
+
+/** Whether the other side's answer tells what became of the call, earlier attempts included. */
+function tellsOfTheEffect({ code }: HedgerowError): boolean {
+  return code === "conflict" || code === "handler_failed" || code === "canceled";
 }
 
 function isRetryable(failure: HedgerowError, repeatable: boolean): boolean {

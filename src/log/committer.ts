@@ -3,10 +3,10 @@ import type { Claim, Leadership } from "../lock/lease.ts";
 import { sleep } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { AppendOutcome, LogStore, NewEntry } from "../store/ports.ts";
-import { takeBatch, type Waiting } from "./batch.ts";
+import { type Waiting, WaitingPuts } from "./waiting.ts";
 
 /** Bounds of what waits and of one commit. */
-export const COMMIT_LIMITS = {
+const COMMIT_LIMITS = {
   queuedEntries: 20_000,
   queuedBytes: 64 * 1024 * 1024,
   batchEntries: 512,
@@ -24,8 +24,7 @@ const COMMIT_TIMEOUT_MS = 2_000;
  * next. A batch holds one version per key at most, so versions of a key commit in the order of arrival.
  */
 export class Committer {
-  #queue: Waiting[] = [];
-  #queuedBytes = 0;
+  readonly #waiting = new WaitingPuts();
   #flushing = false;
 
   constructor(
@@ -42,8 +41,8 @@ export class Committer {
     if (this.leadership.claim() === null) return Promise.reject(notLeader());
     const bytes = 3 * (entry.key.length + entry.value.length + entry.id.length);
     if (
-      this.#queue.length >= COMMIT_LIMITS.queuedEntries ||
-      this.#queuedBytes + bytes > COMMIT_LIMITS.queuedBytes
+      this.#waiting.size >= COMMIT_LIMITS.queuedEntries ||
+      this.#waiting.bytes + bytes > COMMIT_LIMITS.queuedBytes
     ) {
       return Promise.reject(
         new HedgerowError("overloaded", "too many puts are waiting: try again later", {
@@ -52,8 +51,7 @@ export class Committer {
       );
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ entry, bytes, deadline, resolve, reject });
-      this.#queuedBytes += bytes;
+      this.#waiting.push({ entry, bytes, deadline, resolve, reject });
       if (!this.#flushing) {
         this.#flushing = true;
         // Whatever the event loop has ready joins the first batch.
@@ -63,16 +61,13 @@ export class Committer {
   }
 
   async #flush(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const { batch, rest, expired } = takeBatch(this.#queue, this.clock.now(), COMMIT_LIMITS);
-      this.#queue = rest;
+    while (this.#waiting.size > 0) {
+      const { batch, expired } = this.#waiting.take(this.clock.now(), COMMIT_LIMITS);
       for (const waiting of expired) {
-        this.#queuedBytes -= waiting.bytes;
         waiting.reject(
           new HedgerowError("timeout", "put: its deadline passed before it was written"),
         );
       }
-      for (const waiting of batch) this.#queuedBytes -= waiting.bytes;
       if (batch.length > 0) await this.#commit(batch);
     }
     this.#flushing = false;

@@ -54,7 +54,10 @@ export class Log {
     using operation = new Operation(runtime.clock, "put", put, DEFAULT_TIMEOUT_MS, shutdown);
     if (put.directWrite === true) {
       const entry = { key, id, value, leader: self };
-      const append = store.append([entry], null, { timeoutMs: operation.remainingMs() });
+      const append = store.append([entry], null, {
+        timeoutMs: operation.remainingMs(),
+        signal: operation.signal,
+      });
       const [outcome] = await operation.race(append);
       if (outcome?.kind === "written") return { id, timestamp: outcome.timestamp };
       throw new HedgerowError(

@@ -54,10 +54,6 @@ export class Gossip {
     this.#order = new ProbeOrder(runtime.random);
   }
 
-  get self(): MemberRecord {
-    return this.#table.self;
-  }
-
   members(): MemberRecord[] {
     return this.#table.present();
   }
@@ -145,7 +141,7 @@ export class Gossip {
     const { cluster, directory } = this.options;
     const { self } = this.#table;
     if (request.label !== cluster.label || request.target !== self.name) {
-      throw new HedgerowError("wrong_cluster", `this is ${self.name} of ${cluster.label}`);
+      throw new HedgerowError("other_cluster", `this is ${self.name} of ${cluster.label}`);
     }
     if (request.self === undefined) throw malformed();
     this.#hear([request.self, ...request.updates], request.leader);
@@ -260,15 +256,12 @@ export class Gossip {
   #checkCluster(theirs: { label: string; leaseMs: number } | undefined): void {
     const { label, leaseMs } = this.options.cluster;
     if (theirs === undefined) throw malformed();
-    // Not wrong_cluster: it may be that a stranger got the address of a member that is gone.
+    // No reason to end: it may be that a stranger got the address of a member that is gone.
     if (theirs.label !== label) {
-      throw new HedgerowError("invalid_argument", `another cluster: ${theirs.label}, not ${label}`);
+      throw new HedgerowError("other_cluster", `another cluster: ${theirs.label}, not ${label}`);
     }
     if (theirs.leaseMs !== leaseMs) {
-      throw new HedgerowError(
-        "wrong_cluster",
-        `leases differ, ${leaseMs} ms and ${theirs.leaseMs} ms: start all nodes of a cluster with one --lease`,
-      );
+      throw otherLease(leaseMs, theirs.leaseMs);
     }
   }
 
@@ -297,6 +290,15 @@ export class Gossip {
   #now(): number {
     return this.options.runtime.clock.now();
   }
+}
+
+/** Two leases in one cluster would let one node take over while another still leads. */
+export function otherLease(ownMs: number, theirsMs: number): HedgerowError {
+  const leases = `leases differ, ${ownMs} ms and ${theirsMs} ms`;
+  return new HedgerowError(
+    "wrong_cluster",
+    `${leases}: start all nodes of a cluster with one --lease`,
+  );
 }
 
 function malformed(): HedgerowError {

@@ -77,10 +77,14 @@ export class Messaging {
     const pending = new Map<string, Promise<Reply>>();
     for (const address of targets)
       pending.set(address, this.#broadcastTo(address, message, operation));
-    while (pending.size > 0) {
-      const reply = await Promise.race(pending.values());
-      pending.delete(reply.node);
-      yield reply;
+    try {
+      while (pending.size > 0) {
+        const reply = await Promise.race(pending.values());
+        pending.delete(reply.node);
+        yield reply;
+      }
+    } finally {
+      operation.abandon();
     }
   }
 

@@ -94,11 +94,16 @@ export interface MemberInfo {
 }
 
 export interface NodeStatus {
+  /** `host:port` of the peer listener. */
   readonly node: string;
+  readonly name: string;
   readonly leader: string | null;
   readonly isLeader: boolean;
   readonly token: string | null;
   readonly members: readonly MemberInfo[];
+  readonly leaseMs: number;
+  /** How often the loop of the lock went round since the start. */
+  readonly iterations: number;
 }
 
 /** What the node calls when a message comes; the reply is at most 4 MiB. */

@@ -1,11 +1,11 @@
-import { HedgerowError, messageOf } from "../errors.ts";
+import { HedgerowError, type LeaderHint, messageOf } from "../errors.ts";
 import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import { LeaderDirectory } from "../lock/directory.ts";
 import { Lease } from "../lock/lease.ts";
 import { lockRowName } from "../lock/row-name.ts";
 import { leaseTiming, withoutDeadline } from "../lock/timing.ts";
 import { Log } from "../log/log.ts";
-import { Gossip } from "../members/gossip.ts";
+import { Gossip, otherLease } from "../members/gossip.ts";
 import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
 import type { TableChange } from "../members/table.ts";
 import { Messaging } from "../messaging/messaging.ts";
@@ -108,12 +108,23 @@ export class Core {
   }
 
   get leader(): string | null {
-    return this.#directory.leader?.address ?? null;
+    return this.#knownLeader?.address ?? null;
   }
 
   get token(): string | null {
-    const leader = this.#directory.leader;
+    const leader = this.#knownLeader;
     return leader === null ? null : String(leader.token);
+  }
+
+  /** A hint that names this node while it does not lead is of an earlier start at its address. */
+  get #knownLeader(): LeaderHint | null {
+    const { leader } = this.#directory;
+    return leader?.address === this.config.address && !this.isLeader ? null : leader;
+  }
+
+  /** How often the loop of the lock went round. */
+  get iterations(): number {
+    return this.#lease.iterations;
   }
 
   get running(): boolean {
@@ -122,11 +133,6 @@ export class Core {
 
   members(): api.MemberInfo[] {
     return this.#gossip.members().map(memberInfo);
-  }
-
-  /** How often the loop of the lock went round. */
-  get iterations(): number {
-    return this.#lease.iterations;
   }
 
   /**
@@ -187,7 +193,10 @@ export class Core {
         logger.warn("lock not readable at start", { error: messageOf(error) });
         return null;
       });
-    if (row !== null) this.#learnRow(row);
+    if (row !== null) {
+      this.#checkLease(row);
+      this.#learnRow(row);
+    }
     const seeds = new Set(join);
     if (row !== null && row.ageMs !== Infinity) seeds.add(row.writer);
     seeds.delete(address);
@@ -199,6 +208,13 @@ export class Core {
         }),
       ),
     );
+  }
+
+  /** Whoever holds the lock says in its row by which lease: that is the cluster's, also if it does not answer. */
+  #checkLease({ leaseMs, ageMs }: LockRow): void {
+    if (leaseMs === null || leaseMs === this.config.leaseMs) return;
+    if (ageMs !== null && ageMs >= leaseTiming(leaseMs).takeOverAgeMs) return;
+    throw otherLease(this.config.leaseMs, leaseMs);
   }
 
   #onRow(row: LockRow): void {

@@ -1,7 +1,9 @@
 import { HedgerowError } from "../errors.ts";
+import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
 import { openCredentials } from "../rpc/credentials.ts";
 import { connectPeers } from "../rpc/peers.ts";
 import { startPeerListener } from "../rpc/listener.ts";
+import type { PeerRoute } from "../rpc/port.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system.ts";
 import { openStore } from "../store/open.ts";
@@ -23,12 +25,12 @@ const PROTECTIONS = !(typeof HEDGEROW_UNPROTECTED !== "undefined" && HEDGEROW_UN
 
 /** A node on this machine: sockets, files and the clock around Core. */
 export class Hedgerow implements api.HedgerowNode {
-  readonly #inFlight = new InFlight();
   #stopping: Promise<void> | null = null;
 
   private constructor(
     private readonly core: Core,
     private readonly runtime: Runtime,
+    private readonly inFlight: InFlight,
     /** What was opened for the node, to be closed in reverse order. */
     private readonly opened: AsyncDisposableStack,
   ) {}
@@ -74,13 +76,14 @@ export class Hedgerow implements api.HedgerowNode {
       },
     };
     const core = new Core(config, { runtime, store, peers });
+    const inFlight = new InFlight();
     const listener = startPeerListener({
       runtime,
       logger,
       host: peerAddress.host,
       port: peerAddress.port,
       tls: credentials.current(),
-      routes: core.routes,
+      routes: core.routes.map((route) => (isOfMembers(route) ? route : inFlight.route(route))),
     });
     opening.defer(() => listener.stop());
     credentials.onRenewed((material) => listener.renew(material));
@@ -89,7 +92,7 @@ export class Hedgerow implements api.HedgerowNode {
     if (checked.tls === "none") logger.warn("peers speak plain text: --tls none is for debugging");
     await core.start();
     logger.info("started", { address, name: config.name, label: config.label });
-    node = new Hedgerow(core, runtime, opening.move());
+    node = new Hedgerow(core, runtime, inFlight, opening.move());
     return node;
   }
 
@@ -141,8 +144,12 @@ export class Hedgerow implements api.HedgerowNode {
     data: api.Bytes,
     options?: api.BroadcastOptions,
   ): AsyncIterable<api.BroadcastReply> {
+    return this.inFlight.trackAll(this.#replies(data, options));
+  }
+
+  async *#replies(data: api.Bytes, options?: api.BroadcastOptions) {
     if (this.#stopping !== null) throw stopped();
-    return this.#inFlight.trackAll(this.core.messaging.broadcast(data, options));
+    yield* this.core.messaging.broadcast(data, options);
   }
 
   members(): api.MemberInfo[] {
@@ -150,8 +157,10 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   status(): api.NodeStatus {
-    const { name: node, leader, isLeader, token } = this;
-    return { node, leader, isLeader, token, members: this.members() };
+    const { address: node, name, leader, isLeader, token } = this;
+    const { config, iterations } = this.core;
+    const { leaseMs } = config;
+    return { node, name, leader, isLeader, token, members: this.members(), leaseMs, iterations };
   }
 
   async ready(): Promise<void> {
@@ -171,14 +180,19 @@ export class Hedgerow implements api.HedgerowNode {
 
   async #stop(): Promise<void> {
     await this.core.resign();
-    await this.#inFlight.drained(this.runtime.clock, DRAIN_MS);
+    await this.inFlight.drained(this.runtime.clock, DRAIN_MS);
     await this.opened.disposeAsync();
   }
 
   #call<T>(call: () => Promise<T>): Promise<T> {
     if (this.#stopping !== null) return Promise.reject(stopped());
-    return this.#inFlight.track(call());
+    return this.inFlight.track(call());
   }
+}
+
+/** Members talk to each other all the time: a stop waits for what users wait for. */
+function isOfMembers({ method }: PeerRoute): boolean {
+  return method.parent.typeName === GossipService.typeName;
 }
 
 function stopped(): HedgerowError {

@@ -1,3 +1,4 @@
+import type { PeerRoute } from "../rpc/port.ts";
 import type { Clock } from "../runtime/runtime.ts";
 
 /** Counts the calls under way, so that a stop can wait for them. */
@@ -13,6 +14,11 @@ export class InFlight {
     } finally {
       this.#leave();
     }
+  }
+
+  /** The same for what other nodes ask of a route. */
+  route(route: PeerRoute): PeerRoute {
+    return { ...route, handle: (request, call) => this.track(route.handle(request, call)) };
   }
 
   /** The same for replies that come one by one. */

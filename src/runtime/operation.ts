@@ -58,6 +58,11 @@ export class Operation {
     return sleep(this.clock, ms, this.signal);
   }
 
+  /** Ends what is still under way: nobody waits for it. Does nothing once the operation is over. */
+  abandon(): void {
+    this.#abort(new HedgerowError("canceled", `${this.what}: nobody waits for it any more`));
+  }
+
   [Symbol.dispose](): void {
     this.#timer.cancel();
     for (const detach of this.#detach.splice(0)) detach();

@@ -1,20 +1,30 @@
 import { HedgerowError } from "../errors.ts";
-import { checkEntryId, checkKey, checkName, checkValue, MAX_BATCH_ENTRIES } from "./limits.ts";
+import {
+  checkEntryId,
+  checkKey,
+  checkLockRow,
+  checkName,
+  checkValue,
+  MAX_BATCH_ENTRIES,
+} from "./limits.ts";
 import { type Fence, NO_APPEND_ID, type NewEntry, type Permit, type TakeOver } from "./ports.ts";
 
 /** Input that every store refuses alike, before it touches its database. All throw `invalid_argument` or `too_large`. */
 
 export function checkTakeOver(takeOver: TakeOver): void {
-  checkName(takeOver.name, "lock name");
+  checkLockRow(takeOver.name);
   checkName(takeOver.writer, "writer");
   if (takeOver.expectedToken !== null) checkToken(takeOver.expectedToken);
+  if (!(takeOver.leaseMs > 0)) {
+    throw new HedgerowError("invalid_argument", "leaseMs must be more than 0 milliseconds");
+  }
   if (!(takeOver.minAgeMs >= 0)) {
     throw new HedgerowError("invalid_argument", "minAgeMs must be 0 or more milliseconds");
   }
 }
 
 export function checkClaim(name: string, token: number): void {
-  checkName(name, "lock name");
+  checkLockRow(name);
   checkToken(token);
 }
 

@@ -19,6 +19,15 @@ export function checkName(name: string, what = "name"): void {
   if (name === "") throw new HedgerowError("invalid_argument", `${what} is empty: give one`);
 }
 
+/** What stands before the name of a node's own lock in its row, as in the Go system. */
+export const LOCK_ROW_PREFIX = "hedge/spindle/lockname/";
+
+/** The name of a lock's row: the limit is that of the lock's name, whatever stands before it. */
+export function checkLockRow(row: string): void {
+  const own = row.startsWith(LOCK_ROW_PREFIX);
+  checkName(own ? row.slice(LOCK_ROW_PREFIX.length) : row, "lock name");
+}
+
 /** A key as users give it: the prefixes of Hedgerow's own rows are refused. */
 export function checkUserKey(key: string): void {
   checkKey(key);

@@ -35,12 +35,16 @@ export interface LockRow {
    * null where no clock can tell (SQLite: the heartbeat is of another boot).
    */
   readonly ageMs: number | null;
+  /** The lease of who took it over last, in milliseconds; null where the table does not hold it. */
+  readonly leaseMs: number | null;
 }
 
 export interface TakeOver {
   readonly name: string;
   /** `host:port` of the contender. */
   readonly writer: string;
+  /** The contender's lease, for others to see, in milliseconds. */
+  readonly leaseMs: number;
   /** Token of the row that the contender judged, null for no row. Another one now: refused. */
   readonly expectedToken: number | null;
   /** The heartbeat must be at least this old by the database's clock, in milliseconds. */

@@ -189,7 +189,14 @@ describe("what a node knows", () => {
   });
 
   test("no leader is an error of one line", async () => {
-    const status = () => ({ node: "n", leader: null, isLeader: false, token: null, members: [] });
+    const status = () => ({
+      ...fakeNode().status(),
+      node: "n",
+      leader: null,
+      isLeader: false,
+      token: null,
+      members: [],
+    });
     expect(await run({ status }, "leader")).toEqual({
       code: 1,
       stdout: "",

@@ -72,6 +72,7 @@ describe("store", () => {
         name: "hedge/spindle/lockname/hedgerow",
         writer: "10.0.0.1:8080",
         expectedToken: null,
+        leaseMs: 2_000,
         minAgeMs: 0,
       });
       const { findings, leader, writtenMs } = await look(path);

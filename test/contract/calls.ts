@@ -11,7 +11,13 @@ function everyCall(
   fence: Fence,
   options?: CallOptions,
 ): Promise<unknown>[] {
-  const takeOver = { name: "fresh", writer: "w:1", expectedToken: null, minAgeMs: 0 };
+  const takeOver = {
+    name: "fresh",
+    writer: "w:1",
+    expectedToken: null,
+    leaseMs: 2_000,
+    minAgeMs: 0,
+  };
   const permit = { owner: "o", holder: "h:1", incarnation: 1 };
   return [
     ping(options),

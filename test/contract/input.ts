@@ -47,7 +47,7 @@ const REFUSED: readonly (readonly [string, ErrorCode])[] = [
 export function inputContract(makeWorld: MakeWorld): void {
   describe("input (L13)", () => {
     const { store, other, fence } = useWorld(makeWorld);
-    const takeOver = { writer: "w:1", expectedToken: null, minAgeMs: 0 };
+    const takeOver = { writer: "w:1", expectedToken: null, leaseMs: 2_000, minAgeMs: 0 };
     const permit: Permit = { owner: "o", holder: "h:1", incarnation: 1 };
 
     test("lock names and writers of any text are kept exactly, and apart", async () => {

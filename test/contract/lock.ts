@@ -13,6 +13,7 @@ export function lockContract(makeWorld: MakeWorld): void {
       name,
       writer,
       expectedToken: null,
+      leaseMs: 2_000,
       minAgeMs: LEASE_MS,
     });
     const later = (
@@ -120,7 +121,10 @@ export function lockContract(makeWorld: MakeWorld): void {
         writer: "a:1",
         ageMs: Number.POSITIVE_INFINITY,
       });
-      const next = await acquire(other().lock, later("demo", token, { minAgeMs: 1e9 }));
+      const next = await acquire(
+        other().lock,
+        later("demo", token, { leaseMs: 2_000, minAgeMs: 1e9 }),
+      );
       expect(next).toBeGreaterThan(token);
     });
 
@@ -129,7 +133,12 @@ export function lockContract(makeWorld: MakeWorld): void {
       const watchedBeat = (await store().lock.read("demo"))?.beat as string;
       await world().passMs(LEASE_MS + 1);
       const next = await acquire(store().lock, later("demo", token));
-      const late = later("demo", token, { minAgeMs: 0, watchedBeat, writer: "late:3" });
+      const late = later("demo", token, {
+        leaseMs: 2_000,
+        minAgeMs: 0,
+        watchedBeat,
+        writer: "late:3",
+      });
       const result = await other().lock.acquire(late);
       expect(result).toMatchObject({ kind: "refused", row: { token: next, writer: "b:2" } });
       expect(await store().lock.read("demo")).toMatchObject({ token: next, writer: "b:2" });
@@ -170,7 +179,7 @@ export function lockContract(makeWorld: MakeWorld): void {
       expect(await store().lock.renew("demo", claim.token)).toBe("lost");
       expect(await store().lock.release("demo", claim.token)).toBe("lost");
       await expectCode(store().log.append([entry("k", "1", "v")], claim), "fenced");
-      const judged = later("demo", claim.token, { minAgeMs: 0 });
+      const judged = later("demo", claim.token, { leaseMs: 2_000, minAgeMs: 0 });
       expect(await other().lock.acquire(judged)).toEqual({ kind: "refused", row: null });
       expect(await other().lock.read("demo")).toBeNull();
       expect(await acquire(other().lock, first("demo"))).toBeGreaterThan(claim.token);

@@ -155,6 +155,7 @@ export function logContract(makeWorld: MakeWorld): void {
         name: former.name,
         writer: "b:2",
         expectedToken: former.token,
+        leaseMs: 2_000,
         minAgeMs: 50,
       });
       if (taken.kind !== "acquired") throw new Error("refused");

@@ -60,6 +60,7 @@ export async function takeFence(store: Store, name: string): Promise<Fence> {
     name,
     writer: "10.0.0.1:8080",
     expectedToken: null,
+    leaseMs: 2_000,
     minAgeMs: 0,
   });
   if (result.kind !== "acquired") throw new Error(`${name} has a row already`);

@@ -17,6 +17,7 @@ import type * as api from "../../src/node/api.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from "../../src/store/limits.ts";
 import { type AppKit, appKit } from "./app-kit.ts";
+import { fakeNode } from "./fake-node.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -105,7 +106,14 @@ describe("as curl calls it", () => {
   });
 
   test("what is false or empty is there as well", async () => {
-    const status = () => ({ node: "n", leader: null, isLeader: false, token: null, members: [] });
+    const status = () => ({
+      ...fakeNode().status(),
+      node: "n",
+      leader: null,
+      isLeader: false,
+      token: null,
+      members: [],
+    });
     expect((await callJson(appKit({ status }), "Status", {})).body).toEqual({
       node: "n",
       leader: "",

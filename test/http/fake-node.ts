@@ -41,7 +41,16 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
       for (const { address } of members) yield { node: address, data: reply(address, data) };
     },
     members: () => members,
-    status: () => ({ node: self, leader: self, isLeader: true, token: node.token, members }),
+    status: () => ({
+      node: self,
+      name: self,
+      leader: self,
+      isLeader: true,
+      token: node.token,
+      members,
+      leaseMs: 30_000,
+      iterations: 1,
+    }),
     ready: async () => {},
     stop: async () => {},
     [Symbol.asyncDispose]: async () => {},

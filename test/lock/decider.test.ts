@@ -12,7 +12,13 @@ import {
 import { leaseTiming } from "../../src/lock/timing.ts";
 
 const timing = leaseTiming(30_000);
-const row = (ageMs: number | null, beat = "b1") => ({ token: 7, writer: "a:1", beat, ageMs });
+const row = (ageMs: number | null, beat = "b1") => ({
+  token: 7,
+  writer: "a:1",
+  beat,
+  ageMs,
+  leaseMs: null,
+});
 
 test("the arithmetic of a lease of 30 s and of 2 s", () => {
   expect(timing).toMatchObject({ renewEveryMs: 10_000, holdMs: 26_900, takeOverAgeMs: 31_000 });

@@ -125,6 +125,7 @@ test("C5: a put of a former leader fails at the database, inside the write's own
     name: "hedge/spindle/lockname/simulated",
     writer: "10.9.9.9:8080",
     expectedToken: Number(former.core.token),
+    leaseMs: 2_000,
     minAgeMs: 0,
   });
   story.until("it hears that from the database", 200, () => !former.core.isLeader);

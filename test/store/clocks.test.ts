@@ -21,7 +21,13 @@ for (const [name, makeWorld] of [
       await world[Symbol.asyncDispose]();
     });
     const takeOver = (expectedToken: number | null) =>
-      store.lock.acquire({ name: "demo", writer: "w:1", expectedToken, minAgeMs: LEASE_MS });
+      store.lock.acquire({
+        name: "demo",
+        writer: "w:1",
+        expectedToken,
+        leaseMs: 2_000,
+        minAgeMs: LEASE_MS,
+      });
 
     test("a lease neither ends nor lasts longer", async () => {
       const { token } = await takeFence(store, "demo");
@@ -76,7 +82,7 @@ describe("SQLite: heartbeats that no clock can judge", () => {
     await store.close();
     await world[Symbol.asyncDispose]();
   });
-  const demo = { name: "demo", writer: "w:1", minAgeMs: 0 };
+  const demo = { name: "demo", writer: "w:1", leaseMs: 2_000, minAgeMs: 0 };
 
   const expectUnknownAge = async (token: number) => {
     const row = await store.lock.read("demo");

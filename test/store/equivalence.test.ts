@@ -8,7 +8,12 @@ import { type HandWorld, memoryWorld, sqliteWorld } from "../contract/worlds.ts"
 type Step =
   | { readonly do: "pass" | "jump wall"; readonly ms: number }
   | { readonly do: "delete row" | "read row" }
-  | { readonly do: "take"; readonly off: number; readonly none: boolean; readonly minAgeMs: number }
+  | {
+      readonly do: "take";
+      readonly off: number;
+      readonly none: boolean;
+      readonly minAgeMs: number;
+    }
   | { readonly do: "renew" | "release"; readonly off: number }
   | {
       readonly do: "append";
@@ -34,7 +39,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: kind("pass"), ms: fc.nat(900) }),
   fc.record({ do: kind("jump wall"), ms: fc.integer({ min: -5_000, max: 5_000 }) }),
   fc.record({ do: kind("delete row", "read row", "read row") }),
-  fc.record({ do: kind("take"), off, none: fc.boolean(), minAgeMs: fc.constantFrom(0, 500) }),
+  fc.record({
+    do: kind("take"),
+    off,
+    none: fc.boolean(),
+    minAgeMs: fc.constantFrom(0, 500),
+  }),
   fc.record({ do: kind("renew", "release"), off }),
   fc.record({ do: kind("append"), off: fc.option(off), rows }),
   fc.record({ do: kind("read"), key, limit: fc.integer({ min: -4, max: 5 }) }),
@@ -60,7 +70,13 @@ async function run(step: Step, world: HandWorld, store: FullStore): Promise<unkn
       return withoutBeat(await lock.read(LOCK));
     case "take": {
       const expectedToken = step.none ? null : claim(step.off).token;
-      const takeOver = { name: LOCK, writer: "w:1", expectedToken, minAgeMs: step.minAgeMs };
+      const takeOver = {
+        name: LOCK,
+        writer: "w:1",
+        expectedToken,
+        leaseMs: 2_000,
+        minAgeMs: step.minAgeMs,
+      };
       return withoutBeat(await lock.acquire(takeOver));
     }
     case "renew":

@@ -1,7 +1,7 @@
 import type { CallOptions } from "../../runtime/runtime.ts";
 import { checkClaim, checkTakeOver } from "../check.ts";
 import { mayTakeOver } from "../judge.ts";
-import { checkName } from "../limits.ts";
+import { checkLockRow } from "../limits.ts";
 import type { LockRow, LockStore, TakeOver, TakeOverResult } from "../ports.ts";
 import type { Run } from "./run.ts";
 
@@ -10,7 +10,7 @@ export class MemoryLockStore implements LockStore {
 
   read(name: string, options: CallOptions = {}): Promise<LockRow | null> {
     return this.run("read the lock", options, (tables) => {
-      checkName(name, "lock name");
+      checkLockRow(name);
       return tables.lockRow(name);
     });
   }
@@ -20,7 +20,7 @@ export class MemoryLockStore implements LockStore {
       checkTakeOver(takeOver);
       const row = tables.lockRow(takeOver.name);
       if (!mayTakeOver(row, takeOver)) return { kind: "refused", row };
-      return { kind: "acquired", token: tables.takeLock(takeOver.name, takeOver.writer) };
+      return { kind: "acquired", token: tables.takeLock(takeOver) };
     });
   }
 

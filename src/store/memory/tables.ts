@@ -1,10 +1,11 @@
 import type { Clock } from "../../runtime/runtime.ts";
 import { rising } from "../judge.ts";
-import type { LockRow, StoredEntry } from "../ports.ts";
+import type { LockRow, StoredEntry, TakeOver } from "../ports.ts";
 
 interface LockRecord {
   token: number;
   writer: string;
+  leaseMs: number;
   /** Milliseconds on the database's clock; null once released. */
   heartbeat: number | null;
 }
@@ -22,19 +23,21 @@ export class MemoryTables {
   lockRow(name: string): LockRow | null {
     const record = this.#locks.get(name);
     if (record === undefined) return null;
-    const { token, writer, heartbeat } = record;
+    const { token, writer, heartbeat, leaseMs } = record;
     return {
       token,
       writer,
       beat: `${heartbeat ?? "released"}/${token}`,
       ageMs: heartbeat === null ? Number.POSITIVE_INFINITY : this.clock.now() - heartbeat,
+      leaseMs,
     };
   }
 
   /** Makes `writer` the owner, under a token greater than any before. */
-  takeLock(name: string, writer: string): number {
+  takeLock({ name, writer, leaseMs }: TakeOver): number {
     this.#lastToken = rising(this.clock.wallMicros(), this.#lastToken);
-    this.#locks.set(name, { token: this.#lastToken, writer, heartbeat: this.clock.now() });
+    const heartbeat = this.clock.now();
+    this.#locks.set(name, { token: this.#lastToken, writer, heartbeat, leaseMs });
     return this.#lastToken;
   }
 

@@ -2,7 +2,7 @@ import type { Statement } from "bun:sqlite";
 import type { CallOptions } from "../../runtime/runtime.ts";
 import { checkClaim, checkTakeOver } from "../check.ts";
 import { mayTakeOver, rising } from "../judge.ts";
-import { checkName } from "../limits.ts";
+import { checkLockRow } from "../limits.ts";
 import type { LockRow, LockStore, TakeOver, TakeOverResult } from "../ports.ts";
 import type { Connection } from "./connection.ts";
 import { HighMark } from "./high-mark.ts";
@@ -13,13 +13,15 @@ interface Row {
   readonly boot: string | null;
   readonly token: number | null;
   readonly writer: string | null;
+  /** Milliseconds. */
+  readonly lease: number | null;
 }
 
 const RELEASED = 0;
 
 export class SqliteLockStore implements LockStore {
   readonly #read: Statement<Row, [string]>;
-  readonly #take: Statement<unknown, [string, number, string, number, string]>;
+  readonly #take: Statement<unknown, [string, number, string, number, string, number]>;
   readonly #beat: Statement<unknown, [number, string, string, number]>;
   /** The last token of any lock, so that tokens rise also if a row was deleted. */
   readonly #lastToken: HighMark;
@@ -29,12 +31,13 @@ export class SqliteLockStore implements LockStore {
     lockTable: string,
   ) {
     this.#read = connection.prepare(
-      `SELECT heartbeat, boot, token, writer FROM "${lockTable}" WHERE name = ?`,
+      `SELECT heartbeat, boot, token, writer, lease FROM "${lockTable}" WHERE name = ?`,
     );
     this.#take = connection.prepare(
-      `INSERT INTO "${lockTable}" (name, heartbeat, boot, token, writer) VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO "${lockTable}" (name, heartbeat, boot, token, writer, lease)
+       VALUES (?, ?, ?, ?, ?, ?)
        ON CONFLICT (name) DO UPDATE SET heartbeat = excluded.heartbeat, boot = excluded.boot,
-         token = excluded.token, writer = excluded.writer`,
+         token = excluded.token, writer = excluded.writer, lease = excluded.lease`,
     );
     this.#beat = connection.prepare(
       `UPDATE "${lockTable}" SET heartbeat = ?, boot = ? WHERE name = ? AND token = ?`,
@@ -43,7 +46,7 @@ export class SqliteLockStore implements LockStore {
   }
 
   async read(name: string, options: CallOptions = {}): Promise<LockRow | null> {
-    checkName(name, "lock name");
+    checkLockRow(name);
     return this.connection.read("read the lock", options, () => this.#lockRow(name));
   }
 
@@ -56,7 +59,8 @@ export class SqliteLockStore implements LockStore {
       const last = Math.max(this.#lastToken.read(), row?.token ?? 0);
       const token = rising(clock.wallMicros(), last);
       this.#lastToken.raise(token);
-      this.#take.run(takeOver.name, this.#nowMicros(), clock.bootId, token, takeOver.writer);
+      const { name, writer, leaseMs } = takeOver;
+      this.#take.run(name, this.#nowMicros(), clock.bootId, token, writer, Math.round(leaseMs));
       return { kind: "acquired", token };
     });
   }
@@ -93,6 +97,7 @@ export class SqliteLockStore implements LockStore {
       writer: row.writer ?? "",
       beat: `${row.boot}/${row.heartbeat}/${token}`,
       ageMs: this.#ageMs(row),
+      leaseMs: row.lease,
     };
   }
 

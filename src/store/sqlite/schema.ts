@@ -68,7 +68,8 @@ export function createTables(database: Database, { lockTable, logTable }: TableN
   database.run(`CREATE TABLE IF NOT EXISTS ${META_TABLE} (
     name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID`);
   database.run(`CREATE TABLE IF NOT EXISTS "${lockTable}" (
-    name TEXT PRIMARY KEY, heartbeat INTEGER, boot TEXT, token INTEGER, writer TEXT) STRICT, WITHOUT ROWID`);
+    name TEXT PRIMARY KEY, heartbeat INTEGER, boot TEXT, token INTEGER, writer TEXT,
+    lease INTEGER) STRICT, WITHOUT ROWID`);
   if (logTable !== "") {
     database.run(`CREATE TABLE IF NOT EXISTS "${logTable}" (
       timestamp INTEGER PRIMARY KEY, key TEXT NOT NULL, id TEXT NOT NULL,

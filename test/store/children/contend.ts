@@ -24,7 +24,7 @@ async function timed<T>(call: () => Promise<T>): Promise<T> {
 
 for (let round = 0; round < Number(rounds); round++) {
   const row = await timed(() => store.lock.read("shared"));
-  const takeOver = { writer: name, expectedToken: row?.token ?? null, minAgeMs: 0 };
+  const takeOver = { writer: name, expectedToken: row?.token ?? null, leaseMs: 2_000, minAgeMs: 0 };
   const taken = await timed(() => store.lock.acquire({ ...takeOver, name: "shared" }));
   if (taken.kind === "refused") continue;
   tokens.push(taken.token);

@@ -113,6 +113,22 @@ test("C4: a noAppend put of unknown outcome is not retried by itself", () => {
   expect(asked.length).toBe(1);
 });
 
+test("C4: after a vague attempt, one that surely did nothing does not make it sure", () => {
+  story = new Story();
+  const leader = story.settledLeader();
+  const caller = story.follower();
+  // The first attempt is committed and its reply lost; then the leader's store refuses for good.
+  story.cluster.network.cut(leader.address, caller.address);
+  const put = caller.core.log.put("key", "value", { timeoutMs: 9_000 });
+  story.pass(500);
+  story.cluster.storeFaults.appendError = "store_failed";
+  story.pass(500);
+  story.cluster.network.healAll();
+  const { error } = story.outcome(put);
+  expect(error?.code).toBe("outcome_unknown");
+  expect(error?.cause).toMatchObject({ code: "store_failed" });
+});
+
 test("C5: a put of a former leader fails at the database, inside the write's own transaction", () => {
   story = new Story();
   const former = story.settledLeader();

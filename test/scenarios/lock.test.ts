@@ -95,6 +95,50 @@ test("L8: a planned stop hands over well under a second", () => {
   expect(tookMs).toBeLessThan(100);
 });
 
+test("L8: however slow the store is, a planned stop never costs the others a lease", () => {
+  for (let seed = 1; seed <= 100; seed++) {
+    story = new Story({ nodes: 2, leaseMs: 30_000 }, seed);
+    const leader = story.settledLeader();
+    const { storeFaults } = story.cluster;
+    storeFaults.minDelayMs = 1;
+    storeFaults.maxDelayMs = 30;
+    story.pass(seed * 7);
+    story.cluster.stop(leader);
+    story.until(`another leads, seed ${seed}`, 1_000, () =>
+      story.cluster.leaders().some((node) => node !== leader),
+    );
+  }
+});
+
+test("L8: a renewal that hangs at the stop does not keep the release from being tried", () => {
+  story = new Story({ nodes: 2, leaseMs: 12_000 });
+  const leader = story.settledLeader();
+  story.pass(3_990);
+  story.cluster.storeFaults.down = true;
+  story.pass(50);
+  story.cluster.stop(leader);
+  story.pass(1_950);
+  story.cluster.storeFaults.down = false;
+  story.until("another leads", 1_500, () =>
+    story.cluster.leaders().some((node) => node !== leader),
+  );
+});
+
+test("a newcomer with a shorter lease ends, also while the leader does not answer", () => {
+  let newcomerLeaseMs = 30_000;
+  story = new Story({ leaseMs: 30_000, configure: () => ({ leaseMs: newcomerLeaseMs }) });
+  const leader = story.settledLeader();
+  const newcomer = story.follower();
+  story.cluster.crash(newcomer);
+  newcomerLeaseMs = 2_000;
+  story.cluster.pause(leader);
+  story.cluster.restart(newcomer);
+  story.pass(8_000);
+  expect(newcomer.startError?.code).toBe("wrong_cluster");
+  expect(newcomer.core.isLeader).toBe(false);
+  story.cluster.resume(leader);
+});
+
 test("L9: failing renewals are retried within the lease", () => {
   story = new Story();
   const leader = story.settledLeader();
@@ -160,6 +204,18 @@ test("L11: an outage of three leases costs leadership, not the process", () => {
   story.cluster.storeFaults.down = false;
   story.settledLeader(FAILOVER_MS);
   expect(story.outcome(story.follower().core.log.put("key", "value")).error).toBeNull();
+});
+
+test("L15: a leader that restarts at once, among others that still name it, does not lead or say so", () => {
+  story = new Story();
+  const former = story.settledLeader();
+  story.cluster.crash(former);
+  story.cluster.restart(former);
+  story.pass(LEASE_MS / 2);
+  expect(former.core.isLeader).toBe(false);
+  expect(former.core.leader).toBeNull();
+  expect(story.outcome(former.core.ready()).error?.code).toBe("no_leader");
+  story.settledLeader(FAILOVER_MS);
 });
 
 test("L15: the reply of the commit that took the lease is lost, the process restarts: it does not lead", () => {

@@ -14,9 +14,14 @@ export class Story {
   readonly cluster: SimulatedCluster;
   readonly violations: string[] = [];
 
-  constructor(options: Partial<ClusterOptions> = {}) {
+  constructor(options: Partial<ClusterOptions> = {}, seed = 1) {
     const { observer } = this;
-    this.cluster = new SimulatedCluster(1, { nodes: 3, leaseMs: LEASE_MS, observer, ...options });
+    this.cluster = new SimulatedCluster(seed, {
+      nodes: 3,
+      leaseMs: LEASE_MS,
+      observer,
+      ...options,
+    });
     this.cluster.scheduler.afterEach = () => checkSingleLeader(this.cluster, this.violations);
   }
 

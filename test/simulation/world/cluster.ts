@@ -1,3 +1,4 @@
+import { HedgerowError } from "../../../src/errors.ts";
 import { FAST_PROFILE } from "../../../src/members/timing.ts";
 import type { NodeConfig } from "../../../src/node/config.ts";
 import { Core } from "../../../src/node/core.ts";
@@ -14,7 +15,11 @@ export interface SimulatedNode {
   readonly address: string;
   machine: Machine;
   core: Core;
+  /** Why it did not start. */
+  startError: HedgerowError | null;
 }
+
+type Booted = Pick<SimulatedNode, "machine" | "core" | "startError">;
 
 export interface ClusterOptions {
   readonly nodes: number;
@@ -36,6 +41,7 @@ export class SimulatedCluster {
   readonly storeFaults: StoreFaults = { ...NO_STORE_FAULTS };
   readonly database: MemoryDatabase;
   readonly nodes: SimulatedNode[] = [];
+  #healed = false;
 
   constructor(
     seed: number,
@@ -71,6 +77,7 @@ export class SimulatedCluster {
     void core.stop().then(() => {
       machine.kill();
       this.network.close(node.address);
+      if (this.#healed) this.restart(node);
     });
   }
 
@@ -98,6 +105,7 @@ export class SimulatedCluster {
 
   /** Every fault ends; crashed nodes come back. */
   heal(): void {
+    this.#healed = true;
     this.network.healAll();
     Object.assign(this.storeFaults, NO_STORE_FAULTS);
     for (const node of this.nodes) {
@@ -110,7 +118,7 @@ export class SimulatedCluster {
     return this.nodes.filter(({ machine, core }) => machine.alive && core.isLeader);
   }
 
-  #boot(address: string): { machine: Machine; core: Core } {
+  #boot(address: string): Booted {
     const machine = new Machine(this.scheduler);
     const { scheduler, storeFaults, trace } = this;
     const link = new StoreLink(
@@ -130,8 +138,17 @@ export class SimulatedCluster {
     });
     this.network.listen(address, machine, core.routes);
     // Nodes do not start in the same instant.
-    machine.schedule(this.prng.between(0, 50), () => void core.start());
-    return { machine, core };
+    const booted: Booted = { machine, core, startError: null };
+    machine.schedule(this.prng.between(0, 50), () => {
+      core.start().catch((error: unknown) => {
+        // The process ends, as `serve` does.
+        const node = this.nodes.find((candidate) => candidate.core === core);
+        if (node !== undefined) node.startError = HedgerowError.from(error);
+        machine.kill();
+        this.network.close(address);
+      });
+    });
+    return booted;
   }
 
   #config(address: string, incarnation: number): NodeConfig {

@@ -7,7 +7,7 @@ export function injectFaults(cluster: SimulatedCluster, untilMs: number): void {
   const { leaseMs } = options;
   const again = () => {
     if (scheduler.now >= untilMs) return;
-    const undo = pickFault(cluster, prng.int(8), () => prng.pick(cluster.nodes), prng);
+    const undo = pickFault(cluster, prng.int(9), () => prng.pick(cluster.nodes), prng);
     scheduler.after(prng.between(0.1, 2) * leaseMs, undo);
     scheduler.after(prng.between(0.2, 1.5) * leaseMs, again);
   };
@@ -33,6 +33,14 @@ function pickFault(
       cluster.crash(victim);
       return () => {
         if (!victim.machine.alive) cluster.restart(victim);
+      };
+    }
+    case 8: {
+      if (!healthy || !victim.core.running) return nothing;
+      const { core } = victim;
+      cluster.stop(victim);
+      return () => {
+        if (victim.core === core && !victim.machine.alive) cluster.restart(victim);
       };
     }
     case 1:

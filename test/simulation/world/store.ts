@@ -1,8 +1,9 @@
-import { HedgerowError } from "../../../src/errors.ts";
+import { type ErrorCode, HedgerowError } from "../../../src/errors.ts";
 import type { CallOptions } from "../../../src/runtime/runtime.ts";
 import type {
   AppendOutcome,
   Fence,
+  LogStore,
   NewEntry,
   Store,
   TakeOverResult,
@@ -25,6 +26,8 @@ export interface StoreFaults {
   lostReply: number;
   /** Probability that a call is refused at once, not applied. */
   refusal: number;
+  /** Every append is refused with this, not applied. */
+  appendError: ErrorCode | null;
 }
 
 /** Told of every commit, at the moment and in the order in which the database makes them. */
@@ -43,6 +46,7 @@ export const NO_STORE_FAULTS: StoreFaults = {
   down: false,
   lostReply: 0,
   refusal: 0,
+  appendError: null,
 };
 
 /** The way from one process to the database and back. */
@@ -84,7 +88,7 @@ export class StoreLink {
           this.#call(
             "append",
             options,
-            () => log.append(entries, fence),
+            () => this.#append(log, entries, fence),
             (outcomes) => observer.appended(entries, outcomes, fence),
           ),
         read: (key, limit, options) => this.#call("get", options, () => log.read(key, limit)),
@@ -93,6 +97,12 @@ export class StoreLink {
       ping: (options) => this.#call("ping", options, () => this.database.ping()),
       close: async () => {},
     };
+  }
+
+  async #append(log: LogStore, entries: readonly NewEntry[], fence: Fence | null) {
+    const { appendError } = this.faults;
+    if (appendError !== null) throw new HedgerowError(appendError, "store: append refused");
+    return await log.append(entries, fence);
   }
 
   #call<T>(

@@ -15,6 +15,10 @@ export class HandClock implements Clock {
   }
 
   schedule(ms: number, run: () => void): Timer {
+    if (ms <= 0) {
+      const immediate = setImmediate(run);
+      return { cancel: () => clearImmediate(immediate) };
+    }
     const timer = setTimeout(run, ms);
     return { cancel: () => clearTimeout(timer) };
   }

@@ -13,6 +13,7 @@ const BANNED = [
   "crypto.randomUUID",
   "crypto.getRandomValues",
   "setTimeout",
+  "setImmediate",
   "setInterval",
   "AbortSignal.timeout",
   "Bun.nanoseconds",

@@ -46,7 +46,7 @@ export class Connection {
    */
   async write<T>(what: string, options: CallOptions, work: () => T): Promise<T> {
     const result = await this.#attempt("write", what, options, () => this.#transaction(work));
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => this.runtime.clock.schedule(0, resolve));
     return result;
   }
 

@@ -59,7 +59,7 @@ if (import.meta.main) {
         await log.append(`${key} ${id} ${value}\n`);
         return { timestamp: Date.now() * 1000 };
       };
-      return servePeers([serve(append, put, { batched: true })], true);
+      return servePeers([serve(append, put)], true, [append]);
     },
     client: async (server) => {
       const peers = peersFrom(server, [append]);

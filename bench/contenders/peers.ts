@@ -22,8 +22,12 @@ function makeTls(): { server: TlsMaterial; client: TlsMaterial } {
   return { server: issue("server"), client: issue("client") };
 }
 
-/** Serves the routes on a free port, with TLS unless `tls` is false: what `peersFrom` needs. */
-export function servePeers(routes: readonly PeerRoute[], tls: boolean): Info {
+/** Serves the routes on a free port, some in batches, with or without TLS: what `peersFrom` needs. */
+export function servePeers(
+  routes: readonly PeerRoute[],
+  tls: boolean,
+  batched: readonly PeerRoute["method"][],
+): Info {
   const material = tls ? makeTls() : null;
   const listener = startPeerListener({
     runtime: systemRuntime(),
@@ -32,6 +36,7 @@ export function servePeers(routes: readonly PeerRoute[], tls: boolean): Info {
     port: 0,
     tls: material?.server ?? null,
     routes,
+    batched,
   });
   const { key, cert, ca } = material?.client ?? { key: "", cert: "", ca: [""] };
   return { port: listener.port, key, cert, ca: ca[0] ?? "" };
@@ -49,8 +54,9 @@ const { deliver } = PeerService.method;
 if (import.meta.main) {
   await playRole({
     server: async ({ tls, coalesced }) => {
-      const echo = serve(deliver, async ({ data }) => ({ data }), { batched: coalesced === true });
-      return { ...servePeers([echo], tls === true), coalesced: coalesced === true };
+      const echo = serve(deliver, async ({ data }) => ({ data }));
+      const batched = coalesced === true ? [deliver] : [];
+      return { ...servePeers([echo], tls === true, batched), coalesced: coalesced === true };
     },
     client: async (server) => {
       const peers = peersFrom(server, server.coalesced ? [deliver] : []);

@@ -83,6 +83,7 @@ export class Hedgerow implements api.HedgerowNode {
       host: peerAddress.host,
       port: peerAddress.port,
       tls: credentials.current(),
+      batched: BATCHED_METHODS,
       routes: core.routes.map((route) => (isOfMembers(route) ? route : inFlight.route(route))),
     });
     opening.defer(() => listener.stop());

@@ -15,17 +15,17 @@ export interface Parts {
   readonly messaging: Messaging;
 }
 
-/** What may travel in batches: it is answered at once, or with the next commit. */
-export const BATCHED_METHODS: readonly DescMethodUnary[] = [
-  PeerService.method.append,
-  GossipService.method.ping,
-];
+/**
+ * What may travel in batches: a batch is answered when its slowest call has ended, and appends end with the
+ * same commits. Nothing else does: a ping among them would wait for the store.
+ */
+export const BATCHED_METHODS: readonly DescMethodUnary[] = [PeerService.method.append];
 
 /** What a node answers to other nodes. */
 export function peerRoutes({ directory, gossip, log, messaging }: Parts): PeerRoute[] {
   const peer = PeerService.method;
   const members = GossipService.method;
-  const routes = [
+  return [
     serve(peer.append, (request, call) => log.serveAppend(request, call)),
     serve(peer.deliver, ({ data }, call) => messaging.serveDeliver(data, call)),
     serve(peer.deliverBroadcast, ({ data }, call) => messaging.serveDeliverBroadcast(data, call)),
@@ -37,5 +37,4 @@ export function peerRoutes({ directory, gossip, log, messaging }: Parts): PeerRo
     serve(members.ping, (request) => gossip.servePing(request)),
     serve(members.pingIndirect, (request, call) => gossip.servePingIndirect(request, call)),
   ];
-  return routes.map((route) => ({ ...route, batched: BATCHED_METHODS.includes(route.method) }));
 }

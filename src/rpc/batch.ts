@@ -20,14 +20,13 @@ export interface BatchOptions {
 }
 
 /**
- * Serves several calls in one request, side by side, each with its own deadline, reply and error. Only
- * routes with `batched: true` may be called through it.
+ * Serves several calls of these routes in one request, side by side, each with its own deadline, reply and
+ * error.
  */
 export function batchRoute(routes: readonly PeerRoute[], options: BatchOptions): ByteRoute {
-  const batched = routes.filter((route) => route.batched);
   const service: BatchService = {
     ...options,
-    routes: new Map(batched.map((route) => [pathOf(route.method).slice(1), route])),
+    routes: new Map(routes.map((route) => [pathOf(route.method).slice(1), route])),
     deadlines: new Deadlines(options.clock),
   };
   return {

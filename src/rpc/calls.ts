@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethodUnary } from "@bufbuild/protobuf";
 import { HedgerowError } from "../errors.ts";
 import { decode } from "./codec.ts";
+import type { LaneRule } from "./lanes.ts";
 
 /** A method as calls need it. */
 export interface CallTarget {
@@ -9,7 +10,7 @@ export interface CallTarget {
   readonly path: string;
   /** The path without its first slash, in bytes, as batches name it. */
   readonly name: Uint8Array;
-  readonly batched: boolean;
+  readonly lane: LaneRule;
 }
 
 export interface CallSettings {

@@ -1,3 +1,4 @@
+import type { DescMethodUnary } from "@bufbuild/protobuf";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { batchRoute } from "./batch.ts";
@@ -17,6 +18,8 @@ export interface PeerListenerOptions {
   /** null: plain text. */
   readonly tls: TlsMaterial | null;
   readonly routes: readonly PeerRoute[];
+  /** Methods that may be called in batches. Default: none. */
+  readonly batched?: readonly DescMethodUnary[] | undefined;
   /** Streams. Default: none. */
   readonly generic?: ConnectHandlers | undefined;
   /** Milliseconds that `stop` lets calls under way finish. Default 2,000. */
@@ -39,12 +42,13 @@ export class PeerListener {
   #stopped: Promise<void> | null = null;
 
   constructor(private readonly options: PeerListenerOptions) {
-    const { routes, generic, runtime, logger } = options;
+    const { routes, batched = [], generic, runtime, logger } = options;
     const shared = { clock: runtime.clock, logger };
+    const inBatches = routes.filter(({ method }) => batched.includes(method));
     const unary = unaryRoutes({
       ...shared,
       routes,
-      byteRoutes: [batchRoute(routes, shared)],
+      byteRoutes: [batchRoute(inBatches, shared)],
       ...(generic && { next: generic.handle }),
     });
     this.#answer = (request, server) =>

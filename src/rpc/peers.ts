@@ -9,6 +9,7 @@ import type { CallOptions, Clock } from "../runtime/runtime.ts";
 import { Call, type CallTarget, canceled } from "./calls.ts";
 import { encode } from "./codec.ts";
 import { Deadlines } from "./deadlines.ts";
+import { laneOf } from "./lanes.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
 import { Peer } from "./peer.ts";
 import type { Address, Peers } from "./port.ts";
@@ -20,7 +21,7 @@ export interface PeersOptions {
   readonly clock: Clock;
   /** Asked before each request, so that renewed certificates are used; null: plain text. */
   readonly tls: () => TlsMaterial | null;
-  /** Methods that may travel in batches: those of the routes with `batched: true`. Default: none. */
+  /** Methods that may travel in batches: those that the peers' listeners take in batches. Default: none. */
   readonly batched?: Iterable<DescMethodUnary>;
 }
 
@@ -109,7 +110,7 @@ export class PeerClients implements Peers {
   #addTarget(desc: DescMethodUnary, batched: boolean): CallTarget {
     const path = pathOf(desc);
     const name = new TextEncoder().encode(path.slice(1));
-    const target = { desc, path, name, batched };
+    const target = { desc, path, name, lane: laneOf(desc, batched) };
     this.#targets.set(desc, target);
     return target;
   }

@@ -42,21 +42,11 @@ export type PeerHandler<I extends DescMessage, O extends DescMessage> = (
 export interface PeerRoute {
   readonly method: DescMethodUnary;
   readonly handle: (request: unknown, call: ServedCall) => Promise<unknown>;
-  /**
-   * May travel in a batch with other calls: only where the handler answers at once or with the next
-   * commit. One slow member delays the reply of all.
-   */
-  readonly batched: boolean;
 }
 
 export function serve<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
   handler: PeerHandler<I, O>,
-  options: { readonly batched?: boolean } = {},
 ): PeerRoute {
-  return {
-    method,
-    handle: (request, call) => handler(request as MessageShape<I>, call),
-    batched: options.batched ?? false,
-  };
+  return { method, handle: (request, call) => handler(request as MessageShape<I>, call) };
 }

@@ -5,18 +5,26 @@
 export interface SlotLimits {
   /** Requests to all peers together. Bun's own limit, less what other parts of the process may need. */
   readonly total: number;
+  /** While more than this are taken, only reserved lanes have their least. */
+  readonly ordinary: number;
   /** While more than this are taken, each lane of a peer has only its least. */
   readonly shared: number;
 }
 
-export const SLOT_LIMITS: SlotLimits = { total: 224, shared: 144 };
+export const SLOT_LIMITS: SlotLimits = { total: 224, ordinary: 192, shared: 144 };
+
+export interface LaneLimits {
+  readonly max: number;
+  /** Held also when the slots that all peers share are taken. */
+  readonly least: number;
+  /** Its least is held also when the other lanes' leasts have taken all that they may. Default false. */
+  readonly reserved?: boolean;
+}
 
 /** One kind of requests to one peer. */
 export interface Lane {
   inFlight: number;
-  readonly max: number;
-  /** Held also when the slots that all peers share are taken. */
-  readonly least: number;
+  readonly limits: LaneLimits;
 }
 
 export class Slots {
@@ -30,9 +38,8 @@ export class Slots {
    * is free.
    */
   take(lane: Lane, retry: () => void): boolean {
-    if (lane.inFlight >= lane.max) return false;
-    const bound = lane.inFlight < lane.least ? this.limits.total : this.limits.shared;
-    if (this.#taken >= bound) {
+    if (lane.inFlight >= lane.limits.max) return false;
+    if (this.#taken >= this.#bound(lane)) {
       this.#waiting.add(retry);
       return false;
     }
@@ -47,5 +54,10 @@ export class Slots {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const retry of waiting) retry();
+  }
+
+  #bound({ inFlight, limits }: Lane): number {
+    if (inFlight >= limits.least) return this.limits.shared;
+    return limits.reserved === true ? this.limits.total : this.limits.ordinary;
   }
 }

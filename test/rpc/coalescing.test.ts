@@ -8,12 +8,21 @@ import {
 } from "../../src/gen/hedgerow/v1/peer_pb.ts";
 import { MAX_CALL_BYTES } from "../../src/rpc/limits.ts";
 import { type PeerRoute, serve } from "../../src/rpc/port.ts";
-import { addressOf, announce, bytes, deliver, deliverRoute, listen, peers } from "./kit/nodes.ts";
+import {
+  addressOf,
+  announce,
+  bytes,
+  deliver,
+  deliverRoute,
+  echo,
+  listen,
+  peers,
+} from "./kit/nodes.ts";
 import { failureOf, until } from "./kit/wait.ts";
 
 /** A plain-text listener that notes the path of each request. */
 function counted(routes: readonly PeerRoute[]) {
-  const listener = listen({ routes });
+  const listener = listen({ routes, batched: [deliver] });
   const requests: string[] = [];
   const front = Bun.serve({
     hostname: "127.0.0.1",
@@ -30,10 +39,8 @@ function counted(routes: readonly PeerRoute[]) {
   return { requests, address, close: () => front.stop(true) };
 }
 
-const echoBatched = deliverRoute(async ({ data }) => ({ data }), { batched: true });
-
 test("calls of one tick travel in one request, and each gets its own reply", async () => {
-  const { requests, address, close } = counted([echoBatched]);
+  const { requests, address, close } = counted([echo]);
   const clients = peers({ batched: [deliver] });
   const texts = Array.from({ length: 20 }, (_, i) => `call ${i}`);
   const replies = await Promise.all(
@@ -45,7 +52,7 @@ test("calls of one tick travel in one request, and each gets its own reply", asy
 });
 
 test("a call alone goes by its own route", async () => {
-  const { requests, address, close } = counted([echoBatched]);
+  const { requests, address, close } = counted([echo]);
   const clients = peers({ batched: [deliver] });
   await clients.unary(address, deliver, {});
   await clients.unary(address, deliver, {});
@@ -55,13 +62,10 @@ test("a call alone goes by its own route", async () => {
 
 test("calls that come while four requests are under way wait, and then travel together", async () => {
   const gate = Promise.withResolvers<void>();
-  const route = deliverRoute(
-    async ({ data }) => {
-      await gate.promise;
-      return { data };
-    },
-    { batched: true },
-  );
+  const route = deliverRoute(async ({ data }) => {
+    await gate.promise;
+    return { data };
+  });
   const { requests, address, close } = counted([route]);
   const clients = peers({ batched: [deliver] });
   const calls: Promise<unknown>[] = [];
@@ -86,7 +90,7 @@ test("calls that may take long never travel with others, and do not hold them up
     await gate.promise;
     return {};
   });
-  const { requests, address, close } = counted([echoBatched, slow]);
+  const { requests, address, close } = counted([echo, slow]);
   const clients = peers({ batched: [deliver] });
   const waiting = [1, 2, 3].map(() => clients.unary(address, announce, {}));
   await Promise.all([1, 2].map(() => clients.unary(address, deliver, {})));
@@ -98,16 +102,13 @@ test("calls that may take long never travel with others, and do not hold them up
 
 test("each call of a batch has its own error and its own deadline", async () => {
   const hang = Promise.withResolvers<void>();
-  const route = deliverRoute(
-    async ({ data }) => {
-      const text = Buffer.from(data).toString();
-      if (text === "refuse") throw new HedgerowError("conflict", "another value");
-      if (text === "break") throw new Error("secret");
-      if (text === "hang") await hang.promise;
-      return { data };
-    },
-    { batched: true },
-  );
+  const route = deliverRoute(async ({ data }) => {
+    const text = Buffer.from(data).toString();
+    if (text === "refuse") throw new HedgerowError("conflict", "another value");
+    if (text === "break") throw new Error("secret");
+    if (text === "hang") await hang.promise;
+    return { data };
+  });
   const { requests, address, close } = counted([route]);
   const clients = peers({ batched: [deliver] });
   const call = (text: string, timeoutMs: number) =>
@@ -130,14 +131,11 @@ test("each call of a batch has its own error and its own deadline", async () => 
 test("a call that its caller gives up is gone from the queue; the others of its batch are not", async () => {
   const seen: string[] = [];
   const gate = Promise.withResolvers<void>();
-  const route = deliverRoute(
-    async ({ data }) => {
-      seen.push(Buffer.from(data).toString());
-      await gate.promise;
-      return {};
-    },
-    { batched: true },
-  );
+  const route = deliverRoute(async ({ data }) => {
+    seen.push(Buffer.from(data).toString());
+    await gate.promise;
+    return {};
+  });
   const { requests, address, close } = counted([route]);
   const clients = peers({ batched: [deliver] });
   const giveUp = new AbortController();
@@ -188,7 +186,7 @@ test("a request that nobody waits for any more is given up", async () => {
 });
 
 test("large calls are spread over several requests", async () => {
-  const { requests, address, close } = counted([echoBatched]);
+  const { requests, address, close } = counted([echo]);
   const clients = peers({ batched: [deliver] });
   const data = new Uint8Array(700_000);
   const replies = await Promise.all([1, 2, 3].map(() => clients.unary(address, deliver, { data })));
@@ -207,7 +205,7 @@ async function batchOf(
   });
   const body = toBinary(BatchRequestSchema, request);
   const response = await fetch(
-    `http://${addressOf(listen({ routes }))}/hedgerow.v1.PeerService/Batch`,
+    `http://${addressOf(listen({ routes, batched: [deliver] }))}/hedgerow.v1.PeerService/Batch`,
     { method: "POST", body, headers: { "content-type": "application/proto" } },
   );
   expect(response.status).toBe(200);
@@ -218,7 +216,7 @@ test("C6: in a batch, what may not travel there and what is malformed fails alon
   const notBatched = serve(announce, async () => ({}));
   const method = "hedgerow.v1.PeerService/Deliver";
   const replies = await batchOf(
-    [echoBatched, notBatched],
+    [echo, notBatched],
     [
       { method },
       { method: "hedgerow.v1.PeerService/Announce" },
@@ -241,10 +239,9 @@ test("C6: in a batch, what may not travel there and what is malformed fails alon
 });
 
 test("C7: replies that no longer fit beside the others are refused alone", async () => {
-  const large = deliverRoute(
-    async ({ data }) => ({ data: new Uint8Array(data.length === 0 ? 10 : MAX_CALL_BYTES / 2) }),
-    { batched: true },
-  );
+  const large = deliverRoute(async ({ data }) => ({
+    data: new Uint8Array(data.length === 0 ? 10 : MAX_CALL_BYTES / 2),
+  }));
   const method = "hedgerow.v1.PeerService/Deliver";
   const message = bytes("\x0a\x01x");
   const replies = await batchOf([large], [{ method, message }, { method, message }, { method }]);

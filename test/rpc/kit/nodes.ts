@@ -56,9 +56,8 @@ export function addressOf(listener: { readonly port: number }): string {
 /** A route that serves Deliver. */
 export function deliverRoute(
   handler: PeerHandler<typeof DeliverRequestSchema, typeof DeliverResponseSchema>,
-  options?: { readonly batched?: boolean },
 ): PeerRoute {
-  return serve(deliver, handler, options);
+  return serve(deliver, handler);
 }
 
 export const echo = deliverRoute(async ({ data }) => ({ data }));

@@ -17,7 +17,8 @@ const SILENCE_MS = 100;
 export class Peer {
   readonly #session: PeerSession;
   readonly #lanes = new Map<LaneRule, PeerLane>();
-  readonly #carriers = new Set<Carrier>();
+  /** Requests under way, and their ends. */
+  readonly #carriers = new Map<Carrier, Promise<void>>();
   /** When the peer last answered a request. */
   #heardAt = Number.NEGATIVE_INFINITY;
 
@@ -42,10 +43,20 @@ export class Peer {
     (this.#lanes.get(lane) ?? this.#openLane(lane)).add(call);
   }
 
+  /**
+   * Fails what waits with `error` and closes the idle connections. Resolves once what is under way has ended.
+   */
+  async retire(error: HedgerowError): Promise<void> {
+    for (const lane of this.#lanes.values()) lane.fail(error);
+    this.#session.close();
+    await Promise.all([...this.#carriers.values()]);
+    this.#session.close(); // a request that was tried again has opened another one
+  }
+
   /** Fails what waits with `error`, what is under way with `outcome_unknown`, and closes the connections. */
   close(error: HedgerowError): void {
     for (const lane of this.#lanes.values()) lane.fail(error);
-    for (const carrier of this.#carriers) carrier.cut();
+    for (const carrier of this.#carriers.keys()) carrier.cut();
     this.#session.close();
   }
 
@@ -63,8 +74,9 @@ export class Peer {
       },
       givenUp: () => this.#doubt(startedAt),
     });
-    this.#carriers.add(carrier);
-    await carrier.run(this.#session);
+    const ended = carrier.run(this.#session);
+    this.#carriers.set(carrier, ended);
+    await ended;
     this.#carriers.delete(carrier);
   };
 

@@ -36,6 +36,8 @@ const MAX_PEERS = 1024;
 
 export class PeerClients implements Peers {
   readonly #peers = new Map<Address, Peer>();
+  /** Forgotten ones with calls under way. Each holds a slot, so that they are few. */
+  readonly #retired = new Set<Peer>();
   readonly #targets = new Map<DescMethodUnary, CallTarget>();
   readonly #deadlines: Deadlines;
   readonly #slots = new Slots();
@@ -72,14 +74,16 @@ export class PeerClients implements Peers {
   }
 
   forget(address: Address): void {
-    this.#drop(address, new HedgerowError("unavailable", `${address} is no longer a member`));
+    const peer = this.#peers.get(address);
+    if (peer !== undefined) this.#retire(peer, `${address} is no longer a member`);
   }
 
   /** Fails what waits with `stopped` and what is under way with `outcome_unknown`. Idempotent. */
   close(): void {
     this.#closed = true;
     const error = new HedgerowError("stopped", "the node is stopping");
-    for (const address of [...this.#peers.keys()]) this.#drop(address, error);
+    for (const peer of [...this.#peers.values(), ...this.#retired]) peer.close(error);
+    this.#peers.clear();
   }
 
   #peerAt(address: Address): Peer {
@@ -89,22 +93,22 @@ export class PeerClients implements Peers {
     if (!ADDRESS.test(address)) {
       throw new HedgerowError("invalid_argument", `${address} is not an address: give host:port`);
     }
-    if (this.#peers.size >= MAX_PEERS) this.#dropIdle();
+    if (this.#peers.size >= MAX_PEERS) this.#retireIdle();
     const { clock, tls } = this.options;
     const peer = new Peer(address, tls, this.#slots, clock, this.#deadlines);
     this.#peers.set(address, peer);
     return peer;
   }
 
-  #drop(address: Address, error: HedgerowError): void {
-    const peer = this.#peers.get(address);
-    this.#peers.delete(address);
-    peer?.close(error);
+  /** Calls to the address from now on go to a new Peer, which does not wait for this one's. */
+  #retire(peer: Peer, why: string): void {
+    this.#peers.delete(peer.address);
+    this.#retired.add(peer);
+    void peer.retire(new HedgerowError("unavailable", why)).then(() => this.#retired.delete(peer));
   }
 
-  #dropIdle(): void {
-    const error = new HedgerowError("unavailable", "the peer is idle");
-    for (const peer of this.#peers.values()) if (peer.idle) this.#drop(peer.address, error);
+  #retireIdle(): void {
+    for (const peer of this.#peers.values()) if (peer.idle) this.#retire(peer, "the peer is idle");
   }
 
   #addTarget(desc: DescMethodUnary, batched: boolean): CallTarget {

@@ -21,7 +21,10 @@ export interface Peers {
     request: MessageInitShape<I>,
     options?: CallOptions,
   ): Promise<MessageShape<O>>;
-  /** Closes what is kept for an address that is no longer a member's. */
+  /**
+   * For an address that is no longer a member's: what waits unsent fails with `unavailable`, calls under way
+   * go on to their answers or deadlines. A later call to the address begins anew.
+   */
   forget(address: Address): void;
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { DescMessage } from "@bufbuild/protobuf";
 import { GossipService } from "../../src/gen/hedgerow/v1/gossip_pb.ts";
 import { PeerService } from "../../src/gen/hedgerow/v1/peer_pb.ts";
 import { BATCHED_METHODS } from "../../src/node/routes.ts";
@@ -9,6 +10,7 @@ import { until } from "./kit/wait.ts";
 
 const { deliverBroadcast } = PeerService.method;
 const { ping, pingIndirect, sync } = GossipService.method;
+const LONG = { timeoutMs: 20_000 };
 const cluster = new TestCluster();
 
 /** Methods of which one peer takes this many requests at once. */
@@ -39,20 +41,23 @@ function stalledPeer(secure: boolean) {
   });
   const material = secure ? cluster.member("c") : null;
   const clients = peers({ tls: () => material, batched: BATCHED_METHODS });
+  const address = addressOf(listener);
   /** A call whose end nobody waits for. */
-  const hang = (method: typeof append | typeof deliver) =>
-    void clients.unary(addressOf(listener), method, {}, { timeoutMs: 20_000 }).catch(() => {});
-  return { clients, address: addressOf(listener), hanging, hang };
+  const hang = (method: "append" | "deliver") =>
+    void clients
+      .unary<DescMessage, DescMessage>(address, PeerService.method[method], {}, LONG)
+      .catch(() => {});
+  return { clients, address, hanging, hang };
 }
 
 for (const secure of [false, true]) {
   test(`C2: while appends hang, membership and leadership are heard of in time (TLS ${secure})`, async () => {
     const { clients, address, hanging, hang } = stalledPeer(secure);
     for (let request = 1; request <= 4; request++) {
-      for (let i = 0; i < 3; i++) hang(append);
+      for (let i = 0; i < 3; i++) hang("append");
       await until("they are under way", () => hanging.append === 3 * request);
     }
-    for (let i = 0; i < 300; i++) hang(append);
+    for (let i = 0; i < 300; i++) hang("append");
     const timeoutMs = 1_000;
     for (let i = 0; i < 5; i++) {
       await clients.unary(address, ping, {}, { timeoutMs });
@@ -64,7 +69,7 @@ for (const secure of [false, true]) {
 
   test(`C7: handlers that hang hold up neither other methods nor membership (TLS ${secure})`, async () => {
     const { clients, address, hanging, hang } = stalledPeer(secure);
-    for (let i = 0; i <= MAX_LONG; i++) hang(deliver);
+    for (let i = 0; i <= MAX_LONG; i++) hang("deliver");
     await until("they hang", () => hanging.deliver === MAX_LONG);
     const timeoutMs = 1_000;
     const reply = await clients.unary(

@@ -151,17 +151,68 @@ test("C2: too many calls that wait for one peer are refused at once", async () =
   expect(codes.filter((code) => code === "timeout").length).toBeGreaterThan(4_000);
 });
 
-test("forgetting a peer fails its calls: what was not sent surely, what was sent perhaps", async () => {
+test.each(SECURE)(
+  "forgetting a peer fails what waits; what is under way is answered (TLS %p)",
+  async (secure) => {
+    const gate = Promise.withResolvers<void>();
+    let running = 0;
+    const route = deliverRoute(async ({ data }) => {
+      running++;
+      await gate.promise;
+      return { data };
+    });
+    const address = addressOf(listen({ tls: tlsOf(secure, "s"), routes: [route] }));
+    const material = tlsOf(secure, "c");
+    const clients = peers({ tls: () => material });
+    const call = () => clients.unary(address, deliver, { data: bytes("x") });
+    const calls = Array.from({ length: 60 }, call);
+    await until("all that may be are under way", () => running === 48);
+    clients.forget(address);
+    for (const waiting of calls.slice(48)) {
+      expect(await failureOf(waiting)).toMatchObject({ code: "unavailable" });
+    }
+    const later = call();
+    await until("a later call does not wait for those before", () => running === 49);
+    clients.forget(address);
+    gate.resolve();
+    for (const { data } of await Promise.all([...calls.slice(0, 48), later])) {
+      expect(data).toEqual(bytes("x"));
+    }
+    clients.forget("10.0.0.1:1");
+  },
+);
+
+test("a forgotten peer's calls end with their deadlines, and at close", async () => {
   const hung = rawServer();
   const clients = peers();
-  const calls = Array.from({ length: 60 }, () =>
-    failureOf(clients.unary(hung.address, deliver, {})),
-  );
-  await until("it hangs", () => hung.connections() > 0);
+  const call = (timeoutMs: number) =>
+    failureOf(clients.unary(hung.address, deliver, {}, { timeoutMs }));
+  const [short, long] = [call(50), call(20_000)];
+  await until("they are under way", () => hung.received.length === 2);
   clients.forget(hung.address);
-  const codes = (await Promise.all(calls)).map((error) => (error as HedgerowError).code);
-  expect(new Set(codes)).toEqual(new Set(["unavailable", "outcome_unknown"]));
-  clients.forget("10.0.0.1:1");
+  expect(await short).toMatchObject({ code: "timeout" });
+  clients.close();
+  expect(await long).toMatchObject({ code: "outcome_unknown" });
+});
+
+test("C3: a forgotten peer's connections are closed, idle ones at once, others with their last call", async () => {
+  const answer = (socket: Bun.Socket<undefined>) =>
+    void socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  const waiting: Bun.Socket<undefined>[] = [];
+  const server = rawServer((socket, _, nth) =>
+    nth === 1 ? answer(socket) : void waiting.push(socket),
+  );
+  const clients = peers();
+  await clients.unary(server.address, deliver, {});
+  expect(server.open()).toBe(1);
+  clients.forget(server.address);
+  await until("the idle one is closed", () => server.open() === 0);
+  const call = clients.unary(server.address, deliver, {});
+  await until("it is under way", () => waiting.length === 1);
+  clients.forget(server.address);
+  answer(waiting[0] as Bun.Socket<undefined>);
+  await call;
+  await until("the other is closed", () => server.open() === 0);
 });
 
 test("after close every call fails with stopped", async () => {

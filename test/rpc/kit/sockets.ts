@@ -5,6 +5,8 @@ export interface RawServer {
   /** Chunks received from all connections. */
   readonly received: Uint8Array[];
   readonly connections: () => number;
+  /** Connections that are open now. */
+  readonly open: () => number;
 }
 
 type Reaction = (socket: Bun.Socket<undefined>, chunk: Uint8Array, nth: number) => void;
@@ -30,7 +32,12 @@ export function rawServer(react: Reaction = () => {}): RawServer {
     },
   });
   atEnd(() => server.stop(true));
-  return { address: `127.0.0.1:${server.port}`, received, connections: () => connections };
+  return {
+    address: `127.0.0.1:${server.port}`,
+    received,
+    connections: () => connections,
+    open: () => open.size,
+  };
 }
 
 /** A port of this machine on which nobody listens. */

@@ -66,7 +66,7 @@ export class Carrier implements CallHolder, Expiring {
       if (status === 200) this.#answer(reply);
       else this.fail(errorFromResponse(status, headers, reply));
     } catch (error) {
-      this.fail(errorFromFetch(error, this.peer));
+      this.fail(this.#answered ? unreadable(this.peer, error) : errorFromFetch(error, this.peer));
     } finally {
       this.deadlines.delete(this);
     }
@@ -122,20 +122,26 @@ export class Carrier implements CallHolder, Expiring {
       return;
     }
     const replies = readReplies(reply);
-    for (let i = 0; i < this.#calls.length; i++) answer(this.#calls[i] as Call, replies[i]);
+    for (let i = 0; i < this.#calls.length; i++) this.#settle(this.#calls[i] as Call, replies[i]);
+  }
+
+  #settle(call: Call, reply: WireReply | undefined): void {
+    if (reply?.ok === true) call.succeed(reply.bytes);
+    else call.fail(reply === undefined ? unreadable(this.peer) : errorFrom(reply, this.peer));
   }
 }
 
-function answer(call: Call, reply: WireReply | undefined): void {
-  if (reply === undefined) {
-    call.fail(
-      new HedgerowError("outcome_unknown", "the batch came back without this call's reply"),
-    );
-  } else if (reply.ok) {
-    call.succeed(reply.bytes);
-  } else {
-    call.fail(fromBatchError(decode(BatchErrorSchema, reply.bytes)));
+function errorFrom({ bytes }: WireReply, peer: string): HedgerowError {
+  try {
+    return fromBatchError(decode(BatchErrorSchema, bytes));
+  } catch (cause) {
+    return unreadable(peer, cause);
   }
+}
+
+/** Whatever is wrong with an answer: the call may have been executed. */
+function unreadable(peer: string, cause?: unknown): HedgerowError {
+  return new HedgerowError("outcome_unknown", `the answer of ${peer} cannot be read`, { cause });
 }
 
 /** What the other side may still take; 0 would mean no time-out to some. */

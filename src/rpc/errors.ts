@@ -160,8 +160,9 @@ export function toBatchError({ code, message, leader, retryDelayMs }: HedgerowEr
   return error;
 }
 
+/** Without a code of ours it does not say whether the call was executed. */
 export function fromBatchError(error: BatchError): HedgerowError {
-  const code = isErrorCode(error.code) ? error.code : "internal";
+  const code = isErrorCode(error.code) ? error.code : "outcome_unknown";
   const extras: ErrorExtras = {
     leader: hintFromWire(error.leader) ?? undefined,
     retryDelayMs: retryDelayFromWire(error.retryDelayMs),

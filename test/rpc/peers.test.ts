@@ -80,7 +80,30 @@ test("a reply that is malformed, endless or not Connect's leaves the outcome unk
     code: "outcome_unknown",
   });
   const huge = answer(`200 OK\r\ncontent-length: ${MAX_CALL_BYTES + 1}`, "x");
-  expect(await failureOf(clients.unary(huge, deliver, {}))).toMatchObject({ code: "too_large" });
+  expect(await failureOf(clients.unary(huge, deliver, {}))).toMatchObject({
+    code: "outcome_unknown",
+  });
+});
+
+test("a batch's answer that is malformed leaves the outcome unknown, of those calls that it concerns", async () => {
+  const good = "\x0a\x02\x0a\x00"; // a reply, empty
+  const answer = async (body: string) => {
+    const head = `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n`;
+    const peer = rawServer((socket) => void socket.write(Buffer.from(head + body, "latin1")));
+    const clients = peers({ batched: [deliver] });
+    const calls = [1, 2].map(() => clients.unary(peer.address, deliver, {}));
+    const ends = await Promise.allSettled(calls);
+    return ends.map((end) =>
+      end.status === "fulfilled" ? "reply" : (end.reason as HedgerowError).code,
+    );
+  };
+  expect(await answer("\xff\xff")).toEqual(["outcome_unknown", "outcome_unknown"]);
+  expect(await answer(good)).toEqual(["reply", "outcome_unknown"]);
+  expect(await answer(`${good}\x0a\x00`)).toEqual(["reply", "outcome_unknown"]);
+  // An error that is not one: its field is longer than what is there. Then a reply.
+  expect(await answer(`\x0a\x04\x12\x02\x0a\x09${good}`)).toEqual(["outcome_unknown", "reply"]);
+  const refused = "\x0a\x0c\x12\x0a\x0a\x08conflict";
+  expect(await answer(refused + good)).toEqual(["conflict", "reply"]);
 });
 
 test("the caller's signal and the deadline each end a call, which its handler hears", async () => {

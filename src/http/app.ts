@@ -81,7 +81,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   });
 
   app.route("/", healthRoutes(node, clock));
-  app.route("/", demoRoutes(node, options.hostname, logger));
+  app.route("/", demoRoutes(node, options.hostname, logger, clock));
   app.all("/hedgerow.v1.HedgerowService/*", (c) => {
     const request = c.req.raw;
     return unary(request, c.env) ?? generic.handle(request, c.env) ?? noSuchRoute(request);

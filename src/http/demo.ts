@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { BroadcastReply, HedgerowNode } from "../node/api.ts";
 import type { Logger } from "../observe/logger.ts";
+import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { readText } from "./body.ts";
 import { DEFAULT_MESSAGE } from "./demo-handlers.ts";
@@ -10,11 +11,16 @@ import { plain } from "./respond.ts";
 import { goTime } from "./time.ts";
 
 /** The endpoints of the Go system's demo, any method: its texts, but with a true status. */
-export function demoRoutes(node: HedgerowNode, hostname: string, logger: Logger): Hono {
+export function demoRoutes(
+  node: HedgerowNode,
+  hostname: string,
+  logger: Logger,
+  clock: Clock,
+): Hono {
   const app = new Hono();
 
   app.all("/put", async (c) => {
-    const body = await readText(c.req.raw);
+    const body = await readText(c.req.raw, clock);
     const space = body.indexOf(" ");
     if (space === -1) throw new HedgerowError("invalid_argument", "invalid msg format");
     const key = body.slice(0, space);
@@ -24,7 +30,7 @@ export function demoRoutes(node: HedgerowNode, hostname: string, logger: Logger)
   });
 
   app.all("/get", async (c) => {
-    const key = await readText(c.req.raw);
+    const key = await readText(c.req.raw, clock);
     const entries = await node.get(key, { signal: c.req.raw.signal });
     return plain(
       200,
@@ -33,13 +39,13 @@ export function demoRoutes(node: HedgerowNode, hostname: string, logger: Logger)
   });
 
   app.all("/send", async (c) => {
-    const message = (await readText(c.req.raw)) || DEFAULT_MESSAGE;
+    const message = (await readText(c.req.raw, clock)) || DEFAULT_MESSAGE;
     const reply = await node.sendToLeader(message, { signal: c.req.raw.signal });
     return plain(200, `sender=${hostname}, reply=${new TextDecoder().decode(reply)}`);
   });
 
   app.all("/broadcast", async (c) => {
-    const message = (await readText(c.req.raw)) || DEFAULT_MESSAGE;
+    const message = (await readText(c.req.raw, clock)) || DEFAULT_MESSAGE;
     const replies = await node.broadcast(message, { signal: c.req.raw.signal });
     const lines = replies.map(
       (reply) => `broadcast: sender=${hostname}, reply=${replyText(reply)}\n`,

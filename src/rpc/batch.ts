@@ -9,6 +9,7 @@ import { Deadlines, type Expiring } from "./deadlines.ts";
 import { publicError, toBatchError } from "./errors.ts";
 import { MAX_CALL_BYTES } from "./limits.ts";
 import type { PeerRoute } from "./port.ts";
+import type { CallInProgress } from "./served-call.ts";
 import { type ByteRoute, pathOf, replyTooLarge } from "./server.ts";
 
 /** Calls in one batch. */
@@ -31,7 +32,7 @@ export function batchRoute(routes: readonly PeerRoute[], options: BatchOptions):
   };
   return {
     path: pathOf(PeerService.method.batch),
-    async serve({ body, format, timeoutMs }) {
+    async serve({ body, format, call }) {
       if (format !== "proto") {
         throw new HedgerowError("invalid_argument", "batches come as application/proto");
       }
@@ -39,7 +40,7 @@ export function batchRoute(routes: readonly PeerRoute[], options: BatchOptions):
       if (calls.length > MAX_BATCH_CALLS) {
         throw new HedgerowError("too_large", `more than ${MAX_BATCH_CALLS} calls in a batch`);
       }
-      return writeReplies(await new BatchInProgress(service, calls, timeoutMs).run());
+      return writeReplies(await new BatchInProgress(service, calls, call).run());
     },
   };
 }
@@ -56,7 +57,9 @@ interface BatchService extends BatchOptions {
  */
 class BatchInProgress implements Expiring {
   deadline = Number.POSITIVE_INFINITY;
+  /** When the request came. */
   readonly #start: number;
+  readonly #timeoutMs: number;
   readonly #replies: (WireReply | undefined)[];
   #left: number;
   #bytes = 0;
@@ -65,9 +68,10 @@ class BatchInProgress implements Expiring {
   constructor(
     private readonly service: BatchService,
     private readonly calls: readonly WireCall[],
-    private readonly timeoutMs: number,
+    { deadline, timeoutMs }: CallInProgress,
   ) {
-    this.#start = service.clock.now();
+    this.#start = deadline - timeoutMs;
+    this.#timeoutMs = timeoutMs;
     this.#replies = new Array(calls.length);
     this.#left = calls.length;
   }
@@ -98,7 +102,7 @@ class BatchInProgress implements Expiring {
   }
 
   #deadlineOf(call: WireCall): number {
-    return this.#start + Math.min(call.timeoutMs, this.timeoutMs);
+    return this.#start + Math.min(call.timeoutMs, this.#timeoutMs);
   }
 
   #serve(index: number, call: WireCall): void {
@@ -108,7 +112,7 @@ class BatchInProgress implements Expiring {
         throw new HedgerowError("not_found", `${call.method} cannot be called in a batch`);
       }
       const request = decode(route.method.input, call.message);
-      const timeoutMs = Math.min(call.timeoutMs, this.timeoutMs);
+      const timeoutMs = Math.min(call.timeoutMs, this.#timeoutMs);
       route.handle(request, { timeoutMs }).then(
         (reply) => this.#succeed(index, route, reply as Message),
         (error: unknown) => this.#fail(index, error),

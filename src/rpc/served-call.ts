@@ -2,7 +2,7 @@ import { HedgerowError } from "../errors.ts";
 import type { Deadlines, Expiring } from "./deadlines.ts";
 import type { ServedCall } from "./port.ts";
 
-/** A call on the side that serves it. It ends with its deadline, whatever its handler does. */
+/** A call on the side that serves it. It ends with its deadline, whatever its caller or its handler does. */
 export class CallInProgress implements ServedCall, Expiring {
   #controller: AbortController | null = null;
   #fail: (error: HedgerowError) => void = () => {};

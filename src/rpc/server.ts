@@ -38,10 +38,7 @@ export type Format = "proto" | "json";
 export interface IncomingCall {
   readonly body: Uint8Array;
   readonly format: Format;
-  /** Milliseconds that the caller waits, and when that is over by the clock's `now`. */
-  readonly timeoutMs: number;
-  readonly deadline: number;
-  readonly request: Request;
+  readonly call: CallInProgress;
 }
 
 /** Serves one path, from bytes to bytes. */
@@ -63,10 +60,10 @@ export function unaryRoutes(options: UnaryOptions): WireHandler {
   const deadlines = new Deadlines(options.clock);
   const routes = new Map<string, ByteRoute>();
   for (const route of options.routes) {
-    routes.set(pathOf(route.method), new MessageRoute(route, deadlines));
+    routes.set(pathOf(route.method), new MessageRoute(route));
   }
   for (const route of options.byteRoutes ?? []) routes.set(route.path, route);
-  const service = new UnaryService(options, routes);
+  const service = new UnaryService(options, routes, deadlines);
   return (request, server) => service.handle(request, server);
 }
 
@@ -96,6 +93,7 @@ class UnaryService {
   constructor(
     private readonly options: UnaryOptions,
     private readonly routes: ReadonlyMap<string, ByteRoute>,
+    private readonly deadlines: Deadlines,
   ) {
     this.#maxBytes = options.maxBytes ?? MAX_CALL_BYTES;
   }
@@ -121,8 +119,9 @@ class UnaryService {
       const timeoutMs = checkHeaders(request.headers);
       if (timeoutMs > LONG_CALL_MS) server.timeout(request, 0);
       const deadline = this.options.clock.now() + timeoutMs;
-      const body = await readBody(request, "request", this.#maxBytes);
-      const reply = await route.serve({ body, format, timeoutMs, deadline, request });
+      const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request);
+      const body = await call.within(() => readBody(request, "request", this.#maxBytes));
+      const reply = await route.serve({ body, format, call });
       if (reply.length > this.#maxBytes) throw replyTooLarge(this.#maxBytes);
       return new Response(reply, REPLY[format]);
     } catch (error) {
@@ -143,17 +142,13 @@ class UnaryService {
 class MessageRoute implements ByteRoute {
   readonly path: string;
 
-  constructor(
-    private readonly route: PeerRoute,
-    private readonly deadlines: Deadlines,
-  ) {
+  constructor(private readonly route: PeerRoute) {
     this.path = pathOf(route.method);
   }
 
-  serve({ body, format, timeoutMs, deadline, request }: IncomingCall) {
+  serve({ body, format, call }: IncomingCall) {
     const { method, handle } = this.route;
     const message = (format === "proto" ? decode : decodeJson)(method.input, body);
-    const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request);
     return call
       .within(() => handle(message, call))
       .then((reply) => (format === "proto" ? encode : encodeJson)(method.output, reply as Message));

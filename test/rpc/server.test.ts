@@ -178,6 +178,41 @@ test("C7: a handler that hangs is answered for at the caller's deadline", async 
   expect(signal?.aborted).toBe(true);
 });
 
+/** Sends the head of a request, and then its body byte by byte until the other side ends or answers. */
+async function trickle(address: string, head: string, chunk: string): Promise<string> {
+  let answer = "";
+  let bytes = 0;
+  const [hostname = "", port] = address.split(":");
+  const socket = await Bun.connect({
+    hostname,
+    port: Number(port),
+    socket: { data: (_, data) => void (answer += data.toString()) },
+  });
+  socket.write(
+    `POST ${DELIVER} HTTP/1.1\r\nhost: x\r\ncontent-type: application/proto\r\n${head}\r\n\r\n`,
+  );
+  await until("it is answered", () => {
+    if (++bytes < 900) socket.write(chunk);
+    return answer !== "";
+  });
+  socket.end();
+  return answer;
+}
+
+test("C1: a request whose body comes too slowly is answered at the caller's deadline", async () => {
+  let handled = 0;
+  const route = deliverRoute(async () => {
+    handled++;
+    return {};
+  });
+  const address = addressOf(served({ routes: [route] }).listener);
+  const declared = trickle(address, "connect-timeout-ms: 60\r\ncontent-length: 1000", "x");
+  expect(await declared).toStartWith("HTTP/1.1 504 ");
+  const chunked = "connect-timeout-ms: 60\r\ntransfer-encoding: chunked";
+  expect(await trickle(address, chunked, "1\r\nx\r\n")).toStartWith("HTTP/1.1 504 ");
+  expect(handled).toBe(0);
+});
+
 test("C7: a reply of 100 MB is an error for that caller only", async () => {
   const route = deliverRoute(async ({ data }) => ({
     data: data.length === 0 ? data : new Uint8Array(100_000_000),

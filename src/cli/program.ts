@@ -65,6 +65,7 @@ function parse(
     .exitOverride()
     .configureOutput(outputs(context));
   for (const [listed, { summary }] of Object.entries(COMMANDS)) {
+    if (name !== undefined && name !== listed) continue; // nobody sees the list: it would cost 1 ms
     const target = program.command(listed).description(summary);
     target.helpOption("-h, --help", "print this help").configureOutput(outputs(context));
     if (listed === name && spec !== undefined) declare(target, spec, (found) => (typed = found));

@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import { HttpListener } from "../http/listener.ts";
 import { boundedWrite } from "../observe/bounded.ts";
-import type { Logger } from "../observe/logger.ts";
-import { createLogger } from "../observe/logtape.ts";
+import { sleep } from "../runtime/operation.ts";
+import type { Clock } from "../runtime/runtime.ts";
 import { command } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { SERVE_FLAGS, type ServeConfig } from "./flags.ts";
@@ -21,11 +21,6 @@ export default command({
     },
   },
   async run(context, config) {
-    const logger = createLogger({
-      level: config.logLevel,
-      format: config.logFormat,
-      write: boundedWrite(context.stderr),
-    });
     const ended = Promise.withResolvers<void>();
     ended.promise.catch(() => {}); // thrown where it is awaited, which may be later than it is known
     context.stop.addEventListener("abort", () => ended.resolve(), { once: true });
@@ -33,34 +28,32 @@ export default command({
     const stdin = config.stopWithStdin ? context.stdin().getReader() : null;
     if (stdin !== null) void readToEnd(stdin).then(ended.resolve, ended.resolve);
     try {
-      await serve(context, config, logger, ended);
+      await serve(context, config, ended);
     } finally {
       await stdin?.cancel(); // an open reader would keep the process
     }
   },
 });
 
+/** Milliseconds after which a start is over, its first probes included. */
+const SETTLED_MS = 200;
+
 /** What makes a running node end: resolved to stop it, rejected when it cannot go on. */
 type End = PromiseWithResolvers<void>;
 
 /** Order: the port that people look at is bound first, so that nothing has started when it is taken. */
-async function serve(
-  context: CliContext,
-  config: ServeConfig,
-  logger: Logger,
-  ended: End,
-): Promise<void> {
+async function serve(context: CliContext, config: ServeConfig, ended: End): Promise<void> {
   const { clock } = context.runtime;
   await using closing = new AsyncDisposableStack();
   const listener = new HttpListener({ address: config.httpAddr, clock });
   closing.defer(() => listener.stop());
 
-  // Loaded while the port is bound already: probes get their answer this much sooner.
-  const [{ Hedgerow }, { createHttpApp }, { demoHandlers }] = await Promise.all([
-    import("../node/hedgerow.ts"),
-    import("../http/app.ts"),
-    import("../http/demo-handlers.ts"),
-  ]);
+  const { createLogger, Hedgerow, createHttpApp, demoHandlers } = await loadParts(clock);
+  const logger = createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+    write: boundedWrite(context.stderr),
+  });
   const host = hostname();
   let address = config.peerAddr;
   const node = await Hedgerow.start({
@@ -81,8 +74,26 @@ async function serve(
   });
   listener.serve(app);
   logger.info("serving", { http: `http://${listener.address}`, peer: node.address });
+  // 2 MB of what was compiled and allocated served the start alone. It takes 5 ms, which nobody waits for.
+  const settled = clock.schedule(SETTLED_MS, () => Bun.shrink());
+  closing.defer(() => settled.cancel());
   await ended.promise;
   logger.info("stopping");
+}
+
+/**
+ * Loaded when the port is bound already. Evaluating modules blocks the event loop for milliseconds: the
+ * turns before each let it answer probes.
+ */
+async function loadParts(clock: Clock) {
+  await sleep(clock, 0);
+  const { createLogger } = await import("../observe/logtape.ts");
+  await sleep(clock, 0);
+  const { Hedgerow } = await import("../node/hedgerow.ts");
+  await sleep(clock, 0);
+  const { createHttpApp } = await import("../http/app.ts");
+  const { demoHandlers } = await import("../http/demo-handlers.ts");
+  return { createLogger, Hedgerow, createHttpApp, demoHandlers };
 }
 
 function nodeOptions(config: ServeConfig) {

@@ -9,15 +9,12 @@ const MAX_DURATION_MS = 24 * HOUR_MS;
 
 /** A schema for text that `read` understands; `undefined` means that it does not. */
 function readable<T>(mend: string, read: (text: string) => T | undefined) {
-  return z.pipe(
-    z.string(),
-    z.transform((text: string, context): T => {
-      const value = read(text);
-      if (value !== undefined) return value;
-      context.issues.push({ code: "custom", message: mend, input: text });
-      return z.NEVER;
-    }),
-  );
+  return z.transform((text: string, context): T => {
+    const value = read(text);
+    if (value !== undefined) return value;
+    context.issues.push({ code: "custom", message: mend, input: text });
+    return z.NEVER;
+  });
 }
 
 /** `30s`, `500ms`, `2m`, `1h`, in milliseconds; 24 hours at most. */

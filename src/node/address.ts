@@ -1,7 +1,6 @@
-import { lookup } from "node:dns/promises";
-import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { HedgerowError } from "../errors.ts";
+import { bind } from "../rpc/bind.ts";
 
 export const DEFAULT_PEER_PORT = 8080;
 
@@ -49,6 +48,7 @@ export function joinAddress(host: string, port: number): string {
 }
 
 async function resolveHost(host: string, given: string): Promise<string> {
+  const { lookup } = await import("node:dns/promises"); // the http listener, which starts first, does without
   try {
     return (await lookup(host)).address;
   } catch (cause) {
@@ -73,14 +73,9 @@ function isLinkLocal(address: string): boolean {
 }
 
 /** A port that is free now; somebody else could still take it before it is bound. */
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, host, () => {
-      const bound = probe.address();
-      const port = bound !== null && typeof bound === "object" ? bound.port : 0;
-      probe.close(() => resolve(port));
-    });
-  });
+async function freePort(host: string): Promise<number> {
+  const probe = bind({ host, port: 0, fetch: () => new Response() });
+  const port = probe.port as number;
+  await probe.stop(true);
+  return port;
 }

@@ -1,5 +1,6 @@
-import { z } from "zod";
-import { HedgerowError } from "../errors.ts";
+import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
+import { HedgerowError, messageOf } from "../errors.ts";
 import { DEFAULT_LEASE_MS, MIN_LEASE_MS } from "../lock/timing.ts";
 import { FAST_PROFILE } from "../members/timing.ts";
 import { type Logger, silentLogger } from "../observe/logger.ts";
@@ -42,50 +43,54 @@ export interface HedgerowOptions {
   readonly onFatal?: ((error: Error) => unknown) | undefined;
 }
 
-const duration = z.union([z.number(), z.string()]).transform((given, context) => {
-  const ms = typeof given === "number" ? given : parseDuration(given);
-  if (ms === null || !Number.isFinite(ms)) {
-    context.addIssue(`${given} is no duration: write one such as 30s or 500ms`);
+const duration = z.pipe(
+  z.union([z.number(), z.string()]),
+  z.transform((given: number | string, context): number => {
+    const ms = typeof given === "number" ? given : parseDuration(given);
+    if (ms !== null && Number.isFinite(ms)) return ms;
+    const message = `${given} is no duration: write one such as 30s or 500ms`;
+    context.issues.push({ code: "custom", message, input: given });
     return z.NEVER;
-  }
-  return ms;
-});
+  }),
+);
 
 const atLeast = (minMs: number) =>
-  duration.refine((ms) => ms >= minMs && ms <= 86_400_000, `must be from ${minMs / 1e3}s to 24h`);
+  duration.check(
+    z.refine((ms) => ms >= minMs && ms <= 86_400_000, `must be from ${minMs / 1e3}s to 24h`),
+  );
 
-const name = z.string().superRefine((given, context) => {
+const name = z.string().check((context) => {
   try {
-    checkName(given);
+    checkName(context.value);
   } catch (error) {
-    context.addIssue(error instanceof Error ? error.message : String(error));
+    context.issues.push({ code: "custom", message: messageOf(error), input: context.value });
   }
 });
 const table = z
   .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be letters, digits and _, at most 128");
+  .check(z.regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be letters, digits and _, at most 128"));
 const handler = z.custom<(...given: never[]) => unknown>((given) => typeof given === "function", {
   error: "must be a function",
 });
 
 const schema = z.strictObject({
-  store: z.string().default("sqlite:./hedgerow.db"),
-  address: z.string().default(":8080"),
-  name: name.optional(),
-  label: name.optional(),
-  lockTable: table.default("locktable"),
-  lockName: name.default("hedgerow"),
-  logTable: table.or(z.literal("")).default("logtable"),
-  lease: atLeast(MIN_LEASE_MS).default(DEFAULT_LEASE_MS),
-  syncInterval: atLeast(2_000).default(FAST_PROFILE.syncIntervalMs),
-  join: z.array(z.string()).readonly().default([]),
-  tls: z.enum(["auto", "none"]).default("auto"),
-  logger: z.custom<Logger>().optional(),
-  onSend: handler.optional(),
-  onBroadcast: handler.optional(),
-  onLeaderChange: handler.optional(),
-  onMembersChanged: handler.optional(),
-  onFatal: handler.optional(),
+  store: z._default(z.string(), "sqlite:./hedgerow.db"),
+  address: z._default(z.string(), ":8080"),
+  name: z.optional(name),
+  label: z.optional(name),
+  lockTable: z._default(table, "locktable"),
+  lockName: z._default(name, "hedgerow"),
+  logTable: z._default(z.union([table, z.literal("")]), "logtable"),
+  lease: z._default(atLeast(MIN_LEASE_MS), DEFAULT_LEASE_MS),
+  syncInterval: z._default(atLeast(2_000), FAST_PROFILE.syncIntervalMs),
+  join: z._default(z.readonly(z.array(z.string())), []),
+  tls: z._default(z.enum(["auto", "none"]), "auto"),
+  logger: z.optional(z.custom<Logger>()),
+  onSend: z.optional(handler),
+  onBroadcast: z.optional(handler),
+  onLeaderChange: z.optional(handler),
+  onMembersChanged: z.optional(handler),
+  onFatal: z.optional(handler),
 });
 
 /** What `Hedgerow.start` works with: complete, except for the address, which is resolved next. */
@@ -103,7 +108,10 @@ export interface CheckedOptions extends Omit<
 
 /** Throws `invalid_argument`: one line that names the option and the mend. */
 export function checkOptions(options: HedgerowOptions): CheckedOptions {
-  const parsed = schema.safeParse(options);
+  const parsed = schema.safeParse(options, {
+    error: en().localeError,
+    jitless: true, // compiling the schema takes longer than this one use of it
+  });
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const where = issue?.path.join(".") ?? "";

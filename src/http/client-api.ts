@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
-import { messageOf } from "../errors.ts";
+import { HedgerowError, messageOf } from "../errors.ts";
 import {
   type BroadcastRequest,
   type BroadcastResponseSchema,
@@ -19,7 +19,9 @@ const { status, put, get, send } = HedgerowService.method;
 export function clientRoutes(node: HedgerowNode): PeerRoute[] {
   return [
     serve(status, async () => statusResponse(node)),
-    serve(put, async ({ key, value, noAppend, directWrite, id }, call) => {
+    serve(put, async ({ key, value, noAppend, directWrite, id, ifVersion, fence }, call) => {
+      if (ifVersion !== undefined) throw notSupported("if_version");
+      if (fence !== undefined) throw notSupported("fence");
       const options = { noAppend, directWrite, ...(id !== "" && { id }) };
       const { timeoutMs, signal } = call;
       const written = await node.put(key, value, { ...options, timeoutMs, signal });
@@ -91,6 +93,11 @@ function memberToWire({ address, name, incarnation, state, suspect }: MemberInfo
     incarnation: BigInt(incarnation),
     state: suspect ? "suspect" : state,
   };
+}
+
+/** A write whose condition is passed over would be one that nobody asked for. */
+function notSupported(field: string): HedgerowError {
+  return new HedgerowError("not_supported", `${field} of Put is not supported: leave it out`);
 }
 
 function entryToWire({ key, value, timestamp, id, leader }: StoredEntry) {

@@ -45,14 +45,36 @@ export function decode<T extends DescMessage>(schema: T, bytes: Uint8Array): Mes
   }
 }
 
-/** Throws `invalid_argument` for bytes that are no such message in JSON. */
+/**
+ * Throws `invalid_argument` for bytes that are no such message in JSON, and for fields that it does not
+ * have: whoever misspells one by hand must hear of it.
+ */
 export function decodeJson<T extends DescMessage>(schema: T, bytes: Uint8Array): MessageShape<T> {
+  let json: JsonValue = null;
   try {
-    const json = JSON.parse(utf8.decode(bytes)) as JsonValue;
-    return fromJson(schema, json, { ignoreUnknownFields: true });
+    json = JSON.parse(utf8.decode(bytes)) as JsonValue;
+    return fromJson(schema, json);
   } catch (error) {
-    throw malformed(schema, "JSON", error);
+    const unknown = unknownField(schema, json);
+    if (unknown === undefined) throw malformed(schema, "JSON", error);
+    throw new HedgerowError("invalid_argument", unknown);
   }
+}
+
+const MAX_SHOWN_NAME = 100;
+
+/** Says which field of the JSON the message, or one within it, does not have. */
+function unknownField(schema: DescMessage, json: JsonValue): string | undefined {
+  if (json === null || typeof json !== "object" || Array.isArray(json)) return undefined;
+  for (const [key, value] of Object.entries(json)) {
+    const field = schema.fields.find(({ name, jsonName }) => key === name || key === jsonName);
+    if (field === undefined) {
+      return `${schema.name} has no field ${JSON.stringify(key.slice(0, MAX_SHOWN_NAME))}`;
+    }
+    const inside = field.fieldKind === "message" ? unknownField(field.message, value) : undefined;
+    if (inside !== undefined) return inside;
+  }
+  return undefined;
 }
 
 const EVERY_FIELD = { alwaysEmitImplicit: true };

@@ -37,6 +37,7 @@ export function connectHandlers(
     writeMaxBytes: maxBytes,
     maxTimeoutMs: MAX_STREAM_TIMEOUT_MS,
     acceptCompression: [],
+    jsonOptions: { ignoreUnknownFields: false }, // as decodeJson
     interceptors: [errorsToConnect(options.logger)],
   });
   configure(router);

@@ -14,6 +14,7 @@ import {
   PutResponseSchema,
 } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 import type * as api from "../../src/node/api.ts";
+import { envelope } from "../../src/rpc/envelopes.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
 import { MAX_KEY_BYTES, MAX_VALUE_BYTES } from "../../src/store/limits.ts";
 import { type AppKit, appKit } from "./app-kit.ts";
@@ -141,6 +142,29 @@ describe("as curl calls it", () => {
     expect(answer.body.code).toBe("invalid_argument");
   });
 
+  test("a field that does not exist is named, and nothing is written", async () => {
+    const kit = appKit();
+    const typo = await callJson(kit, "Put", { key: "k", valeu: "typo" });
+    expect([typo.status, typo.body.code]).toEqual([400, "invalid_argument"]);
+    expect(typo.body.message).toBe('PutRequest has no field "valeu"');
+    const inside = await callJson(kit, "Put", { key: "k", fence: { name: "l", tokn: "1" } });
+    expect(inside.body.message).toBe('Fence has no field "tokn"');
+    expect((await callJson(kit, "Get", { key: "k" })).body).toEqual({ entries: [] });
+    expect((await callJson(kit, "Put", { key: "k", no_append: true })).status).toBe(200);
+  });
+
+  test("a stream's request with a field that does not exist is refused", async () => {
+    const request = new TextEncoder().encode('{"skipSlef": true}');
+    const response = await appKit().ask("/hedgerow.v1.HedgerowService/Broadcast", {
+      method: "POST",
+      headers: { "content-type": "application/connect+json" },
+      body: envelope(request),
+    });
+    const { error } = JSON.parse((await response.text()).slice(5));
+    expect(error.code).toBe("invalid_argument");
+    expect(error.message).toContain("skipSlef");
+  });
+
   test("an unknown method and a wrong content type are refused", async () => {
     expect((await callJson(appKit(), "Nope", {})).status).toBe(404);
     const { ask } = appKit();
@@ -218,6 +242,18 @@ describe.each([
     expect([error.code, error.message]).toEqual(["not_leader", "ask the leader"]);
     expect(error.leader).toEqual(leader);
     expect(error.retryDelayMs).toBe(250);
+  });
+
+  test("a condition that is not supported is refused, not passed over", async () => {
+    const client = clientOver(appKit(), protocol, binary);
+    const conditions = [{ ifVersion: "" }, { fence: {} }, { fence: { name: "l", token: "1" } }];
+    for (const condition of conditions) {
+      const refused = await client
+        .put({ key: "k", value: "v", ...condition })
+        .catch((thrown) => fromConnectError(thrown).code);
+      expect(refused).toBe("not_supported");
+    }
+    expect((await client.get({ key: "k" })).entries).toEqual([]);
   });
 
   test("a failed member is a reply, a failed broadcast an error", async () => {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/hedgerow.proto.
  */
 export const file_hedgerow_v1_hedgerow: GenFile = /*@__PURE__*/
-  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJImkKClB1dFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEhEKCW5vX2FwcGVuZBgDIAEoCBIUCgxkaXJlY3Rfd3JpdGUYBCABKAgSCgoCaWQYBSABKAlKBAgGEAdKBAgHEAgiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lImQKC0Vycm9yRGV0YWlsEgwKBGNvZGUYASABKAkSDgoGbGVhZGVyGAIgASgJEg0KBXRva2VuGAMgASgEEhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhAKCHJlbGVhc2VkGAUgASgIMtMCCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIqgBCgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIRCglub19hcHBlbmQYAyABKAgSFAoMZGlyZWN0X3dyaXRlGAQgASgIEgoKAmlkGAUgASgJEhcKCmlmX3ZlcnNpb24YBiABKAlIAIgBARIhCgVmZW5jZRgHIAEoCzISLmhlZGdlcm93LnYxLkZlbmNlQg0KC19pZl92ZXJzaW9uIiQKBUZlbmNlEgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAkiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lImQKC0Vycm9yRGV0YWlsEgwKBGNvZGUYASABKAkSDgoGbGVhZGVyGAIgASgJEg0KBXRva2VuGAMgASgEEhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhAKCHJlbGVhc2VkGAUgASgIMtMCCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message hedgerow.v1.StatusRequest
@@ -144,6 +144,20 @@ export type PutRequest = Message<"hedgerow.v1.PutRequest"> & {
    * @generated from field: string id = 5;
    */
   id: string;
+
+  /**
+   * Write only if the key's latest version has this id. Not supported yet: refused where it is set.
+   *
+   * @generated from field: optional string if_version = 6;
+   */
+  ifVersion?: string | undefined;
+
+  /**
+   * Write only if the lock's token is this one. Not supported yet: refused where it is set.
+   *
+   * @generated from field: hedgerow.v1.Fence fence = 7;
+   */
+  fence?: Fence | undefined;
 };
 
 /**
@@ -152,6 +166,34 @@ export type PutRequest = Message<"hedgerow.v1.PutRequest"> & {
  */
 export const PutRequestSchema: GenMessage<PutRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 3);
+
+/**
+ * A claim to a lock.
+ *
+ * @generated from message hedgerow.v1.Fence
+ */
+export type Fence = Message<"hedgerow.v1.Fence"> & {
+  /**
+   * Name of the lock.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Fencing token: decimal microseconds since the epoch.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message hedgerow.v1.Fence.
+ * Use `create(FenceSchema)` to create a new message.
+ */
+export const FenceSchema: GenMessage<Fence> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 4);
 
 /**
  * @generated from message hedgerow.v1.PutResponse
@@ -175,7 +217,7 @@ export type PutResponse = Message<"hedgerow.v1.PutResponse"> & {
  * Use `create(PutResponseSchema)` to create a new message.
  */
 export const PutResponseSchema: GenMessage<PutResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 4);
+  messageDesc(file_hedgerow_v1_hedgerow, 5);
 
 /**
  * @generated from message hedgerow.v1.GetRequest
@@ -199,7 +241,7 @@ export type GetRequest = Message<"hedgerow.v1.GetRequest"> & {
  * Use `create(GetRequestSchema)` to create a new message.
  */
 export const GetRequestSchema: GenMessage<GetRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 5);
+  messageDesc(file_hedgerow_v1_hedgerow, 6);
 
 /**
  * @generated from message hedgerow.v1.GetResponse
@@ -216,7 +258,7 @@ export type GetResponse = Message<"hedgerow.v1.GetResponse"> & {
  * Use `create(GetResponseSchema)` to create a new message.
  */
 export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 6);
+  messageDesc(file_hedgerow_v1_hedgerow, 7);
 
 /**
  * @generated from message hedgerow.v1.Entry
@@ -255,7 +297,7 @@ export type Entry = Message<"hedgerow.v1.Entry"> & {
  * Use `create(EntrySchema)` to create a new message.
  */
 export const EntrySchema: GenMessage<Entry> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 7);
+  messageDesc(file_hedgerow_v1_hedgerow, 8);
 
 /**
  * @generated from message hedgerow.v1.SendRequest
@@ -272,7 +314,7 @@ export type SendRequest = Message<"hedgerow.v1.SendRequest"> & {
  * Use `create(SendRequestSchema)` to create a new message.
  */
 export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 8);
+  messageDesc(file_hedgerow_v1_hedgerow, 9);
 
 /**
  * @generated from message hedgerow.v1.SendResponse
@@ -289,7 +331,7 @@ export type SendResponse = Message<"hedgerow.v1.SendResponse"> & {
  * Use `create(SendResponseSchema)` to create a new message.
  */
 export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 9);
+  messageDesc(file_hedgerow_v1_hedgerow, 10);
 
 /**
  * @generated from message hedgerow.v1.BroadcastRequest
@@ -318,7 +360,7 @@ export type BroadcastRequest = Message<"hedgerow.v1.BroadcastRequest"> & {
  * Use `create(BroadcastRequestSchema)` to create a new message.
  */
 export const BroadcastRequestSchema: GenMessage<BroadcastRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 10);
+  messageDesc(file_hedgerow_v1_hedgerow, 11);
 
 /**
  * @generated from message hedgerow.v1.BroadcastResponse
@@ -354,7 +396,7 @@ export type BroadcastResponse = Message<"hedgerow.v1.BroadcastResponse"> & {
  * Use `create(BroadcastResponseSchema)` to create a new message.
  */
 export const BroadcastResponseSchema: GenMessage<BroadcastResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 11);
+  messageDesc(file_hedgerow_v1_hedgerow, 12);
 
 /**
  * Travels as a detail of every error.
@@ -401,7 +443,7 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
  * Use `create(ErrorDetailSchema)` to create a new message.
  */
 export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 12);
+  messageDesc(file_hedgerow_v1_hedgerow, 13);
 
 /**
  * @generated from service hedgerow.v1.HedgerowService

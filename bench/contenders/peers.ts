@@ -10,6 +10,7 @@ import { systemClock, systemRuntime } from "../../src/runtime/system.ts";
 import { type Info, playRole } from "../roles.ts";
 
 const HOUR_MS = 3_600_000;
+const LABEL = "locktable/bench";
 
 /** What two processes need to trust each other. */
 function makeTls(): { server: TlsMaterial; client: TlsMaterial } {
@@ -37,6 +38,7 @@ export function servePeers(
     tls: material?.server ?? null,
     routes,
     batched,
+    label: LABEL,
   });
   const { key, cert, ca } = material?.client ?? { key: "", cert: "", ca: [""] };
   return { port: listener.port, key, cert, ca: ca[0] ?? "" };
@@ -46,7 +48,7 @@ export function servePeers(
 export function peersFrom(server: Info, batched: readonly PeerRoute["method"][]): Peers {
   const { key, cert, ca } = server;
   const tls = key === "" ? null : { key: String(key), cert: String(cert), ca: [String(ca)] };
-  return connectPeers({ clock: systemClock(), tls: () => tls, batched });
+  return connectPeers({ clock: systemClock(), tls: () => tls, batched, label: LABEL });
 }
 
 const { deliver } = PeerService.method;

@@ -61,6 +61,7 @@ export class Hedgerow implements api.HedgerowNode {
       clock: runtime.clock,
       tls: credentials.current,
       batched: BATCHED_METHODS,
+      label: checked.label,
     });
     opening.defer(() => peers.close());
     let node: Hedgerow | null = null;
@@ -84,6 +85,7 @@ export class Hedgerow implements api.HedgerowNode {
       port: peerAddress.port,
       tls: credentials.current(),
       batched: BATCHED_METHODS,
+      label: checked.label,
       routes: core.routes.map((route) => (isOfMembers(route) ? route : inFlight.route(route))),
     });
     opening.defer(() => listener.stop());

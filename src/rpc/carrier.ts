@@ -51,10 +51,7 @@ export class Carrier implements CallHolder, Expiring {
       const { path, body, timeoutMs } = this.#request();
       const response = await session.fetch(path, {
         method: "POST",
-        headers: {
-          "content-type": "application/proto",
-          "connect-timeout-ms": String(timeoutMs),
-        },
+        headers: { ...session.headers, "connect-timeout-ms": String(timeoutMs) },
         body,
         redirect: "manual",
         signal: this.#abort.signal,

@@ -1,10 +1,13 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { HedgerowError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { batchRoute } from "./batch.ts";
 import { bind, type Server } from "./bind.ts";
 import type { ConnectHandlers } from "./handlers.ts";
 import type { PeerRoute } from "./port.ts";
+import { errorResponse } from "./errors.ts";
+import { LABEL_HEADER, labelToHeader } from "./label.ts";
 import { noSuchRoute, unaryRoutes } from "./server.ts";
 import { serverTls, type TlsMaterial } from "./tls.ts";
 
@@ -20,6 +23,8 @@ export interface PeerListenerOptions {
   readonly routes: readonly PeerRoute[];
   /** Methods that may be called in batches. Default: none. */
   readonly batched?: readonly DescMethodUnary[] | undefined;
+  /** The cluster's label: calls that come without it are refused. Default: any are taken. */
+  readonly label?: string | undefined;
   /** Streams. Default: none. */
   readonly generic?: ConnectHandlers | undefined;
   /** Milliseconds that `stop` lets calls under way finish. Default 2,000. */
@@ -51,8 +56,12 @@ export class PeerListener {
       byteRoutes: [batchRoute(inBatches, shared)],
       ...(generic && { next: generic.handle }),
     });
+    const foreign = foreignTo(options.label);
     this.#answer = (request, server) =>
-      unary(request, server) ?? generic?.handle(request, server) ?? noSuchRoute(request);
+      foreign(request) ??
+      unary(request, server) ??
+      generic?.handle(request, server) ??
+      noSuchRoute(request);
     this.#current = this.#open(options.port, options.tls);
     this.port = this.#current.port as number;
   }
@@ -104,4 +113,16 @@ export class PeerListener {
     const ended = server.stop().then(() => void this.#ending.delete(server));
     this.#ending.set(server, ended);
   }
+}
+
+/** Refuses what comes from nodes of another cluster than `label`. */
+function foreignTo(label: string | undefined): (request: Request) => Response | undefined {
+  if (label === undefined) return () => undefined;
+  const expected = labelToHeader(label);
+  const refusal = new HedgerowError(
+    "other_cluster",
+    `this is a node of ${label}, and the caller is not`,
+  );
+  return ({ headers }) =>
+    headers.get(LABEL_HEADER) === expected ? undefined : errorResponse(refusal);
 }

@@ -1,17 +1,21 @@
 import type { HedgerowError } from "../errors.ts";
-import type { Clock } from "../runtime/runtime.ts";
 import type { Call } from "./calls.ts";
 import { Carrier } from "./carrier.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { LaneRule } from "./lanes.ts";
 import { PeerLane } from "./peer-lane.ts";
 import type { Address } from "./port.ts";
-import { PeerSession } from "./session.ts";
+import { PeerSession, type SessionContext } from "./session.ts";
 import type { Slots } from "./slots.ts";
-import type { TlsMaterial } from "./tls.ts";
 
 /** A request without an answer for this long, milliseconds, casts doubt on its connection. */
 const SILENCE_MS = 100;
+
+/** What all peers of a node share. */
+export interface PeerContext extends SessionContext {
+  readonly deadlines: Deadlines;
+  readonly slots: Slots;
+}
 
 /** One other node: its connections, the calls that wait for it and those under way. */
 export class Peer {
@@ -24,12 +28,9 @@ export class Peer {
 
   constructor(
     readonly address: Address,
-    tls: () => TlsMaterial | null,
-    private readonly slots: Slots,
-    private readonly clock: Clock,
-    private readonly deadlines: Deadlines,
+    private readonly context: PeerContext,
   ) {
-    this.#session = new PeerSession(address, tls, clock);
+    this.#session = new PeerSession(address, context);
   }
 
   get idle(): boolean {
@@ -61,16 +62,18 @@ export class Peer {
   }
 
   #openLane(rule: LaneRule): PeerLane {
-    const lane = new PeerLane(rule, this.slots, this.deadlines, this.#carry);
+    const { slots, deadlines } = this.context;
+    const lane = new PeerLane(rule, slots, deadlines, this.#carry);
     this.#lanes.set(rule, lane);
     return lane;
   }
 
   readonly #carry = async (calls: Call[]): Promise<void> => {
-    const startedAt = this.clock.now();
-    const carrier = new Carrier(calls, this.address, this.deadlines, startedAt, {
+    const { clock, deadlines } = this.context;
+    const startedAt = clock.now();
+    const carrier = new Carrier(calls, this.address, deadlines, startedAt, {
       answered: () => {
-        this.#heardAt = this.clock.now();
+        this.#heardAt = clock.now();
       },
       givenUp: () => this.#doubt(startedAt),
     });
@@ -85,7 +88,7 @@ export class Peer {
    * without a sign, as after a partition: the next request opens a new one.
    */
   #doubt(sentAt: number): void {
-    const silentMs = this.clock.now() - sentAt;
+    const silentMs = this.context.clock.now() - sentAt;
     if (this.#heardAt < sentAt && silentMs >= SILENCE_MS) this.#session.close();
   }
 }

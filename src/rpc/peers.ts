@@ -9,9 +9,10 @@ import type { CallOptions, Clock } from "../runtime/runtime.ts";
 import { Call, type CallTarget, canceled } from "./calls.ts";
 import { encode } from "./codec.ts";
 import { Deadlines } from "./deadlines.ts";
+import { LABEL_HEADER, labelToHeader } from "./label.ts";
 import { laneOf } from "./lanes.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
-import { Peer } from "./peer.ts";
+import { Peer, type PeerContext } from "./peer.ts";
 import type { Address, Peers } from "./port.ts";
 import { pathOf } from "./server.ts";
 import { Slots } from "./slots.ts";
@@ -23,6 +24,8 @@ export interface PeersOptions {
   readonly tls: () => TlsMaterial | null;
   /** Methods that may travel in batches: those that the peers' listeners take in batches. Default: none. */
   readonly batched?: Iterable<DescMethodUnary>;
+  /** The cluster's label, told with every request. Default: none. */
+  readonly label?: string | undefined;
 }
 
 /** The one place where addresses become clients. */
@@ -39,12 +42,21 @@ export class PeerClients implements Peers {
   /** Forgotten ones with calls under way. Each holds a slot, so that they are few. */
   readonly #retired = new Set<Peer>();
   readonly #targets = new Map<DescMethodUnary, CallTarget>();
-  readonly #deadlines: Deadlines;
-  readonly #slots = new Slots();
+  readonly #context: PeerContext;
   #closed = false;
 
   constructor(private readonly options: PeersOptions) {
-    this.#deadlines = new Deadlines(options.clock);
+    const { clock, tls, label } = options;
+    this.#context = {
+      clock,
+      tls,
+      deadlines: new Deadlines(clock),
+      slots: new Slots(),
+      headers: {
+        "content-type": "application/proto",
+        ...(label !== undefined && { [LABEL_HEADER]: labelToHeader(label) }),
+      },
+    };
     for (const desc of options.batched ?? []) this.#addTarget(desc, true);
   }
 
@@ -94,8 +106,7 @@ export class PeerClients implements Peers {
       throw new HedgerowError("invalid_argument", `${address} is not an address: give host:port`);
     }
     if (this.#peers.size >= MAX_PEERS) this.#retireIdle();
-    const { clock, tls } = this.options;
-    const peer = new Peer(address, tls, this.#slots, clock, this.#deadlines);
+    const peer = new Peer(address, this.#context);
     this.#peers.set(address, peer);
     return peer;
   }

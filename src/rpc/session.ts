@@ -9,6 +9,13 @@ const KEEP_ALIVE_SECONDS = 60;
 /** A peer that renews its certificate closes its port for less than this. */
 const RENEWAL_MS = 25;
 
+export interface SessionContext {
+  readonly clock: Clock;
+  readonly tls: () => TlsMaterial | null;
+  /** Of every request. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** The connections to one peer, with the certificate that is current when a request starts. */
 export class PeerSession {
   #material: TlsMaterial | null | undefined;
@@ -16,9 +23,12 @@ export class PeerSession {
 
   constructor(
     private readonly address: Address,
-    private readonly tls: () => TlsMaterial | null,
-    private readonly clock: Clock,
+    private readonly context: SessionContext,
   ) {}
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.context.headers;
+  }
 
   /** Tries a refused connection once more. */
   async fetch(path: string, init: BunFetchRequestInit): Promise<Response> {
@@ -26,7 +36,7 @@ export class PeerSession {
       return await this.#send(path, init);
     } catch (error) {
       if (!refusedConnection(error)) throw error;
-      await sleep(this.clock, RENEWAL_MS, init.signal ?? undefined);
+      await sleep(this.context.clock, RENEWAL_MS, init.signal ?? undefined);
       return this.#send(path, init);
     }
   }
@@ -38,7 +48,7 @@ export class PeerSession {
   }
 
   #send(path: string, init: BunFetchRequestInit): Promise<Response> {
-    const material = this.tls();
+    const material = this.context.tls();
     if (this.#session === null || material !== this.#material) this.#open(material);
     const session = this.#session as Bun.FetchSession;
     return material === null

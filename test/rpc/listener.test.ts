@@ -1,9 +1,20 @@
 import { expect, test } from "bun:test";
 import { connect } from "node:tls";
 import { HedgerowError } from "../../src/errors.ts";
+import { serve } from "../../src/rpc/port.ts";
 import { clientTls } from "../../src/rpc/tls.ts";
 import { TestCluster } from "./kit/cluster.ts";
-import { addressOf, bytes, deliver, deliverRoute, echo, listen, peers } from "./kit/nodes.ts";
+import {
+  addressOf,
+  announce,
+  append,
+  bytes,
+  deliver,
+  deliverRoute,
+  echo,
+  listen,
+  peers,
+} from "./kit/nodes.ts";
 import { failureOf, until } from "./kit/wait.ts";
 
 const cluster = new TestCluster();
@@ -145,6 +156,35 @@ test("a client uses a renewed certificate from the next connection on", async ()
   expect(refused).toMatchObject({ code: "unavailable" });
   listener.renew({ ...next.member("s"), ca });
   await clients.unary(addressOf(listener), deliver, {});
+});
+
+test("M4: a node of another cluster under the same authority is refused before any handler", async () => {
+  let handled = 0;
+  const count = async () => {
+    handled++;
+    return {};
+  };
+  const routes = [deliverRoute(count), serve(append, count), serve(announce, count)];
+  const label = "table/grün & co";
+  const listener = listen({ tls: cluster.member("s"), label, batched: [append], routes });
+  const address = addressOf(listener);
+  const material = cluster.member("c");
+  const options = { tls: () => material, batched: [append] };
+  for (const other of ["table/grau", undefined]) {
+    const clients = peers({ ...options, label: other });
+    const calls = [
+      clients.unary(address, deliver, {}),
+      clients.unary(address, announce, {}),
+      clients.unary(address, append, {}),
+      clients.unary(address, append, {}), // in a batch with the one before
+    ];
+    for (const call of calls) {
+      expect(await failureOf(call)).toMatchObject({ code: "other_cluster" });
+    }
+  }
+  expect(handled).toBe(0);
+  await peers({ ...options, label }).unary(address, deliver, {});
+  expect(handled).toBe(1);
 });
 
 test("a listener that is stopped stays so", async () => {

@@ -186,7 +186,11 @@ async function trickle(address: string, head: string, chunk: string): Promise<st
   const socket = await Bun.connect({
     hostname,
     port: Number(port),
-    socket: { data: (_, data) => void (answer += data.toString()) },
+    socket: {
+      data(_, data) {
+        answer += data.toString();
+      },
+    },
   });
   socket.write(
     `POST ${DELIVER} HTTP/1.1\r\nhost: x\r\ncontent-type: application/proto\r\n${head}\r\n\r\n`,

@@ -9,13 +9,17 @@ export const AUTHORITY_KEY = "__hedgerow/ca";
 
 /** So many of the newest are trusted: while one follows another, certificates of both are about. */
 const TRUSTED = 2;
+/** Nodes ask the store for new authorities so often. */
+export const RELOAD_INTERVAL_MS = 5 * 60_000;
+/** A node that has not read an authority yet would refuse what it signed. */
+const SETTLING_MS = 2 * RELOAD_INTERVAL_MS;
 const ATTEMPTS = 3;
 const HOUR_MS = 3_600_000;
 const TWENTY_YEARS_MS = 20 * 365 * 24 * HOUR_MS;
 
 export interface Authorities {
-  /** Signs new certificates. */
-  readonly newest: KeyAndCertificate;
+  /** Signs new certificates: the newest, once all nodes have had the time to learn of it. */
+  readonly signer: KeyAndCertificate;
   /** The certificates that peers' are checked against, PEM, the newest first. */
   readonly trusted: readonly string[];
 }
@@ -31,9 +35,13 @@ export async function loadAuthorities(
   options: CallOptions = {},
 ): Promise<Authorities> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const [newest, ...older] = newestRows(await log.read(AUTHORITY_KEY, -1, options)).map(parse);
+    const rows = newestRows(await log.read(AUTHORITY_KEY, -1, options));
+    const authorities = rows.map(parse);
+    const [newest, older] = authorities;
     if (newest !== undefined) {
-      return { newest, trusted: [newest.cert, ...older.map(({ cert }) => cert)] };
+      const ageMs = (clock.wallMicros() - (rows[0]?.timestamp ?? 0)) / 1e3;
+      const signer = older === undefined || ageMs > SETTLING_MS ? newest : older;
+      return { signer, trusted: authorities.map(({ cert }) => cert) };
     }
     await insertFirst(log, clock, self, options);
   }

@@ -2,7 +2,7 @@ import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime, Timer } from "../runtime/runtime.ts";
 import type { LogStore } from "../store/ports.ts";
-import { type Authorities, loadAuthorities } from "./authority.ts";
+import { type Authorities, loadAuthorities, RELOAD_INTERVAL_MS } from "./authority.ts";
 import { issueCertificate } from "./certificates.ts";
 import type { TlsMaterial } from "./tls.ts";
 
@@ -14,8 +14,6 @@ const SKEW_MS = HOUR_MS;
 const RENEW_AFTER = 2 / 3;
 /** The certificate's age is looked at so often: a machine that slept overslept its timers too. */
 const CHECK_INTERVAL_MS = 60_000;
-/** The store is asked for new authorities so often. */
-const RELOAD_INTERVAL_MS = 5 * 60_000;
 const STORE_TIMEOUT_MS = 10_000;
 
 export interface CredentialsOptions {
@@ -38,7 +36,7 @@ export interface Credentials {
   readonly current: () => TlsMaterial | null;
   /** Calls `listener` with each certificate after the first; again within a minute if it throws. */
   onRenewed(listener: (material: TlsMaterial) => void): void;
-  /** Reads the authorities now and, if they changed, renews the certificate under the newest. */
+  /** Reads the authorities now and, if whom to trust or who signs has changed, renews the certificate. */
   reload(): Promise<void>;
   /** Stops renewing. Idempotent. */
   close(): void;
@@ -95,9 +93,12 @@ class RenewedCertificate implements Credentials {
 
   async reload(): Promise<void> {
     this.#reloadedAt = this.options.runtime.clock.now();
-    const before = this.authorities.trusted.join();
-    this.authorities = await this.load();
-    if (this.authorities.trusted.join() !== before) this.#renew();
+    const before = this.authorities;
+    const now = await this.load();
+    this.authorities = now;
+    const same =
+      now.signer.cert === before.signer.cert && now.trusted.join() === before.trusted.join();
+    if (!same) this.#renew();
   }
 
   close(): void {
@@ -153,9 +154,9 @@ class RenewedCertificate implements Credentials {
       notBeforeMs: this.#issuedAtMs - SKEW_MS,
       notAfterMs: this.#issuedAtMs + this.#validityMs,
     };
-    const { newest, trusted } = this.authorities;
+    const { signer, trusted } = this.authorities;
     const uri = `hedgerow://${this.options.address}/${this.#incarnation}`;
-    return { ...issueCertificate(newest, uri, validity), ca: trusted };
+    return { ...issueCertificate(signer, uri, validity), ca: trusted };
   }
 
   #wallMs(): number {

@@ -5,8 +5,6 @@ import type { Deadlines } from "./deadlines.ts";
 import type { LaneRule } from "./lanes.ts";
 import type { Lane, Slots } from "./slots.ts";
 
-/** A batch is not split over several requests below this many calls. */
-const MIN_SPLIT = 32;
 const MAX_BATCH_BYTES = 1024 * 1024;
 
 /** Calls of one kind to one peer: those that wait, and how many requests of theirs are under way. */
@@ -52,9 +50,9 @@ export class PeerLane implements Lane {
 
   readonly #send = (): void => {
     const queue = this.#queue;
-    const { max, maxCalls } = this.limits;
+    const { max, maxCalls, minSplit } = this.limits;
     while (queue.size > 0 && this.slots.take(this, this.#send)) {
-      const share = Math.max(MIN_SPLIT, Math.ceil(queue.size / (max - this.inFlight + 1)));
+      const share = Math.max(minSplit, Math.ceil(queue.size / (max - this.inFlight + 1)));
       void this.#carry(queue.take(Math.min(share, maxCalls), MAX_BATCH_BYTES));
     }
     queue.watch();

@@ -9,14 +9,17 @@ import { systemRuntime } from "../../src/runtime/system.ts";
 import { MemoryDatabase } from "../../src/store/memory/database.ts";
 import type { LogStore } from "../../src/store/ports.ts";
 import type { TlsMaterial } from "../../src/rpc/tls.ts";
+import { validity } from "./kit/cluster.ts";
 import { ManualClock } from "./kit/clock.ts";
 import { RecordingLogger } from "./kit/nodes.ts";
 
 const runtime = systemRuntime();
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
-function database(): () => LogStore {
-  const memory = new MemoryDatabase(runtime.clock);
+function database(clock = runtime.clock): () => LogStore {
+  const memory = new MemoryDatabase(clock);
   return () => memory.connect().log as LogStore;
 }
 
@@ -55,17 +58,22 @@ test("a certificate is short-lived, and valid for clocks that are an hour behind
   credentials.close();
 });
 
-test("the newest two authorities are trusted, the newest signs", async () => {
+/** A new authority of the cluster. */
+async function rotate(log: LogStore, id: string): Promise<string> {
+  const { key, cert } = createAuthority(validity(-HOUR_MS, DAY_MS));
+  const value = JSON.stringify({ key, cert });
+  await log.append([{ key: AUTHORITY_KEY, id, value, leader: "10.0.0.9:1" }], null);
+  return cert;
+}
+
+test("the newest two authorities are trusted, and while the newest is young the other signs", async () => {
   const connect = database();
-  const validity = { notBeforeMs: Date.now() - 1_000, notAfterMs: Date.now() + DAY_MS };
-  const authorities = ["2", "9", "10"].map((id) => ({ id, ...createAuthority(validity) }));
-  for (const { id, key, cert } of authorities) {
-    const value = JSON.stringify({ key, cert });
-    await connect().append([{ key: AUTHORITY_KEY, id, value, leader: "10.0.0.9:1" }], null);
-  }
+  await rotate(connect(), "2");
+  const older = await rotate(connect(), "9");
+  const newest = await rotate(connect(), "10");
   const { own, material, credentials } = await open(connect(), "10.0.0.1:8080");
-  expect(material.ca).toEqual([authorities[2]?.cert ?? "", authorities[1]?.cert ?? ""]);
-  expect(own.verify(new X509Certificate(material.ca[0] ?? "").publicKey)).toBe(true);
+  expect(material.ca).toEqual([newest, older]);
+  expect(own.verify(new X509Certificate(older).publicKey)).toBe(true);
   credentials.close();
 });
 
@@ -89,13 +97,13 @@ test("an authority that cannot be read is an error that names the mend; none nee
   await expect(openCredentials({ ...options, tls: "auto" })).rejects.toThrow(/log table/);
 });
 
-const HOUR_MS = 3_600_000;
-const MINUTE_MS = 60_000;
-
 /** Credentials on a clock that is moved by hand. */
-async function onManualClock(log: LogStore, logger = new RecordingLogger()) {
-  const clock = new ManualClock();
-  const options = { tls: "auto", log, logger, address: "10.0.0.1:8080" } as const;
+async function onManualClock(
+  log: LogStore,
+  { clock = new ManualClock(), address = "10.0.0.1:8080" } = {},
+) {
+  const logger = new RecordingLogger();
+  const options = { tls: "auto", log, logger, address } as const;
   const credentials = await openCredentials({
     ...options,
     incarnation: 77,
@@ -154,22 +162,34 @@ test("without the store, certificates are renewed under the authorities that are
   credentials.close();
 });
 
-test("a new authority is found within minutes, trusted beside the old one, and signs", async () => {
-  const connect = database();
-  const { credentials, renewed, pass } = await onManualClock(connect());
-  const next = createAuthority({
-    notBeforeMs: Date.now() - HOUR_MS,
-    notAfterMs: Date.now() + 24 * HOUR_MS,
-  });
-  const value = JSON.stringify(next);
-  await connect().append([{ key: AUTHORITY_KEY, id: "2", value, leader: "x:1" }], null);
-  await pass(6 * MINUTE_MS);
-  expect(renewed).toHaveLength(1);
-  expect(renewed[0]?.ca).toHaveLength(2);
-  expect(renewed[0]?.ca[0]).toBe(next.cert);
-  const own = new X509Certificate(renewed[0]?.cert ?? "");
-  expect(own.verify(new X509Certificate(next.cert).publicKey)).toBe(true);
-  credentials.close();
+test("a new authority is trusted within minutes, and signs when every node trusts it", async () => {
+  const clock = new ManualClock();
+  const connect = database(clock);
+  const first = await onManualClock(connect(), { clock });
+  await first.pass(3 * MINUTE_MS);
+  const second = await onManualClock(connect(), { clock, address: "10.0.0.2:8080" });
+  const nodes = [first.credentials, second.credentials];
+  /** Of each node, whether both take its certificate. */
+  const trusted = () =>
+    nodes.map(({ current }) => {
+      const own = new X509Certificate(current()?.cert ?? "");
+      return nodes.every((other) =>
+        other.current()?.ca.some((cert) => own.verify(new X509Certificate(cert).publicKey)),
+      );
+    });
+  const next = await rotate(connect(), "2");
+  for (let minute = 1; minute <= 18; minute++) {
+    await first.pass(MINUTE_MS);
+    expect([minute, ...trusted()]).toEqual([minute, true, true]);
+    if (minute === 7) {
+      for (const { current } of nodes) expect(current()?.ca[0]).toBe(next);
+    }
+  }
+  for (const { current } of nodes) {
+    const own = new X509Certificate(current()?.cert ?? "");
+    expect(own.verify(new X509Certificate(next).publicKey)).toBe(true);
+  }
+  for (const node of nodes) node.close();
 });
 
 test("a listener that could not take a certificate is given it again", async () => {

@@ -3,10 +3,6 @@ import type { Operation } from "../runtime/operation.ts";
 import { backoffMs, type Runtime } from "../runtime/runtime.ts";
 import type { LeaderDirectory } from "./directory.ts";
 
-/** Pauses between attempts, in milliseconds; a change of leader ends a pause at once. */
-const RETRY_BASE_MS = 20;
-const RETRY_MAX_MS = 500;
-
 export interface LeaderCallOptions {
   readonly runtime: Runtime;
   readonly directory: LeaderDirectory;
@@ -19,6 +15,8 @@ export interface LeaderCallOptions {
   readonly repeatable: boolean;
   /** Attempts in all; Infinity: until the operation ends. */
   readonly attempts: number;
+  /** Pauses between attempts, in milliseconds, doubled each time; a change of leader ends one at once. */
+  readonly pauseMs: { readonly first: number; readonly longest: number };
   /** Milliseconds after which a repeatable attempt is given up for another; Infinity: never. */
   readonly attemptTimeoutMs: number;
 }
@@ -26,7 +24,8 @@ export interface LeaderCallOptions {
 /** What one attempt may take. */
 export interface Attempt {
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
+  /** The caller's. */
+  readonly signal: AbortSignal | undefined;
 }
 
 /**
@@ -38,13 +37,14 @@ export async function throughLeader<T>(
   options: LeaderCallOptions,
   call: (leader: LeaderHint, attempt: Attempt) => Promise<T>,
 ): Promise<T> {
-  const { directory, runtime, repeatable, attemptTimeoutMs } = options;
-  let failure = noLeader(operation.what);
+  const { directory, runtime, repeatable, attemptTimeoutMs, pauseMs } = options;
+  let failure: HedgerowError | null = null;
   let mayHaveHappened = false;
   for (let attempt = 0; attempt < options.attempts; attempt++) {
     if (attempt > 0) {
-      const pauseMs = backoffMs(runtime.random, attempt - 1, RETRY_BASE_MS, RETRY_MAX_MS);
-      if (!(await pause(operation, directory, runtime, pauseMs))) break;
+      const { first, longest } = pauseMs;
+      const ms = backoffMs(runtime.random, attempt - 1, first, longest);
+      if (!(await pause(operation, directory, runtime, ms))) break;
     }
     const leader = directory.leader;
     if (leader === null) {
@@ -55,7 +55,7 @@ export async function throughLeader<T>(
     const remainingMs = operation.remainingMs();
     const timeoutMs = repeatable ? Math.min(remainingMs, attemptTimeoutMs) : remainingMs;
     try {
-      const work = call(leader, { timeoutMs, signal: operation.signal });
+      const work = call(leader, { timeoutMs, signal: operation.callerSignal });
       return await (repeatable ? unlessLeaderChanges(work, leader, directory) : work);
     } catch (error) {
       failure = HedgerowError.from(error);
@@ -70,10 +70,12 @@ export async function throughLeader<T>(
       if (failure.code !== "overloaded") options.onDoubt();
     }
   }
-  const reason: unknown = operation.signal.aborted ? operation.signal.reason : null;
-  if (HedgerowError.is(reason, "canceled", "stopped")) throw reason;
+  const { ended } = operation;
+  if (ended?.code === "canceled" || ended?.code === "stopped") throw ended;
+  failure ??= noLeader(operation.what);
   if (!mayHaveHappened) throw failure;
-  throw HedgerowError.is(reason, "timeout") ? reason : unknownOutcome(operation.what, failure);
+  if (ended === null) throw unknownOutcome(operation.what, failure);
+  throw new HedgerowError(ended.code, `${ended.message} (${failure.message})`, { cause: failure });
 }
 
 /** Whether the other side's answer tells what became of the call, earlier attempts included. */

@@ -14,6 +14,8 @@ import { Committer } from "./committer.ts";
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** A leader that does not answer an append within this is asked again, or another one is. */
 const ATTEMPT_TIMEOUT_MS = 3_000;
+/** Between attempts: a put is done soon after there is a leader again. */
+const PAUSE_MS = { first: 20, longest: 500 };
 
 export interface Put extends CallOptions {
   readonly noAppend?: boolean | undefined;
@@ -71,6 +73,7 @@ export class Log {
         ...this.options,
         repeatable: put.noAppend !== true,
         attempts: Infinity,
+        pauseMs: PAUSE_MS,
         attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
       },
       (leader, attempt) => this.#appendAt(leader, { key, value, id }, attempt, operation),

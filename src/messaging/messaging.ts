@@ -12,6 +12,8 @@ import { checkBytes, MAX_MESSAGE_BYTES } from "../store/limits.ts";
 const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_RETRIES_TIMEOUT_MS = 30_000;
 const DEFAULT_RETRIES = 10;
+/** Between attempts: ten of them outlast the default lease's fail-over. */
+const PAUSE_MS = { first: 100, longest: 5_000 };
 
 export type Handler = (
   data: Uint8Array,
@@ -112,7 +114,13 @@ export class Messaging {
     const message = messageBytes("message", data);
     using operation = new Operation(runtime.clock, "send", options, defaultTimeoutMs, shutdown);
     const repeatable = attempts > 1;
-    const retry = { ...this.options, repeatable, attempts, attemptTimeoutMs: Infinity };
+    const retry = {
+      ...this.options,
+      repeatable,
+      attempts,
+      pauseMs: PAUSE_MS,
+      attemptTimeoutMs: Infinity,
+    };
     return await throughLeader(operation, retry, async (leader, call) => {
       if (leader.address === self) return (await this.serveDeliver(message, call)).data;
       const { deliver } = PeerService.method;

@@ -204,7 +204,11 @@ export class Core {
       [...seeds].map((seed) =>
         this.#gossip.sync(seed, FIRST_CONTACT_MS).catch((error: unknown) => {
           if (HedgerowError.is(error, "wrong_cluster", "invalid_argument")) throw error;
-          logger.info("not joined through", { seed, error: messageOf(error) });
+          // Nobody there is usual: a leader that ended. Somebody who does not speak with this node is not.
+          const spoken = HedgerowError.is(error, "outcome_unknown", "other_cluster");
+          const mend = "see that all nodes have the same --store, --label and --tls";
+          if (spoken) logger.warn(`not joined: ${mend}`, { seed, error: messageOf(error) });
+          else logger.info("not joined through", { seed, error: messageOf(error) });
         }),
       ),
     );

@@ -1,14 +1,17 @@
 import { HedgerowError } from "../errors.ts";
-import type { CallOptions, Clock, Timer } from "./runtime.ts";
+import type { CallOptions, Clock } from "./runtime.ts";
 
 /**
- * One call that waits: its deadline, the caller's signal and the node's shutdown joined in one signal.
- * Use with `using`: disposing detaches every listener and the timer.
+ * One call that waits: its deadline, the caller's signal and the node's shutdown joined in one. Timer and
+ * listeners exist only once somebody asks for the signal: a call that a peer answers needs none of them.
+ * Use with `using`: disposing detaches whatever there is.
  */
 export class Operation {
   readonly deadline: number;
-  readonly #controller = new AbortController();
-  readonly #timer: Timer;
+  readonly #timeoutMs: number;
+  readonly #caller: AbortSignal | undefined;
+  #controller: AbortController | null = null;
+  #disposed = false;
   readonly #detach: (() => void)[] = [];
 
   /** `what` names the call in the error, as in "put". */
@@ -17,25 +20,32 @@ export class Operation {
     readonly what: string,
     options: CallOptions,
     defaultTimeoutMs: number,
-    shutdown?: AbortSignal,
+    private readonly shutdown?: AbortSignal,
   ) {
-    const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
-    this.deadline = clock.now() + timeoutMs;
-    this.#timer = clock.schedule(timeoutMs, () =>
-      this.#abort(
-        new HedgerowError("timeout", `${what}: not done within ${Math.round(timeoutMs)} ms`),
-      ),
-    );
-    this.#follow(
-      options.signal,
-      () => new HedgerowError("canceled", `${what}: cancelled by the caller`),
-    );
-    this.#follow(shutdown, () => new HedgerowError("stopped", `${what}: the node is stopping`));
+    this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+    this.deadline = clock.now() + this.#timeoutMs;
+    this.#caller = options.signal;
+  }
+
+  /** The caller's own signal, for those that keep the deadline themselves and hear of the shutdown. */
+  get callerSignal(): AbortSignal | undefined {
+    return this.#caller;
   }
 
   /** Aborts with a HedgerowError as its reason: `timeout`, `canceled` or `stopped`. */
   get signal(): AbortSignal {
+    this.#controller ??= this.#arm();
     return this.#controller.signal;
+  }
+
+  /** Why the operation is over: `timeout`, `canceled` or `stopped`; null while it is not. */
+  get ended(): HedgerowError | null {
+    const reason: unknown = this.#controller?.signal.reason;
+    if (reason instanceof HedgerowError) return reason;
+    if (this.#disposed) return null;
+    if (this.#caller?.aborted) return givenReason(this.#caller) ?? this.#canceled();
+    if (this.shutdown?.aborted) return givenReason(this.shutdown) ?? this.#stopped();
+    return this.clock.now() >= this.deadline ? this.#timedOut() : null;
   }
 
   /** Milliseconds left, never below 0. */
@@ -45,7 +55,8 @@ export class Operation {
 
   /** Throws the reason once the operation is over. */
   check(): void {
-    if (this.signal.aborted) throw this.signal.reason;
+    const { ended } = this;
+    if (ended !== null) throw ended;
   }
 
   /** What `work` gives, unless the operation ends first: then its reason, whatever becomes of `work`. */
@@ -53,39 +64,59 @@ export class Operation {
     return raceSignal(work, this.signal);
   }
 
-  /** Waits, and throws the reason if the operation ends first. */
-  sleep(ms: number): Promise<void> {
-    return sleep(this.clock, ms, this.signal);
-  }
-
   /** Ends what is still under way: nobody waits for it. Does nothing once the operation is over. */
   abandon(): void {
-    this.#abort(new HedgerowError("canceled", `${this.what}: nobody waits for it any more`));
+    if (this.#controller?.signal.aborted) return;
+    const message = `${this.what}: nobody waits for it any more`;
+    this.#controller?.abort(new HedgerowError("canceled", message));
   }
 
   [Symbol.dispose](): void {
-    this.#timer.cancel();
+    this.#disposed = true;
     for (const detach of this.#detach.splice(0)) detach();
   }
 
-  #abort(reason: HedgerowError): void {
-    this.#controller.abort(reason);
-    this[Symbol.dispose]();
+  #arm(): AbortController {
+    const controller = new AbortController();
+    const { ended } = this;
+    if (ended !== null) controller.abort(ended);
+    if (ended !== null || this.#disposed) return controller;
+    const end = (reason: HedgerowError) => {
+      controller.abort(reason);
+      this[Symbol.dispose]();
+    };
+    const timer = this.clock.schedule(this.remainingMs(), () => end(this.#timedOut()));
+    this.#detach.push(() => timer.cancel());
+    this.#follow(this.#caller, (reason) => end(reason ?? this.#canceled()));
+    this.#follow(this.shutdown, (reason) => end(reason ?? this.#stopped()));
+    return controller;
   }
 
-  #follow(signal: AbortSignal | undefined, reason: () => HedgerowError): void {
+  #follow(signal: AbortSignal | undefined, end: (given: HedgerowError | null) => void): void {
     if (signal === undefined) return;
-    const abort = () => {
-      const given: unknown = signal.reason;
-      this.#abort(given instanceof HedgerowError ? given : reason());
-    };
-    if (signal.aborted) {
-      abort();
-      return;
-    }
+    const abort = () => end(givenReason(signal));
     signal.addEventListener("abort", abort, { once: true });
     this.#detach.push(() => signal.removeEventListener("abort", abort));
   }
+
+  #timedOut(): HedgerowError {
+    const timeoutMs = Math.round(this.#timeoutMs);
+    return new HedgerowError("timeout", `${this.what}: not done within ${timeoutMs} ms`);
+  }
+
+  #canceled(): HedgerowError {
+    return new HedgerowError("canceled", `${this.what}: cancelled by the caller`);
+  }
+
+  #stopped(): HedgerowError {
+    return new HedgerowError("stopped", `${this.what}: the node is stopping`);
+  }
+}
+
+/** A HedgerowError that somebody aborted with says more than that they did. */
+function givenReason(signal: AbortSignal): HedgerowError | null {
+  const reason: unknown = signal.reason;
+  return reason instanceof HedgerowError ? reason : null;
 }
 
 /** What `work` gives, unless `signal` aborts first: then its reason. */

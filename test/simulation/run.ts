@@ -2,17 +2,27 @@
 import { parseArgs } from "node:util";
 import { runSeed } from "./world/run-seed.ts";
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string" },
-    seeds: { type: "string", default: "200" },
-    from: { type: "string", default: "1" },
-    minutes: { type: "string" },
-    trace: { type: "boolean", default: false },
-    control: { type: "boolean", default: false },
-  },
-});
+const USAGE = "bun run sim [--seed N | --seeds N [--from N] | --minutes M] [--trace] [--control]";
 
+function flags() {
+  try {
+    return parseArgs({
+      options: {
+        seed: { type: "string" },
+        seeds: { type: "string", default: "200" },
+        from: { type: "string", default: "1" },
+        minutes: { type: "string" },
+        trace: { type: "boolean", default: false },
+        control: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`${(error as Error).message}\nusage: ${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const values = flags();
 const startedAt = performance.now();
 const protections = !values.control;
 const one = values.seed === undefined ? null : Number(values.seed);

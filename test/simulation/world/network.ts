@@ -74,7 +74,11 @@ export class Network {
             settle();
           };
           const fail = (error: HedgerowError) => machine.arrive(() => end(() => reject(error)));
-          const abort = () => end(() => reject(options.signal?.reason as Error));
+          const abort = () => {
+            const given: unknown = options.signal?.reason;
+            const canceled = new HedgerowError("canceled", `${name}: cancelled by the caller`);
+            end(() => reject(given instanceof HedgerowError ? given : canceled));
+          };
           const timer = machine.schedule(timeoutMs, () =>
             end(() => reject(new HedgerowError("timeout", `${name}: no reply from ${to}`))),
           );

@@ -50,6 +50,8 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     violations.push(`not whole ${RECOVERY_MS} ms after the last fault: ${describe(cluster)}`);
   }
   const lastPuts = cluster.nodes.map((_, i) => workload.put("last", i));
+  workload.stop();
+  // Longer than any call may take: what is read then is all there will be.
   scheduler.runUntil(scheduler.now + 6_000);
   for (const put of lastPuts) {
     if (put?.outcome !== "ok")

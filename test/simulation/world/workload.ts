@@ -25,6 +25,7 @@ export class Workload {
   broadcasts = 0;
   #open = 0;
   #nextValue = 0;
+  #stopped = false;
 
   constructor(private readonly cluster: SimulatedCluster) {}
 
@@ -32,12 +33,17 @@ export class Workload {
     return this.#open;
   }
 
+  /** No more calls; those that are open go on. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
   start(untilMs: number, callers: number): void {
     const prng = this.cluster.prng.fork();
     const { scheduler } = this.cluster;
     for (let i = 0; i < callers; i++) {
       const again = () => {
-        if (scheduler.now >= untilMs) return;
+        if (this.#stopped || scheduler.now >= untilMs) return;
         this.#oneCall(prng.int(10), `key-${prng.int(4)}`, prng.int(this.cluster.nodes.length));
         scheduler.after(prng.between(20, 400), again);
       };

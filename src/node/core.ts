@@ -200,18 +200,29 @@ export class Core {
     const seeds = new Set(join);
     if (row !== null && row.ageMs !== Infinity) seeds.add(row.writer);
     seeds.delete(address);
-    await Promise.all(
-      [...seeds].map((seed) =>
-        this.#gossip.sync(seed, FIRST_CONTACT_MS).catch((error: unknown) => {
-          if (HedgerowError.is(error, "wrong_cluster", "invalid_argument")) throw error;
-          // Nobody there is usual: a leader that ended. Somebody who does not speak with this node is not.
-          const spoken = HedgerowError.is(error, "outcome_unknown", "other_cluster");
-          const mend = "see that all nodes have the same --store, --label and --tls";
-          if (spoken) logger.warn(`not joined: ${mend}`, { seed, error: messageOf(error) });
-          else logger.info("not joined through", { seed, error: messageOf(error) });
-        }),
-      ),
-    );
+    const { takeOverAgeMs } = leaseTiming(this.config.leaseMs);
+    const holder = row?.ageMs != null && row.ageMs < takeOverAgeMs ? row.writer : null;
+    await Promise.all([...seeds].map((seed) => this.#meet(seed, seed === holder)));
+  }
+
+  /** Joins through a node, if it can be reached. `holds`: it surely holds this node's own lock. */
+  async #meet(seed: string, holds: boolean): Promise<void> {
+    const { logger } = this.config;
+    try {
+      await this.#gossip.sync(seed, FIRST_CONTACT_MS);
+    } catch (error) {
+      const { code, message } = HedgerowError.from(error);
+      if (code === "wrong_cluster" || code === "invalid_argument") throw error;
+      if (code === "other_cluster" && holds) {
+        const mend = "start all nodes that share a lock with one --label";
+        throw new HedgerowError("wrong_cluster", `${message}: ${mend}`, { cause: error });
+      }
+      // Nobody there is usual: a leader that ended. Somebody who does not speak with this node is not.
+      const spoken = code === "outcome_unknown" || code === "other_cluster";
+      const mend = "see that all nodes have the same --store, --label and --tls";
+      if (spoken) logger.warn(`not joined: ${mend}`, { seed, error: message });
+      else logger.info("not joined through", { seed, error: message });
+    }
   }
 
   /** Whoever holds the lock says in its row by which lease: that is the cluster's, also if it does not answer. */

@@ -139,6 +139,19 @@ test("a newcomer with a shorter lease ends, also while the leader does not answe
   story.cluster.resume(leader);
 });
 
+test("a newcomer with another label on the same lock ends, with the flag in the error", () => {
+  let label = "simulated";
+  story = new Story({ configure: () => ({ label }) });
+  story.settledLeader();
+  const newcomer = story.follower();
+  story.cluster.crash(newcomer);
+  label = "mistyped";
+  story.cluster.restart(newcomer);
+  story.pass(1_000);
+  expect(newcomer.startError).toMatchObject({ code: "wrong_cluster" });
+  expect(newcomer.startError?.message).toContain("--label");
+});
+
 test("L9: failing renewals are retried within the lease", () => {
   story = new Story();
   const leader = story.settledLeader();

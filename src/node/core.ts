@@ -5,7 +5,7 @@ import { Lease } from "../lock/lease.ts";
 import { lockRowName } from "../lock/row-name.ts";
 import { leaseTiming, withoutDeadline } from "../lock/timing.ts";
 import { Log } from "../log/log.ts";
-import { Gossip, otherLease } from "../members/gossip.ts";
+import { Gossip } from "../members/gossip.ts";
 import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
 import type { TableChange } from "../members/table.ts";
 import { Messaging } from "../messaging/messaging.ts";
@@ -15,11 +15,11 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { LockRow, Store } from "../store/ports.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
+import { firstContact } from "./first-contact.ts";
 import { memberInfo } from "./member-info.ts";
 import { peerRoutes } from "./routes.ts";
 
-/** Bounds in milliseconds: of first contact at start, of one announcement, of the check of readiness. */
-const FIRST_CONTACT_MS = 2_000;
+/** Bounds in milliseconds: of one announcement, of the check of readiness. */
 const ANNOUNCE_TIMEOUT_MS = 500;
 const READY_TIMEOUT_MS = 2_000;
 /** Lock rows on behalf of doubt about the leader are read no more often than this. */
@@ -140,7 +140,12 @@ export class Core {
    * lock. Throws `wrong_cluster` then; that nobody answers is no error.
    */
   async start(): Promise<void> {
-    await this.#firstContact();
+    await firstContact({
+      ...this.config,
+      lock: this.surroundings.store.lock,
+      gossip: this.#gossip,
+      onRow: (row) => this.#learnRow(row),
+    });
     this.#lease.start();
     this.#gossip.start();
     this.#gossip.become(PeerState.PARTICIPANT);
@@ -183,53 +188,6 @@ export class Core {
     await this.resign();
     await this.#gossip.leave();
     this.#shutdown.abort(new HedgerowError("stopped", "the node is stopping"));
-  }
-
-  async #firstContact(): Promise<void> {
-    const { address, join, lockName, logger } = this.config;
-    const row = await this.surroundings.store.lock
-      .read(lockRowName(lockName), { timeoutMs: FIRST_CONTACT_MS })
-      .catch((error: unknown) => {
-        logger.warn("lock not readable at start", { error: messageOf(error) });
-        return null;
-      });
-    if (row !== null) {
-      this.#checkLease(row);
-      this.#learnRow(row);
-    }
-    const seeds = new Set(join);
-    if (row !== null && row.ageMs !== Infinity) seeds.add(row.writer);
-    seeds.delete(address);
-    const { takeOverAgeMs } = leaseTiming(this.config.leaseMs);
-    const holder = row?.ageMs != null && row.ageMs < takeOverAgeMs ? row.writer : null;
-    await Promise.all([...seeds].map((seed) => this.#meet(seed, seed === holder)));
-  }
-
-  /** Joins through a node, if it can be reached. `holds`: it surely holds this node's own lock. */
-  async #meet(seed: string, holds: boolean): Promise<void> {
-    const { logger } = this.config;
-    try {
-      await this.#gossip.sync(seed, FIRST_CONTACT_MS);
-    } catch (error) {
-      const { code, message } = HedgerowError.from(error);
-      if (code === "wrong_cluster" || code === "invalid_argument") throw error;
-      if (code === "other_cluster" && holds) {
-        const mend = "start all nodes that share a lock with one --label";
-        throw new HedgerowError("wrong_cluster", `${message}: ${mend}`, { cause: error });
-      }
-      // Nobody there is usual: a leader that ended. Somebody who does not speak with this node is not.
-      const spoken = code === "outcome_unknown" || code === "other_cluster";
-      const mend = "see that all nodes have the same --store, --label and --tls";
-      if (spoken) logger.warn(`not joined: ${mend}`, { seed, error: message });
-      else logger.info("not joined through", { seed, error: message });
-    }
-  }
-
-  /** Whoever holds the lock says in its row by which lease: that is the cluster's, also if it does not answer. */
-  #checkLease({ leaseMs, ageMs }: LockRow): void {
-    if (leaseMs === null || leaseMs === this.config.leaseMs) return;
-    if (ageMs !== null && ageMs >= leaseTiming(leaseMs).takeOverAgeMs) return;
-    throw otherLease(this.config.leaseMs, leaseMs);
   }
 
   #onRow(row: LockRow): void {

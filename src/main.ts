@@ -10,12 +10,20 @@ import { systemRuntime } from "./runtime/system.ts";
 /** A leak keeps the process no longer than this many milliseconds after its work is done. */
 const EXIT_GRACE_MS = 3_000;
 
+/** One Ctrl-C may come twice, from the terminal and from `bun run`: for so many milliseconds it is still one. */
+const SAME_STOP_MS = 500;
+
 const stop = new AbortController();
 const force = new AbortController();
+let firstStopAt: number | null = null;
 
 function onStopSignal(): void {
-  if (stop.signal.aborted) exitNow();
-  stop.abort();
+  if (firstStopAt === null) {
+    firstStopAt = performance.now();
+    stop.abort();
+  } else if (performance.now() - firstStopAt >= SAME_STOP_MS) {
+    exitNow();
+  }
 }
 
 function exitNow(): never {

@@ -20,7 +20,7 @@ export interface CliContext {
   readonly stderr: Output;
   /** Aborts at the first SIGINT, SIGTERM or SIGHUP: finish what is under way and return. */
   readonly stop: AbortSignal;
-  /** Aborts at the second one, right before the process exits: only what takes no time. */
+  /** Aborts at a later one (main.ts says how much later), right before the process exits: only what takes no time. */
   readonly force: AbortSignal;
   /** Command and arguments that start this very program again. */
   readonly program: readonly string[];

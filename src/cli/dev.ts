@@ -7,8 +7,9 @@ import { command } from "./command.ts";
 import { ChildNode } from "./dev/child.ts";
 import { nodeEnvironment, planNodes, serveArguments } from "./dev/plan.ts";
 import { checkPortsFree } from "./dev/ports.ts";
+import type { NodeRow } from "./dev/rows.ts";
 import { devView } from "./dev/view.ts";
-import { finalRows, watchNodes } from "./dev/watch.ts";
+import { finalRows, startFailed, watchNodes } from "./dev/watch.ts";
 import { JSON_FLAG } from "./flags.ts";
 import * as values from "./values.ts";
 
@@ -77,6 +78,8 @@ export default command({
     };
     context.force.addEventListener("abort", killAll, { once: true });
     const view = devView(context.stdout, config.json);
+    const ask = (url: string) => askStatus(context, url, ASK_TIMEOUT_MS);
+    let failed: NodeRow | null = null;
     try {
       const environment = nodeEnvironment(context.environment);
       for (const node of planned) {
@@ -86,11 +89,12 @@ export default command({
         ];
         children.push(new ChildNode(node, argv, environment, context.runtime.clock));
       }
-      await watchNodes(context, children, view, (url) => askStatus(context, url, ASK_TIMEOUT_MS));
+      failed = await watchNodes(context, children, view, ask);
     } finally {
       await Promise.all(children.map((child) => child.stop()));
-      view.update(finalRows(children));
+      view.update(finalRows(children), failed?.note);
       removeTemporary();
     }
+    if (failed !== null) throw startFailed(failed);
   },
 });

@@ -161,9 +161,9 @@ describe("what a node knows", () => {
         "leader  10.0.0.1:8080 (this node)",
         "token   1735787045123456",
         "",
-        "ADDRESS        NAME           ROLE    STATE        INCARNATION",
-        "10.0.0.1:8080  10.0.0.1:8080  leader  participant  1763688845123",
-        "10.0.0.2:8080  10.0.0.2:8080          suspect      1763688845123",
+        "ADDRESS        NAME           ROLE      STATE        INCARNATION",
+        "10.0.0.1:8080  10.0.0.1:8080  leader    participant  1763688845123",
+        "10.0.0.2:8080  10.0.0.2:8080  follower  suspect      1763688845123",
         "",
       ].join("\n"),
     );
@@ -172,7 +172,10 @@ describe("what a node knows", () => {
       leader: "10.0.0.1:8080",
       isLeader: true,
       token: "1735787045123456",
-      members: [{ state: "participant", incarnation: 1763688845123 }, { state: "suspect" }],
+      members: [
+        { role: "leader", state: "participant", incarnation: 1763688845123 },
+        { role: "follower", state: "suspect" },
+      ],
     });
   });
 

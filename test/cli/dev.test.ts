@@ -10,7 +10,7 @@ interface Row {
   readonly pid: number;
   readonly state: string;
   readonly note: string;
-  readonly members: number;
+  readonly members: number | null;
 }
 
 interface Dev {
@@ -69,6 +69,19 @@ describe("dev", () => {
     30_000,
   );
 
+  test("one Ctrl-C that is delivered twice ends it as one does", async () => {
+    await withDev(2, async ({ process, rows, folder }) => {
+      const pids = rows().map(({ pid }) => pid);
+      process.child.kill("SIGINT");
+      await Bun.sleep(1); // as far apart as a terminal and `bun run` deliver it
+      process.child.kill("SIGINT");
+      expect(await process.ended()).toBe(0);
+      expect(rows().map(({ state }) => state)).toEqual(["stopped", "stopped"]);
+      expect(pids.filter(isAlive)).toEqual([]);
+      expect(await readdir(folder)).toEqual([]);
+    });
+  }, 30_000);
+
   test("one node works", async () => {
     await withDev(1, async ({ rows }) => {
       const [row] = rows();
@@ -102,7 +115,10 @@ describe("dev", () => {
       const pids = rows().map(({ pid }) => pid);
       globalThis.process.kill(pids[0] as number, "SIGSTOP");
       process.child.kill("SIGINT");
+      const second = performance.now() + 1_000;
       await until("the other node ends", () => !isAlive(pids[1] as number));
+      await until("it is a second Ctrl-C", () => performance.now() >= second);
+      expect(process.child.exitCode).toBeNull();
       process.child.kill("SIGINT");
       expect(await process.ended()).toBe(1);
       await until("the hanging node ends", () => pids.every((pid) => !isAlive(pid)));
@@ -154,6 +170,7 @@ describe("dev", () => {
       expect(process.stderr).toMatch(
         /^hedgerow dev: node \d did not start: [^\n]*nowhere[^\n]*\n$/,
       );
+      expect(process.stdout).not.toContain("nowhere"); // the cause is told once
     });
   });
 });

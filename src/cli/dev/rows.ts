@@ -1,4 +1,5 @@
 import type { StatusResponse } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
+import { type Role, roleOf } from "../status-view.ts";
 import type { Exit } from "./child.ts";
 import { DEV_HOST, type PlannedNode } from "./plan.ts";
 
@@ -9,9 +10,10 @@ export interface NodeRow {
   readonly node: number;
   readonly http: string;
   readonly peer: string;
-  readonly role: "leader" | "follower" | "";
+  readonly role: Role;
   readonly token: string;
-  readonly members: number;
+  /** null while it does not answer. */
+  readonly members: number | null;
   readonly pid: number;
   readonly state: NodeState;
   /** Why it is in that state, where there is something to say. */
@@ -41,9 +43,9 @@ export function nodeRow(observed: Observed): NodeRow {
     node: planned.number,
     http: httpUrl(planned),
     peer: `${DEV_HOST}:${planned.peerPort}`,
-    role: shown === null || shown.leader === "" ? "" : shown.isLeader ? "leader" : "follower",
+    role: shown === null ? "" : roleOf(shown.leader, shown.isLeader),
     token: shown?.token ?? "",
-    members: shown?.members.length ?? 0,
+    members: shown?.members.length ?? null,
     pid,
     ...stateOf(observed),
   };

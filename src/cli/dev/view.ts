@@ -5,12 +5,14 @@ import type { NodeRow } from "./rows.ts";
 
 /** Shows the nodes; each call with all rows, of which only what changed is shown. */
 export interface DevView {
-  update(rows: readonly NodeRow[]): void;
+  /** For people without the note `told`, which they get elsewhere. */
+  update(rows: readonly NodeRow[], told?: string): void;
   /** Text for people, above what changes. */
   say(text: string): void;
 }
 
-const HEADING = ["NODE", "HTTP", "PEER", "ROLE", "TOKEN", "MEMBERS", "PID", "STATE"];
+/** In the order of their worth: a narrow terminal cuts off the last ones. */
+const HEADING = ["NODE", "ROLE", "PID", "STATE", "MEMBERS", "HTTP", "PEER", "TOKEN"];
 
 export function devView(output: Output, json: boolean): DevView {
   // What is for people has no place among objects for programs.
@@ -21,21 +23,24 @@ export function devView(output: Output, json: boolean): DevView {
     );
   if (output.isTerminal) return liveView(output);
   return changesView(
-    (row) => output.write(plainLine(row)),
+    (row, told) => output.write(plainLine(row, told)),
     (text) => output.write(text),
   );
 }
 
 /** Only the rows that changed, each once more. */
-function changesView(show: (row: NodeRow) => void, say: (text: string) => void): DevView {
+function changesView(
+  show: (row: NodeRow, told: string) => void,
+  say: (text: string) => void,
+): DevView {
   const shown = new Map<number, string>();
   return {
-    update(rows) {
+    update(rows, told = "") {
       for (const row of rows) {
         const text = JSON.stringify(row);
         if (shown.get(row.node) === text) continue;
         shown.set(row.node, text);
-        show(row);
+        show(row, told);
       }
     },
     say,
@@ -48,8 +53,8 @@ function liveView(output: Output): DevView {
   let lines: string[] = [];
   const erase = () => (lines.length === 0 ? "" : `\u001b[${lines.length}A\u001b[0J`);
   return {
-    update(rows) {
-      const text = table([HEADING, ...rows.map(cells)]);
+    update(rows, told = "") {
+      const text = table([HEADING, ...rows.map(cells)]) + noteLines(rows, told);
       if (text === drawn) return;
       const before = erase();
       drawn = text;
@@ -66,14 +71,21 @@ function liveView(output: Output): DevView {
   };
 }
 
-function plainLine({ node, state, note, role, http, peer, members, token, pid }: NodeRow): string {
+function plainLine(row: NodeRow, told: string): string {
+  const { node, state, note, role, http, peer, members, token, pid } = row;
   const known = role === "" ? "" : `  ${role}, members ${members}, token ${token}`;
-  const why = note === "" ? "" : ` (${oneLine(note)})`;
+  const why = note === "" || note === told ? "" : ` (${oneLine(note)})`;
   return `node ${node} ${state}${why}${known}  ${http}  peer ${peer}  pid ${pid}\n`;
 }
 
-function cells(row: NodeRow): string[] {
-  const { node, http, peer, role, token, members, pid, state, note } = row;
-  const shown = note === "" ? state : `${state}: ${note}`;
-  return [String(node), http, peer, role, token, String(members), String(pid), shown];
+function cells({ node, role, pid, state, members, http, peer, token }: NodeRow): string[] {
+  return [String(node), role, String(pid), state, String(members ?? ""), http, peer, token];
+}
+
+/** A line for each note, with the nodes that it is about. */
+function noteLines(rows: readonly NodeRow[], told: string): string {
+  const noted = rows.filter(({ note }) => note !== "" && note !== told);
+  return [...Map.groupBy(noted, ({ note }) => note)]
+    .map(([note, of]) => `node ${of.map(({ node }) => node).join(", ")}: ${oneLine(note)}\n`)
+    .join("");
 }

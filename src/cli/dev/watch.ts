@@ -12,23 +12,23 @@ const POLL_INTERVAL_MS = 250;
 export type AskStatus = (url: string) => Promise<StatusResponse | null>;
 
 /**
- * Shows the nodes until `context.stop` aborts. Throws `unavailable` if a node ends before all are up, or
- * once all have ended.
+ * Shows the nodes until `context.stop` aborts, or a node ends before all are up: gives that one's row, else
+ * null. Throws `unavailable` once all have ended.
  */
 export async function watchNodes(
   context: CliContext,
   children: readonly ChildNode[],
   view: DevView,
   ask: AskStatus,
-): Promise<void> {
+): Promise<NodeRow | null> {
   const answered = new Set<ChildNode>();
   let up = false;
   while (!context.stop.aborted) {
     const rows = await Promise.all(children.map((child) => observe(child, ask, answered)));
-    if (context.stop.aborted) return;
-    view.update(rows);
+    if (context.stop.aborted) return null;
     const ended = rows.filter((row) => row.state === "dead");
-    if (!up && ended[0] !== undefined) throw startFailed(ended[0]);
+    if (!up && ended[0] !== undefined) return ended[0];
+    view.update(rows);
     if (ended.length === rows.length) throw new HedgerowError("unavailable", "all nodes have died");
     if (!up && rows.every((row) => row.state === "ready" && row.members === rows.length)) {
       up = true;
@@ -38,6 +38,7 @@ export async function watchNodes(
       // The signal ends the loop.
     });
   }
+  return null;
 }
 
 /** The rows as they stand at the end, without asking anybody. */
@@ -73,19 +74,26 @@ async function observe(
   });
 }
 
-function startFailed({ node, note }: NodeRow): HedgerowError {
+export function startFailed({ node, note }: NodeRow): HedgerowError {
   return new HedgerowError("unavailable", `node ${node} did not start: ${note}`);
 }
 
 function introduction(children: readonly ChildNode[]): string {
-  const url = (index: number) => httpUrl((children[index % children.length] as ChildNode).node);
   return [
-    `${children.length} ${children.length === 1 ? "node is" : "nodes are"} up: ${children.map((_, index) => url(index)).join(" ")}`,
+    `${children.length} ${children.length === 1 ? "node is" : "nodes are"} up: ${children.map(({ node }) => httpUrl(node)).join(" ")}`,
     "Try, in another terminal:",
-    `  curl -d 'greeting hello world' ${url(0)}/put`,
-    `  curl -d greeting ${url(1)}/get`,
-    `  curl -d 'hello all' ${url(2)}/broadcast`,
+    ...examples(children.map(({ node }) => node.httpPort)).map((line) => `  ${line}`),
     "Ctrl-C stops all.",
     "",
   ].join("\n");
+}
+
+/** What the README shows as well: each at another node, as any node takes any request. */
+export function examples(httpPorts: readonly number[]): string[] {
+  return [
+    'put -d "samplekey some value"',
+    'get -d "samplekey"',
+    'send -d "hello-world"',
+    'broadcast -d "hello-all"',
+  ].map((request, index) => `curl localhost:${httpPorts[index % httpPorts.length]}/${request}`);
 }

@@ -7,10 +7,10 @@ import { fromConnectError } from "../rpc/errors.ts";
 import { createTransport } from "../rpc/transport.ts";
 import type { CliContext } from "./context.ts";
 
-type HedgerowClient = Client<typeof HedgerowService>;
+export type HedgerowClient = Client<typeof HedgerowService>;
 
 /** Of every call: its deadline in milliseconds, and the signal of Ctrl-C. */
-interface CallSettings {
+export interface CallSettings {
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }

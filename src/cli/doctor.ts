@@ -7,6 +7,7 @@ import type { Finding } from "./doctor/finding.ts";
 import { checkHttpPort, checkPeerPort, checkPeers } from "./doctor/network.ts";
 import { checkStore } from "./doctor/store.ts";
 import { JSON_FLAG, SERVE_FLAGS } from "./flags.ts";
+import { checkListeners } from "./listeners.ts";
 import { printJson, table } from "./output.ts";
 
 const ASK_TIMEOUT_MS = 1_000;
@@ -17,6 +18,7 @@ export default command({
   flags: { peerAddr, httpAddr, store, lockTable, lockName, logTable, lease, join, ...JSON_FLAG },
   async run(context, config) {
     const { runtime } = context;
+    await checkListeners(config.peerAddr, config.httpAddr);
     const running = await askStatus(context, urlOf(config.httpAddr), ASK_TIMEOUT_MS);
     const storage = await checkStore(
       {

@@ -6,7 +6,9 @@ export function exitCodeOf(error: unknown): 1 | 2 {
   return HedgerowError.is(error, "invalid_argument", "too_large", "wrong_cluster") ? 2 : 1;
 }
 
-/** The one line that says what went wrong and how to mend it. */
+/** The one line that says what went wrong and how to mend it, and the command's name once. */
 export function errorLine(program: string, error: unknown): string {
-  return `${program}: ${oneLine(messageOf(error).trim())}\n`;
+  const message = oneLine(messageOf(error).trim());
+  const own = `${program.split(" ").at(-1)}: `;
+  return `${program}: ${message.startsWith(own) ? message.slice(own.length) : message}\n`;
 }

@@ -23,7 +23,7 @@ export const SERVE_FLAGS = {
     value: "ADDR",
     fallback: "127.0.0.1:9090",
     section: LISTENERS,
-    help: "endpoints, probes and the client API; :port listens on all interfaces",
+    help: "endpoints, probes and the client API; :port listens on all IPv4 interfaces",
   },
   corsOrigin: {
     schema: values.originList,

@@ -15,7 +15,7 @@ export default command({
       fallback: "1",
       section: "Versions",
       typedOnly: true,
-      help: "the newest N; -1: all; -2: the oldest",
+      help: "the newest N; 0: the latest; -1: all; -2: the oldest",
     },
     ...CLIENT_FLAGS,
   },

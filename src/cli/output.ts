@@ -33,10 +33,9 @@ export function jsonBytes(name: string, bytes: Uint8Array): Record<string, strin
   return text === null ? { [`${name}Base64`]: bytes.toBase64() } : { [name]: text };
 }
 
-/** Bytes as a person reads them. Control characters other than line ends are escaped on a terminal. */
-export function readable(output: Output, bytes: Uint8Array): string {
-  const text = new TextDecoder().decode(bytes);
-  return output.isTerminal ? text.split("\n").map(oneLine).join("\n") : text;
+/** Bytes as a person reads them, on one line: control characters are escaped, as in a table. */
+export function readable(bytes: Uint8Array): string {
+  return oneLine(new TextDecoder().decode(bytes));
 }
 
 function strictText(bytes: Uint8Array): string | null {

@@ -92,7 +92,7 @@ function width(output: Output): number {
 /** commander throws also after it has printed the help or the version. */
 function commanderEnd(context: CliContext, called: string, error: CommanderError): number {
   if (error.exitCode === 0) return 0;
-  const [problem, ...suggestion] = error.message.replace(/^error: /, "").split("\n");
+  const [problem, ...suggestion] = error.message.replace(/^error: |\.$/g, "").split("\n");
   const mend = suggestion.length > 0 ? ` ${suggestion.join(" ")}` : `: see "${called} --help"`;
   context.stderr.write(errorLine(called, `${problem}${mend}`));
   return 2;

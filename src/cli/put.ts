@@ -1,22 +1,24 @@
 import { rfc3339Micros } from "../http/time.ts";
 import { microsOf } from "../http/timestamp.ts";
+import { MAX_VALUE_BYTES } from "../store/limits.ts";
 import { withClient } from "./client.ts";
 import { command } from "./command.ts";
 import { CLIENT_FLAGS } from "./flags.ts";
+import { operandText, OR_STDIN } from "./operand.ts";
 import { printJson } from "./output.ts";
 import * as values from "./values.ts";
 
 const ENTRY = "Entry";
 
 export default command({
-  operands: { KEY: "1 to 4096 bytes", VALUE: "at most 2 MiB" },
+  operands: { KEY: "1 to 4096 bytes", VALUE: `at most 2 MiB; ${OR_STDIN}` },
   flags: {
     noAppend: {
       schema: values.yesNo,
       fallback: "false",
       section: ENTRY,
       typedOnly: true,
-      help: "replace the key's one - version; appended versions stay",
+      help: "overwrite the key's single unversioned entry (id -); appended versions stay",
     },
     directWrite: {
       schema: values.yesNo,
@@ -35,7 +37,8 @@ export default command({
     },
     ...CLIENT_FLAGS,
   },
-  async run(context, config, [key = "", value = ""]) {
+  async run(context, config, [key = "", given = ""]) {
+    const value = await operandText(context, given, MAX_VALUE_BYTES);
     const { noAppend, directWrite, id } = config;
     const reply = await withClient(context, config, (client, options) =>
       client.put({ key, value, noAppend, directWrite, id }, options),

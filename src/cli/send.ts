@@ -1,16 +1,19 @@
+import { MAX_MESSAGE_BYTES } from "../store/limits.ts";
 import { withClient } from "./client.ts";
 import { command } from "./command.ts";
 import { CLIENT_FLAGS } from "./flags.ts";
+import { operandBytes, OR_STDIN } from "./operand.ts";
 import { jsonBytes, printJson, readable } from "./output.ts";
 
 export default command({
-  operands: { MESSAGE: "at most 4 MiB" },
+  operands: { MESSAGE: `at most 4 MiB; ${OR_STDIN}` },
   flags: CLIENT_FLAGS,
   async run(context, config, [message = ""]) {
+    const sent = await operandBytes(context, message, MAX_MESSAGE_BYTES);
     const { data } = await withClient(context, config, (client, options) =>
-      client.send({ data: Buffer.from(message) }, options),
+      client.send({ data: sent }, options),
     );
     if (config.json) printJson(context.stdout, jsonBytes("reply", data));
-    else context.stdout.write(`${readable(context.stdout, data)}\n`);
+    else context.stdout.write(`${readable(data)}\n`);
   },
 });

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { HedgerowError } from "../errors.ts";
 import { HttpListener } from "../http/listener.ts";
 import { boundedWrite } from "../observe/bounded.ts";
 import { sleep } from "../runtime/operation.ts";
@@ -6,6 +7,7 @@ import type { Clock } from "../runtime/runtime.ts";
 import { command } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { SERVE_FLAGS, type ServeConfig } from "./flags.ts";
+import { checkListeners } from "./listeners.ts";
 import * as values from "./values.ts";
 
 export default command({
@@ -44,6 +46,7 @@ type End = PromiseWithResolvers<void>;
 /** Order: the port that people look at is bound first, so that nothing has started when it is taken. */
 async function serve(context: CliContext, config: ServeConfig, ended: End): Promise<void> {
   const { clock } = context.runtime;
+  await checkListeners(config.peerAddr, config.httpAddr);
   await using closing = new AsyncDisposableStack();
   const listener = new HttpListener({ address: config.httpAddr, clock });
   closing.defer(() => listener.stop());
@@ -61,6 +64,8 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
     ...demoHandlers({ hostname: host, address: () => address, clock }),
     logger,
     onFatal: ended.reject,
+  }).catch((error: unknown) => {
+    throw withPeerFlag(error, config.peerAddr);
   });
   address = node.address;
   closing.defer(() => node.stop());
@@ -94,6 +99,14 @@ async function loadParts(clock: Clock) {
   const { createHttpApp } = await import("../http/app.ts");
   const { demoHandlers } = await import("../http/demo-handlers.ts");
   return { createLogger, Hedgerow, createHttpApp, demoHandlers };
+}
+
+/** Names the flag where the peer port is in use, as the http listener does for its own. */
+function withPeerFlag(error: unknown, peerAddr: string): unknown {
+  if (!HedgerowError.is(error, "unavailable")) return error;
+  const { cause, code, message } = error;
+  const inUse = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+  return inUse ? new HedgerowError(code, `--peer-addr ${peerAddr}: ${message}`, { cause }) : error;
 }
 
 function nodeOptions(config: ServeConfig) {

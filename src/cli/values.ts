@@ -28,7 +28,8 @@ export function duration(minMs: number) {
   );
 }
 
-function durationText(ms: number): string {
+/** `30s`, as `duration` reads it. */
+export function durationText(ms: number): string {
   if (ms % HOUR_MS === 0) return `${ms / HOUR_MS}h`;
   return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
@@ -54,7 +55,7 @@ export const yesNo = readable("give true or false", (text) =>
 );
 
 /** `:port` or `host:port`, with an IPv6 address in brackets. */
-export const listenAddress = readable("give host:port, or :port for all interfaces", (text) =>
+export const listenAddress = readable("give host:port, or :port for all IPv4 interfaces", (text) =>
   isAddress(text, "host optional") ? text : undefined,
 );
 

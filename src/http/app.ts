@@ -12,6 +12,7 @@ import { failure } from "./failure.ts";
 import { guard, type GuardRules } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { MAX_API_BYTES } from "./limits.ts";
+import { wrongMediaType } from "./media-types.ts";
 import { line } from "./respond.ts";
 
 export interface HttpAppOptions {
@@ -82,9 +83,13 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
 
   app.route("/", healthRoutes(node, clock));
   app.route("/", demoRoutes(node, options.hostname, logger, clock));
-  app.all("/hedgerow.v1.HedgerowService/*", (c) => {
+  app.all("/hedgerow.v1.HedgerowService/*", async (c) => {
     const request = c.req.raw;
-    return unary(request, c.env) ?? generic.handle(request, c.env) ?? noSuchRoute(request);
+    const answer = unary(request, c.env) ?? generic.handle(request, c.env) ?? noSuchRoute(request);
+    const response = await answer;
+    // Connect's own handlers leave it empty.
+    if (response.status !== 415) return response;
+    return wrongMediaType(c.req.path, request.headers.get("content-type"));
   });
   app.notFound((c) => line(404, `no route ${c.req.path}: ${ROUTES}`));
   app.onError((error) => failure(error, logger, line));

@@ -2,9 +2,6 @@ import type { MessageHandler } from "../node/api.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import { rfc3339 } from "./time.ts";
 
-/** What is sent when the caller gives nothing. */
-export const DEFAULT_MESSAGE = "hello";
-
 export interface DemoHandlersOptions {
   readonly hostname: string;
   /** The node's `host:port`, known once it has started. */
@@ -26,5 +23,5 @@ export function demoHandlers(options: DemoHandlersOptions): {
 }
 
 function textOf(data: Uint8Array): string {
-  return data.length === 0 ? DEFAULT_MESSAGE : new TextDecoder().decode(data);
+  return new TextDecoder().decode(data);
 }

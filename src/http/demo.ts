@@ -5,10 +5,15 @@ import type { Logger } from "../observe/logger.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { readText } from "./body.ts";
-import { DEFAULT_MESSAGE } from "./demo-handlers.ts";
 import { failure, statusOf } from "./failure.ts";
 import { plain } from "./respond.ts";
 import { goTime } from "./time.ts";
+
+const NO_VALUE = `invalid msg format: give "KEY VALUE" as the body, as in curl -d 'k v'`;
+const NO_KEY = "give the key as the body, as in curl -d key";
+
+/** What is sent when the caller gives nothing. */
+const DEFAULT_MESSAGE = "hello";
 
 /** The endpoints of the Go system's demo, any method: its texts, but with a true status. */
 export function demoRoutes(
@@ -22,7 +27,7 @@ export function demoRoutes(
   app.all("/put", async (c) => {
     const body = await readText(c.req.raw, clock);
     const space = body.indexOf(" ");
-    if (space === -1) throw new HedgerowError("invalid_argument", "invalid msg format");
+    if (space === -1) throw new HedgerowError("invalid_argument", NO_VALUE);
     const key = body.slice(0, space);
     const value = body.slice(space + 1);
     await node.put(key, value, { signal: c.req.raw.signal });
@@ -31,6 +36,7 @@ export function demoRoutes(
 
   app.all("/get", async (c) => {
     const key = await readText(c.req.raw, clock);
+    if (key === "") throw new HedgerowError("invalid_argument", NO_KEY);
     const entries = await node.get(key, { signal: c.req.raw.signal });
     return plain(
       200,

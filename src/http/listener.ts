@@ -13,7 +13,7 @@ export interface Served {
 }
 
 export interface HttpListenerOptions {
-  /** `host:port`, or `:port` for all interfaces; port 0 picks a free one. */
+  /** `host:port`, or `:port` for all IPv4 interfaces; port 0 picks a free one. */
   readonly address: string;
   readonly clock: Clock;
 }
@@ -32,7 +32,7 @@ const STARTING: Served = {
 
 /** The http listener. Until it is given what to serve it answers as `STARTING` does. */
 export class HttpListener {
-  /** Without brackets; `0.0.0.0` for all interfaces. */
+  /** Without brackets; `0.0.0.0` for all IPv4 interfaces. */
   readonly host: string;
   /** `host:port` that it is bound to. */
   readonly address: string;

@@ -16,8 +16,12 @@ export interface CliKit {
   readonly stop: AbortController;
 }
 
-/** A process's surroundings in memory. */
-export function cliKit(argv: readonly string[], environment: Environment = {}): CliKit {
+/** A process's surroundings in memory. Without `stdin` that stays open and gives nothing. */
+export function cliKit(
+  argv: readonly string[],
+  environment: Environment = {},
+  stdin?: Uint8Array<ArrayBuffer>,
+): CliKit {
   const written = { stdout: "", stderr: "" };
   const output = (name: keyof typeof written): Output => ({
     isTerminal: false,
@@ -32,7 +36,7 @@ export function cliKit(argv: readonly string[], environment: Environment = {}): 
     argv,
     environment,
     runtime: systemRuntime(),
-    stdin: () => new ReadableStream({ start() {} }),
+    stdin: () => (stdin === undefined ? new ReadableStream() : new Blob([stdin]).stream()),
     stdout: output("stdout"),
     stderr: output("stderr"),
     stop: stop.signal,
@@ -43,7 +47,11 @@ export function cliKit(argv: readonly string[], environment: Environment = {}): 
 }
 
 /** Runs the program in this process. */
-export async function cli(argv: readonly string[], environment: Environment = {}): Promise<Ran> {
-  const { context, written } = cliKit(argv, environment);
+export async function cli(
+  argv: readonly string[],
+  environment: Environment = {},
+  stdin?: Uint8Array<ArrayBuffer>,
+): Promise<Ran> {
+  const { context, written } = cliKit(argv, environment, stdin);
   return { code: await runProgram(context), ...written };
 }

@@ -6,6 +6,7 @@ import { HttpListener } from "../../src/http/listener.ts";
 import type * as api from "../../src/node/api.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
 import { systemClock } from "../../src/runtime/system.ts";
+import { MAX_MESSAGE_BYTES, MAX_VALUE_BYTES } from "../../src/store/limits.ts";
 import { fakeNode } from "../http/fake-node.ts";
 import { cli, cliKit } from "./cli-kit.ts";
 
@@ -147,8 +148,106 @@ describe("send and broadcast", () => {
       seen = options;
       yield* [];
     }
-    await run({ broadcastStream }, "broadcast", "m", "--skip-self", "--only", "a:1,b:2");
-    expect(seen).toMatchObject({ skipSelf: true, onlySendTo: ["a:1", "b:2"] });
+    const only = "10.0.0.1:8080,10.0.0.2:8080";
+    await run({ broadcastStream }, "broadcast", "m", "--skip-self", "--only", only);
+    expect(seen).toMatchObject({ skipSelf: true, onlySendTo: only.split(",") });
+  });
+
+  test("broadcast to nobody's address is an error, and nothing is sent", async () => {
+    let sent = false;
+    async function* broadcastStream(): AsyncIterable<api.BroadcastReply> {
+      sent = true;
+      yield* [];
+    }
+    const only = "10.0.0.1:8080,127.0.0.1:1";
+    expect(await run({ broadcastStream }, "broadcast", "m", "--only", only)).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: 'hedgerow broadcast: no member 127.0.0.1:1: see "hedgerow members"\n',
+    });
+    expect(sent).toBe(false);
+  });
+
+  test("an empty message is delivered as one", async () => {
+    const seen: number[] = [];
+    const send = async (data: api.Bytes) => {
+      seen.push(data.length);
+      return Buffer.from("");
+    };
+    expect(await run({ send }, "send", "")).toEqual({ code: 0, stdout: "\n", stderr: "" });
+    expect(seen).toEqual([0]);
+  });
+
+  test("control characters of a reply are escaped, except in JSON", async () => {
+    const data = Buffer.from("red \u001b[31m\nsecond\u009b");
+    async function* broadcastStream(): AsyncIterable<api.BroadcastReply> {
+      yield { node: "a:1", data };
+    }
+    const replaced = { send: async () => data, broadcastStream };
+    const shown = "red \\u001b[31m\\nsecond\\u009b\n";
+    expect((await run(replaced, "send", "m")).stdout).toBe(shown);
+    expect((await run(replaced, "broadcast", "m")).stdout).toBe(`a:1  ${shown}`);
+    const json = await run(replaced, "send", "m", "--json");
+    expect(JSON.parse(json.stdout)).toEqual({ reply: data.toString() });
+  });
+});
+
+describe("- stands for stdin", () => {
+  const from = (stdin: Uint8Array<ArrayBuffer>, ...argv: string[]) =>
+    withServer({}, (url) => cli([...argv, "--server", url], {}, stdin));
+  const text = (length: number) => new Uint8Array(length).fill(97);
+
+  test("put takes a value of the full size, as it is", async () => {
+    let stored = "";
+    const put = async (_: string, value: string) => {
+      stored = value;
+      return { id: "x", timestamp: 1 };
+    };
+    const value = text(MAX_VALUE_BYTES);
+    value[value.length - 1] = 10;
+    const put1 = await withServer({ put }, (url) =>
+      cli(["put", "k", "-", "--server", url], {}, value),
+    );
+    expect(put1.code).toBe(0);
+    expect(stored === Buffer.from(value).toString()).toBe(true);
+  });
+
+  test("send and broadcast take bytes", async () => {
+    const message = new TextEncoder().encode("from stdin");
+    expect((await from(message, "send", "-")).stdout).toBe("sent from stdin\n");
+    expect((await from(message, "broadcast", "-")).stdout).toContain("10.0.0.2:8080 from stdin\n");
+    expect((await from(new Uint8Array(), "send", "-")).stdout).toBe("sent \n");
+    const sent: Uint8Array[] = [];
+    const send = async (data: api.Bytes) => {
+      sent.push(Buffer.from(data as Uint8Array));
+      return Buffer.from("");
+    };
+    const bytes = new Uint8Array([0xff, 0x00]);
+    await withServer({ send }, (url) => cli(["send", "-", "--server", url], {}, bytes));
+    expect(sent).toEqual([Buffer.from([0xff, 0x00])]);
+  });
+
+  test("too much of it, and a value that is no text, are refused", async () => {
+    for (const [argv, bytes] of [
+      [["put", "k", "-"], MAX_VALUE_BYTES],
+      [["send", "-"], MAX_MESSAGE_BYTES],
+      [["broadcast", "-"], MAX_MESSAGE_BYTES],
+    ] as const) {
+      const { code, stderr } = await from(text(bytes + 1), ...argv);
+      expect(code).toBe(2);
+      expect(stderr).toBe(`hedgerow ${argv[0]}: stdin is over ${bytes} bytes: shorten it\n`);
+    }
+    expect((await from(new Uint8Array([0xff]), "put", "k", "-")).stderr).toBe(
+      "hedgerow put: stdin is not UTF-8: encode it\n",
+    );
+  });
+
+  test("Ctrl-C ends the wait for it", async () => {
+    const { context, stop, written } = cliKit(["send", "-"]);
+    const running = runProgram(context);
+    stop.abort();
+    expect(await running).toBe(1);
+    expect(written.stderr).toBe("hedgerow send: canceled while it read stdin\n");
   });
 });
 
@@ -214,7 +313,7 @@ describe("failures are one line", () => {
   test.each([
     [new HedgerowError("no_leader", "no leader is known"), 1],
     [new HedgerowError("unavailable", "the leader does not answer"), 1],
-    [new HedgerowError("timeout", "put: not done\nin time"), 1],
+    [new HedgerowError("timeout", "not done\nin time"), 1],
     [new HedgerowError("invalid_argument", "key is empty: give one"), 2],
     [new HedgerowError("too_large", "value is too large: shorten it"), 2],
   ])("%s", async (error, code) => {
@@ -223,6 +322,12 @@ describe("failures are one line", () => {
       stdout: "",
       stderr: `hedgerow put: ${error.message.replace("\n", "\\n")}\n`,
     });
+  });
+
+  test("the command's name is there once", async () => {
+    const error = new HedgerowError("timeout", "put: not done in time");
+    const { stderr } = await run(failing(error), "put", "k", "v");
+    expect(stderr).toBe("hedgerow put: not done in time\n");
   });
 
   let closed = "";

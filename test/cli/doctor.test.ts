@@ -68,18 +68,37 @@ describe("store", () => {
       const store = await openStore(`sqlite:${path}`, { ...question, runtime });
       stack.defer(() => store.close());
       expect((await look(path)).leader).toBeNull();
-      await store.lock.acquire({
+      const taken = await store.lock.acquire({
         name: "hedge/spindle/lockname/hedgerow",
         writer: "10.0.0.1:8080",
         expectedToken: null,
         leaseMs: 2_000,
         minAgeMs: 0,
       });
-      const { findings, leader, writtenMs } = await look(path);
+      if (taken.kind !== "acquired") throw new Error("nobody held it");
+      const { findings, leader, writtenMs } = await checkStore(
+        { ...question, leaseMs: 2_000, spec: `sqlite:${path}` },
+        runtime,
+      );
+      expect(findings).toContainEqual({
+        check: "lease",
+        ok: true,
+        says: "2s, as 10.0.0.1:8080 has it",
+      });
+      const other = await look(path);
+      expect(other.findings).toContainEqual({
+        check: "lease",
+        ok: false,
+        says: "30s, but 10.0.0.1:8080, which leads, has 2s: give --lease 2s, the same on all nodes",
+      });
       expect(storeOf(findings)?.says).toMatch(/x\.db answers in \d+ ms$/);
       expect(findings.every(({ ok }) => ok)).toBe(true);
       expect(leader).toBe("10.0.0.1:8080");
       expect(writtenMs).toBeGreaterThan(Date.parse("2026-01-01"));
+      await store.lock.release("hedge/spindle/lockname/hedgerow", taken.token);
+      const released = await look(path);
+      expect(released.leader).toBeNull();
+      expect(released.findings.map(({ check }) => check)).not.toContain("lease");
     });
   });
 
@@ -106,6 +125,11 @@ describe("store", () => {
       const missing = storeOf((await look(join(folder, "none", "x.db"))).findings);
       expect(missing?.ok).toBe(false);
       expect(missing?.says).toContain("a directory that this user may write");
+      expect(storeOf((await look(folder)).findings)).toEqual({
+        check: "store",
+        ok: false,
+        says: `${folder} is a directory: name a file`,
+      });
     });
   });
 
@@ -121,6 +145,21 @@ describe("store", () => {
       await chmod(folder, 0o700);
     });
   });
+});
+
+test("a directory that takes no file is not called missing", async () => {
+  if (process.platform !== "linux") {
+    console.log("skipped: there is no /proc");
+    return;
+  }
+  const opening = openStore("sqlite:/proc/x.db", {
+    lockTable: "locktable",
+    logTable: "logtable",
+    runtime,
+  });
+  await expect(opening).rejects.toThrow(
+    "SQLite file /proc/x.db: cannot be created in /proc: choose another path",
+  );
 });
 
 describe("network", () => {

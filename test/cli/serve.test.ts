@@ -78,8 +78,26 @@ describe("exit codes of the real process", () => {
       ...["serve", "--http-addr", http, "--peer-addr", address(busy.port)],
     ]);
     expect(code).toBe(1);
-    expect(stderr.trimEnd().split("\n").at(-1)).toMatch(/^hedgerow serve: .*in use/);
+    expect(stderr.trimEnd().split("\n").at(-1)).toMatch(
+      /^hedgerow serve: --peer-addr 127\.0\.0\.1:\d+: port \d+ is in use: /,
+    );
     await expect(fetch(`http://${http}/livez`)).rejects.toThrow();
+  });
+
+  test.each([
+    ["127.0.0.1:9090", "127.0.0.1:9090"],
+    ["localhost:9090", "127.0.0.1:9090"],
+    ["127.0.0.1:9090", ":9090"],
+    ["", "0.0.0.0:8080"],
+  ])("one address for both listeners, %p and %p, is refused with 2", async (peer, http) => {
+    for (const command of ["serve", "doctor"]) {
+      expect(await run([command, "--peer-addr", peer, "--http-addr", http])).toEqual({
+        code: 2,
+        stdout: "",
+        stderr: `hedgerow ${command}: --peer-addr ${peer} and --http-addr ${http} are one address: give each a port of its own\n`,
+        files: [],
+      });
+    }
   });
 
   test("a client command without a server ends with 1", async () => {

@@ -282,6 +282,25 @@ describe.each([
   });
 });
 
+test.each([
+  ["Broadcast", "application/json", "application/connect+json"],
+  ["Broadcast", null, "application/connect+json"],
+  ["Send", "text/plain", "application/json"],
+  ["Send", "application/grpc", "application/json"],
+])("%s as %p is refused with the types that it takes", async (method, given, accepted) => {
+  const response = await appKit().ask(`/hedgerow.v1.HedgerowService/${method}`, {
+    method: "POST",
+    headers: given === null ? {} : { "content-type": given },
+    body: Buffer.from("{}"),
+  });
+  expect(response.status).toBe(415);
+  expect(response.headers.get("accept-post")).toStartWith(`${accepted}, `);
+  const text = await response.text();
+  expect(text).toMatch(/^[^\n]+\n$/);
+  expect(text).toContain(given ?? "no content-type");
+  expect(text).toContain(`send one of ${accepted}, `);
+});
+
 test("C11: what a client sends is not logged, also when it is refused", async () => {
   const put = async () => {
     throw new Error("secret inside");

@@ -29,7 +29,10 @@ describe("/put", () => {
   });
 
   test.each([["novalue"], [""]])("refuses %p", async (body) => {
-    expect(await appKit().post("/put", body)).toEqual({ status: 400, text: "invalid msg format" });
+    expect(await appKit().post("/put", body)).toEqual({
+      status: 400,
+      text: `invalid msg format: give "KEY VALUE" as the body, as in curl -d 'k v'`,
+    });
   });
 
   test.each([
@@ -69,6 +72,13 @@ describe("/get", () => {
     expect(await appKit().post("/get", "nobody")).toEqual({
       status: 200,
       text: "get: sender=pod-1, key=nobody, value=[]",
+    });
+  });
+
+  test("says what to give where no key is given", async () => {
+    expect(await appKit().post("/get")).toEqual({
+      status: 400,
+      text: "give the key as the body, as in curl -d key",
     });
   });
 
@@ -179,9 +189,9 @@ describe("the demo's own handlers", () => {
     );
   });
 
-  test("take an empty message for hello", () => {
-    expect(onSend(new Uint8Array(), context)).toContain("the message [hello] on");
-    expect(onBroadcast(new Uint8Array(), context)).toContain("message [hello] on");
+  test("take an empty message as it is", () => {
+    expect(onSend(new Uint8Array(), context)).toContain("the message [] on");
+    expect(onBroadcast(new Uint8Array(), context)).toContain("message [] on");
   });
 });
 

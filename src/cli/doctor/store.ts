@@ -1,11 +1,13 @@
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { lockRowName } from "../../lock/row-name.ts";
+import { leaseTiming } from "../../lock/timing.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { openStore } from "../../store/open.ts";
-import type { Store } from "../../store/ports.ts";
+import type { LockRow, Store } from "../../store/ports.ts";
 import { inspectSqlite } from "../../store/sqlite/inspect.ts";
 import { describeMount } from "../../store/sqlite/mount.ts";
+import { durationText } from "../values.ts";
 import { failed, failedBy, fine, type Finding } from "./finding.ts";
 
 const PING_TIMEOUT_MS = 2_000;
@@ -16,7 +18,7 @@ export interface StoreQuestion {
   readonly lockTable: string;
   readonly logTable: string;
   readonly lockName: string;
-  /** A heartbeat older than this is no leader's. */
+  /** Of this node, where the lock's row does not tell its leader's. */
   readonly leaseMs: number;
 }
 
@@ -34,7 +36,11 @@ export async function checkStore(question: StoreQuestion, runtime: Runtime): Pro
   const mount = checkMount(path);
   let writtenMs: number | null = null;
   let leader: string | null = null;
+  let lease: Finding[] = [];
   const look = async (): Promise<Finding> => {
+    if (statSync(resolve(path), { throwIfNoEntry: false })?.isDirectory() === true) {
+      return failed("store", `${path} is a directory`, "name a file");
+    }
     const inspected = inspectSqlite(path, question);
     if (inspected === null) return checkCreatable(path);
     writtenMs = inspected.writtenMs;
@@ -49,19 +55,33 @@ export async function checkStore(question: StoreQuestion, runtime: Runtime): Pro
     stack.defer(() => store.close());
     const started = runtime.clock.now();
     await store.ping({ timeoutMs: PING_TIMEOUT_MS });
-    leader = await leaderOf(store, question);
+    const holder = await liveHolder(store, question);
+    if (holder !== null) {
+      leader = holder.writer;
+      lease = checkLease(holder, question.leaseMs);
+    }
     return fine("store", `${path} answers in ${Math.ceil(runtime.clock.now() - started)} ms`);
   };
   const found = await look().catch((error) => failedBy("store", error));
-  return { findings: [found, ...mount], writtenMs, leader };
+  return { findings: [found, ...lease, ...mount], writtenMs, leader };
 }
 
-async function leaderOf(
+/** The lock's row, if nobody may take it over yet. */
+async function liveHolder(
   store: Store,
   { lockName, leaseMs }: StoreQuestion,
-): Promise<string | null> {
+): Promise<LockRow | null> {
   const row = await store.lock.read(lockRowName(lockName), { timeoutMs: PING_TIMEOUT_MS });
-  return row === null || row.ageMs === null || row.ageMs > leaseMs ? null : row.writer;
+  if (row === null || row.ageMs === null) return null;
+  return row.ageMs < leaseTiming(row.leaseMs ?? leaseMs).takeOverAgeMs ? row : null;
+}
+
+function checkLease(holder: LockRow, leaseMs: number): Finding[] {
+  if (holder.leaseMs === null) return [];
+  const theirs = durationText(holder.leaseMs);
+  if (holder.leaseMs === leaseMs) return [fine("lease", `${theirs}, as ${holder.writer} has it`)];
+  const problem = `${durationText(leaseMs)}, but ${holder.writer}, which leads, has ${theirs}`;
+  return [failed("lease", problem, `give --lease ${theirs}, the same on all nodes`)];
 }
 
 function checkCreatable(path: string): Finding {

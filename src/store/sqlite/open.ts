@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { HedgerowError, messageOf } from "../../errors.ts";
 import { sleep } from "../../runtime/operation.ts";
@@ -66,7 +66,9 @@ function creationFailure(path: string, code: string | undefined): string | null 
   const directory = dirname(path);
   switch (code) {
     case "ENOENT":
-      return `the directory ${directory} does not exist: create it`;
+      return existsSync(directory)
+        ? `cannot be created in ${directory}: choose another path`
+        : `the directory ${directory} does not exist: create it`;
     case "ENOTDIR":
       return `${directory} is not a directory: choose another path`;
     case "EACCES":

@@ -73,6 +73,18 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   }, 60_000);
 }
 
+test("dev: one Ctrl-C that a terminal and `bun run` both deliver ends it as one does", async () => {
+  await withDev(3, async ({ child, folder }) => {
+    const nodes = await descendants(child.pid);
+    child.kill("SIGINT");
+    await Bun.sleep(1);
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(0);
+    expect(nodes.filter(isAlive)).toEqual([]);
+    expect(await readdir(folder)).toEqual([]);
+  });
+}, 60_000);
+
 test("dev killed with -9: its nodes notice and end", async () => {
   await withDev(3, async ({ child }) => {
     const nodes = await descendants(child.pid);

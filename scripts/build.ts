@@ -55,11 +55,9 @@ async function build(binary: Binary): Promise<void> {
 async function isStale(binary: Binary): Promise<boolean> {
   const built = statSync(binaryPath(binary), { throwIfNoEntry: false })?.mtimeMs;
   if (built === undefined) return true;
-  const sources = new Bun.Glob("{src/**/*,package.json,bun.lock,tsconfig.json,scripts/build.ts}");
-  for await (const path of sources.scan(root)) {
-    if (statSync(join(root, path)).mtimeMs > built) return true;
-  }
-  return false;
+  const sources = await Array.fromAsync(new Bun.Glob("src/**/*").scan(root));
+  const settings = ["package.json", "bun.lock", "tsconfig.json", "scripts/build.ts"];
+  return [...sources, ...settings].some((path) => statSync(join(root, path)).mtimeMs > built);
 }
 
 const { values: flags } = parseArgs({

@@ -91,17 +91,6 @@ export class RegisterLoad {
     await Promise.all(this.#writers);
   }
 
-  /** Registers whose value is older than the last one that was acknowledged. */
-  async lost(node: Node): Promise<string[]> {
-    const lost: string[] = [];
-    for (const [i, last] of this.last.entries()) {
-      const [entry] = await node.entries(`register-${i}`, 0);
-      if (Number(entry?.value ?? 0) < last)
-        lost.push(`register-${i}: ${entry?.value}, not ${last}`);
-    }
-    return lost;
-  }
-
   async #writer(index: number): Promise<void> {
     for (let n = 1; this.#going; n++) {
       const node = this.through[(index + n) % this.through.length];

@@ -27,7 +27,7 @@ export function leaseTiming(leaseMs: number): LeaseTiming {
   };
 }
 
-/** For the control binary: a leader leads until the database tells it otherwise. */
+/** For the control binary: who has led leads for ever. */
 export function withoutDeadline(timing: LeaseTiming): LeaseTiming {
   return { ...timing, holdMs: Infinity };
 }

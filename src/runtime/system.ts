@@ -73,3 +73,8 @@ export function systemRandom(): Random {
 export function systemRuntime(): Runtime {
   return { clock: systemClock(), random: systemRandom() };
 }
+
+/** A variable of this process's environment; null where it is unset or empty. */
+export function environmentVariable(name: string): string | null {
+  return process.env[name] || null;
+}

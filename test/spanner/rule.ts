@@ -1,0 +1,29 @@
+import { describe } from "bun:test";
+import { useSharedEmulator } from "./emulator.ts";
+import { findBinary, findEmulator } from "./find.ts";
+
+/**
+ * Tests against the Spanner emulator. Where none is installed they are skipped, and one line on stderr says
+ * why; where one is, they run, and its failure to start is theirs. Within, `sharedEmulator` and
+ * `freshDatabase` may be used.
+ */
+export function describeWithEmulator(name: string, tests: () => void): void {
+  describeUnlessMissing(name, findEmulator(), () => {
+    useSharedEmulator();
+    tests();
+  });
+}
+
+/** Tests that start emulators of their own, with `startEmulator`, whatever SPANNER_EMULATOR_HOST says. */
+export function describeWithOwnEmulator(name: string, tests: () => void): void {
+  describeUnlessMissing(name, findBinary(), tests);
+}
+
+function describeUnlessMissing(name: string, found: object, tests: () => void): void {
+  if ("missing" in found) {
+    process.stderr.write(`SKIPPED: ${name}: ${found.missing}\n`);
+    describe.skip(name, tests);
+  } else {
+    describe(name, tests);
+  }
+}

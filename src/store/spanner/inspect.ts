@@ -4,7 +4,8 @@ import { compareTable, type FoundColumn, type Missing } from "./compare.ts";
 import type { Connection } from "./connection.ts";
 import { createTimeIndex, same, type TableNames, tablesOf, timeIndex } from "./ddl.ts";
 import { Grpc, grpcCode } from "./errors.ts";
-import { textOf, type Value } from "./values.ts";
+import type { Value } from "./api.ts";
+import { textOf } from "./values.ts";
 
 /** What is asked of a connection to a database. */
 export type Queries = Pick<Connection, "database" | "query">;

@@ -1,0 +1,36 @@
+import { fenced } from "../calls.ts";
+import type { Fence } from "../ports.ts";
+import type { Writes } from "./connection.ts";
+import type { Transaction } from "./transaction.ts";
+import { microsOf, oneKey } from "./values.ts";
+
+/**
+ * Reads the column `token` of the lock's row inside of the caller's transaction, and nothing else of it:
+ * renewals write only `heartbeat`, so that theirs and the writes' locks never meet.
+ */
+export async function readToken(
+  transaction: Transaction,
+  lockTable: string,
+  name: string,
+): Promise<number | null> {
+  const [row] = await transaction.read(lockTable, oneKey(name), ["token"]);
+  return row === undefined ? null : microsOf(row[0]);
+}
+
+/** What `work` writes, provided that the lock's token is the fence's; else nothing, and `fenced` is thrown. */
+export async function fencedWrites<T>(
+  transaction: Transaction,
+  lockTable: string,
+  fence: Fence,
+  work: () => Writes<T> | Promise<Writes<T>>,
+): Promise<Writes<T>> {
+  if ((await readToken(transaction, lockTable, fence.name)) === fence.token) return work();
+  return nothing(() => {
+    throw fenced(fence.name);
+  });
+}
+
+/** Writes nothing. */
+export function nothing<T>(result: () => T): Writes<T> {
+  return { mutations: [], result };
+}

@@ -1,0 +1,40 @@
+import type { CallOptions } from "../../runtime/runtime.ts";
+import type { LockStore, LogStore, SemaphoreStore, Store } from "../ports.ts";
+import type { Connection } from "./connection.ts";
+import { SpannerLockStore } from "./lock.ts";
+import { SpannerLogStore } from "./log.ts";
+import { SpannerSemaphoreStore } from "./semaphores.ts";
+
+export interface SpannerStoreOptions {
+  readonly lockTable: string;
+  /** Empty: no log, no semaphores. */
+  readonly logTable: string;
+  /** The lock's alone: what the application reads and writes must not keep a renewal waiting. */
+  readonly lockConnection: Connection;
+  readonly connection: Connection;
+}
+
+export class SpannerStore implements Store {
+  readonly lock: LockStore;
+  readonly log: LogStore | null = null;
+  readonly semaphores: SemaphoreStore | null = null;
+
+  constructor(private readonly options: SpannerStoreOptions) {
+    const { lockTable, logTable, lockConnection, connection } = options;
+    this.lock = new SpannerLockStore(lockConnection, lockTable);
+    if (logTable === "") return;
+    this.log = new SpannerLogStore(connection, lockTable, logTable);
+    this.semaphores = new SpannerSemaphoreStore(connection, lockTable, logTable);
+  }
+
+  async ping(options: CallOptions = {}): Promise<void> {
+    const { connection, lockTable } = this.options;
+    const sql = `SELECT name FROM \`${lockTable}\` LIMIT 1`;
+    await connection.query("ping", options, { sql });
+  }
+
+  async close(): Promise<void> {
+    const { lockConnection, connection } = this.options;
+    await Promise.all([lockConnection.close(), connection.close()]);
+  }
+}

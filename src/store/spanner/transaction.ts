@@ -1,0 +1,65 @@
+import type { Operation } from "../../runtime/operation.ts";
+import type { KeySet, ResultSet, Row, Statement, TransactionSelector } from "./api.ts";
+import type { SpannerClient } from "./client.ts";
+import { readRows, streamRows, transactionId } from "./rows.ts";
+
+/** The reads of one read-write transaction, one after the other; the first begins it. */
+export class Transaction {
+  #id: Uint8Array | null = null;
+
+  constructor(
+    private readonly client: SpannerClient,
+    private readonly session: string,
+    private readonly operation: Operation,
+  ) {}
+
+  get id(): Uint8Array {
+    if (this.#id === null) throw new Error("a transaction writes what it has not read");
+    return this.#id;
+  }
+
+  /** Rows by their keys: locks these columns of these rows, and nothing else. */
+  async read(table: string, keySet: KeySet, columns: string[]): Promise<Row[]> {
+    const { session } = this;
+    const request = { session, table, keySet, columns, transaction: this.#selector() };
+    const [answer] = await this.client.read(request, this.#call());
+    return this.#rows(answer);
+  }
+
+  /** As `read`, of rows of any size: a plain answer ends at 10 MiB. */
+  async readLarge(table: string, keySet: KeySet, columns: string[]): Promise<Row[]> {
+    const { session } = this;
+    const request = { session, table, keySet, columns, transaction: this.#selector() };
+    const { rows, transactionId } = await streamRows(
+      this.client.streamingRead(request, this.#call()),
+    );
+    this.#id ??= transactionId;
+    return rows;
+  }
+
+  async query(statement: Statement): Promise<Row[]> {
+    const { session } = this;
+    const request = { ...statement, session, transaction: this.#selector() };
+    const [answer] = await this.client.executeSql(request, this.#call());
+    return this.#rows(answer);
+  }
+
+  async rollback(): Promise<void> {
+    const request = { session: this.session, transactionId: this.id };
+    await this.client.rollback(request, this.#call());
+  }
+
+  #selector(): TransactionSelector {
+    this.operation.check();
+    return this.#id === null ? { begin: { readWrite: {} } } : { id: this.#id };
+  }
+
+  #call() {
+    return { timeout: Math.ceil(this.operation.remainingMs()), retry: null };
+  }
+
+  #rows(answer: ResultSet): Row[] {
+    this.#id ??= transactionId(answer.metadata);
+    return readRows(answer);
+  }
+}

@@ -15,23 +15,37 @@ export interface Streamed {
   readonly transactionId: Uint8Array | null;
 }
 
+/** A streamed answer, as Google's clients give it: to be heard, for iterating over it yields nothing. */
+interface AnswerStream {
+  on(event: "data", listen: (part: PartialResultSet) => void): unknown;
+  on(event: "end", listen: () => void): unknown;
+  on(event: "error", listen: (error: Error) => void): unknown;
+}
+
 /** Joins the parts of a streamed answer: a part may end in the middle of a row, and of a text. */
-export async function streamRows(stream: AsyncIterable<unknown>): Promise<Streamed> {
+export function streamRows(stream: AnswerStream): Promise<Streamed> {
   const values: Value[] = [];
   let width = 0;
   let chunked = false;
   let begun: Uint8Array | null = null;
-  for await (const part of stream as AsyncIterable<PartialResultSet>) {
+  stream.on("data", (part) => {
     begun ??= transactionId(part.metadata);
     width ||= part.metadata?.rowType?.fields?.length ?? 0;
     const [first, ...rest] = part.values ?? [];
-    if (first === undefined) continue;
+    if (first === undefined) return;
     const cut = chunked ? values.pop()?.stringValue : undefined;
     values.push(cut == null ? first : { stringValue: cut + (first.stringValue ?? "") });
     for (const value of rest) values.push(value);
     chunked = part.chunkedValue === true;
-  }
+  });
+  return new Promise((resolve, reject) => {
+    stream.on("error", reject);
+    stream.on("end", () => resolve({ rows: inRows(values, width), transactionId: begun }));
+  });
+}
+
+function inRows(values: readonly Value[], width: number): Row[] {
   const rows: Row[] = [];
   for (let at = 0; at < values.length; at += width) rows.push(values.slice(at, at + width));
-  return { rows, transactionId: begun };
+  return rows;
 }

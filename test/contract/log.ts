@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { MAX_BATCH_ENTRIES } from "../../src/store/limits.ts";
+import { MAX_BATCH_ENTRIES, MAX_VALUE_BYTES } from "../../src/store/limits.ts";
 import { type AppendOutcome, NO_APPEND_ID } from "../../src/store/ports.ts";
 import { expectCode } from "./errors.ts";
 import { entry, type MakeWorld, useWorld } from "./world.ts";
@@ -51,6 +51,14 @@ export function logContract(makeWorld: MakeWorld): void {
       for (const limit of [-3, -100, 1.5, Number.NaN]) {
         expect(await values("k", limit)).toEqual(["5"]);
       }
+    });
+
+    test("a history larger than one answer of any database is read whole", async () => {
+      const value = (n: number) => String.fromCodePoint(0x1f330 + n).repeat(MAX_VALUE_BYTES / 4);
+      for (let n = 0; n < 6; n++) await written("k", `id-${n}`, value(n));
+      const read = await values("k");
+      expect(read.length).toBe(6);
+      for (const [n, found] of read.toReversed().entries()) expect(found === value(n)).toBe(true);
     });
 
     test("a key without versions gives none", async () => {

@@ -50,7 +50,7 @@ export default command({
       fallback: "",
       section: CLUSTER,
       typedOnly: true,
-      help: "their database: sqlite:PATH; empty: a temporary one, removed at the end",
+      help: "their database, as serve names it; empty: a temporary SQLite file, removed at the end",
     },
     lease: {
       schema: values.duration(2000),

@@ -37,7 +37,7 @@ export const SERVE_FLAGS = {
     value: "URL",
     fallback: "sqlite:./hedgerow.db",
     section: STORE,
-    help: "the database that all nodes share: sqlite:PATH",
+    help: "the database that all nodes share: sqlite:PATH or spanner:projects/P/instances/I/databases/D",
   },
   lockTable: {
     schema: values.tableName,

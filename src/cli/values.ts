@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { parseDuration } from "../node/duration.ts";
 import { MAX_NAME_BYTES } from "../store/limits.ts";
+import { storeProblem } from "../store/open.ts";
 
 // Schemas from the text of a flag to its value. Every message says what to give instead.
 
@@ -8,7 +9,7 @@ const HOUR_MS = 3_600_000;
 const MAX_DURATION_MS = 24 * HOUR_MS;
 
 /** A schema for text that `read` understands; `undefined` means that it does not. */
-function readable<T>(mend: string, read: (text: string) => T | undefined) {
+export function readable<T>(mend: string, read: (text: string) => T | undefined) {
   return z.transform((text: string, context): T => {
     const value = read(text);
     if (value !== undefined) return value;
@@ -122,15 +123,22 @@ function isShort(text: string): boolean {
 /** Whatever is typed: the node judges it. */
 export const anyText = z.string();
 
-/** `sqlite:PATH` */
-export const storeUrl = readable("give sqlite:PATH", (text) =>
-  text.startsWith("sqlite:") && text.length > "sqlite:".length ? text : undefined,
-);
+/** `sqlite:PATH` or `spanner:projects/P/instances/I/databases/D` */
+export const storeUrl = z.string().check((context) => {
+  const problem = storeProblem(context.value);
+  if (problem !== null) {
+    context.issues.push({ code: "custom", message: problem, input: context.value });
+  }
+});
 
 /** As `storeUrl`; null for the empty text. */
-export const optionalStoreUrl = readable("give sqlite:PATH", (text) =>
-  text === "" ? null : storeUrl.safeParse(text).data,
-);
+export const optionalStoreUrl = z.union([
+  z.pipe(
+    z.literal(""),
+    z.transform(() => null),
+  ),
+  storeUrl,
+]);
 
 /** `http://host:port` of a server, without a path. */
 export const serverUrl = readable("give a URL such as http://127.0.0.1:9090", (text) => {

@@ -11,7 +11,7 @@ import { parseDuration } from "./duration.ts";
 
 /** Options of `Hedgerow.start`; each may be left out. */
 export interface HedgerowOptions {
-  /** `sqlite:PATH`. Default `sqlite:./hedgerow.db`. */
+  /** `sqlite:PATH` or `spanner:projects/P/instances/I/databases/D`. Default `sqlite:./hedgerow.db`. */
   readonly store?: string | undefined;
   /** `host:port` of the peer listener; `:port` and "" resolve this machine's IP. Default `:8080`. */
   readonly address?: string | undefined;

@@ -1,6 +1,8 @@
 import { HedgerowError } from "../errors.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { environmentVariable } from "../runtime/system.ts";
 import type { Store } from "./ports.ts";
+import { PATH_FORM, pathProblem } from "./spanner/path.ts";
 
 export interface OpenOptions {
   readonly lockTable: string;
@@ -9,21 +11,46 @@ export interface OpenOptions {
   readonly runtime: Runtime;
 }
 
+/** A store as it is named: what kind it is, and where. */
+export type StoreSpec =
+  | { readonly kind: "sqlite"; readonly path: string }
+  /** `path` is `projects/P/instances/I/databases/D`. */
+  | { readonly kind: "spanner"; readonly path: string };
+
+/** Reads `sqlite:PATH` and `spanner:PATH`. Throws `invalid_argument` for anything else. */
+export function parseStore(spec: string): StoreSpec {
+  const problem = storeProblem(spec);
+  if (problem !== null) {
+    throw new HedgerowError("invalid_argument", `--store ${JSON.stringify(spec)}: ${problem}`);
+  }
+  const [, kind, path = ""] = PATTERN.exec(spec) ?? [];
+  return { kind: kind as StoreSpec["kind"], path };
+}
+
+const PATTERN = /^(sqlite|spanner):(.*)$/s;
+
+/** What is wrong with the name of a store, and how to mend it; null if nothing is. */
+export function storeProblem(spec: string): string | null {
+  const [, kind, path = ""] = PATTERN.exec(spec) ?? [];
+  if (kind === "spanner") return pathProblem(path);
+  return kind === "sqlite" && path !== "" ? null : `give sqlite:PATH or spanner:${PATH_FORM}`;
+}
+
+/** `host:port` of the Spanner emulator that is to be used instead of Cloud Spanner; null for none. */
+export function spannerEmulatorHost(): string | null {
+  return environmentVariable("SPANNER_EMULATOR_HOST");
+}
+
 /**
- * Opens the store that `spec` names: `sqlite:PATH`. Throws `invalid_argument` for another form, and what the
- * adapter throws. Adapters are imported when they are needed: none costs memory for another.
+ * Opens the store that `spec` names. Throws `invalid_argument` for another form, and what the adapter
+ * throws. Adapters are imported when they are needed: none costs memory for another.
  */
 export async function openStore(spec: string, options: OpenOptions): Promise<Store> {
-  const [, scheme, rest = ""] = /^([a-z]+):(.*)$/s.exec(spec) ?? [];
-  switch (scheme) {
-    case "sqlite": {
-      const { openSqlite } = await import("./sqlite/open.ts");
-      return openSqlite({ ...options, path: rest });
-    }
-    default:
-      throw new HedgerowError(
-        "invalid_argument",
-        `--store ${JSON.stringify(spec)} is not a store: use sqlite:PATH, as in sqlite:./hedgerow.db`,
-      );
+  const { kind, path } = parseStore(spec);
+  if (kind === "spanner") {
+    const { openSpanner } = await import("./spanner/open.ts");
+    return openSpanner({ ...options, path, emulatorHost: spannerEmulatorHost() });
   }
+  const { openSqlite } = await import("./sqlite/open.ts");
+  return openSqlite({ ...options, path });
 }

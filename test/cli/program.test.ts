@@ -5,6 +5,9 @@ import { cli } from "./cli-kit.ts";
 const COMMANDS = [
   "serve",
   "dev",
+  "schema",
+  "schema print",
+  "schema apply",
   "put",
   "get",
   "send",
@@ -19,7 +22,14 @@ test("--version and --help end with 0 and use stdout", async () => {
   for (const flag of ["--version", "-V"]) {
     expect(await cli([flag])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   }
-  for (const argv of [["--help"], ["-h"], ["help"], ["help", "serve"], ["serve", "--help"]]) {
+  for (const argv of [
+    ["--help"],
+    ["-h"],
+    ["help"],
+    ["help", "serve"],
+    ["serve", "--help"],
+    ["help", "schema", "print"],
+  ]) {
     const { code, stdout, stderr } = await cli(argv);
     expect({ argv, code, stderr }).toEqual({ argv, code: 0, stderr: "" });
     expect(stdout).toStartWith("Usage: hedgerow ");
@@ -31,7 +41,7 @@ test("the help of the program names every command", async () => {
 });
 
 test.each(COMMANDS)("the help of %s", async (name) => {
-  const { code, stdout } = await cli([name, "--help"]);
+  const { code, stdout } = await cli([...name.split(" "), "--help"]);
   expect(code).toBe(0);
   expect(stdout).toMatchSnapshot();
 });
@@ -45,6 +55,13 @@ describe("bad usage is one line on stderr and code 2", () => {
     [
       ["serve", "--leese", "5s"],
       "hedgerow serve: unknown option '--leese' (Did you mean --lease?)",
+    ],
+    [["schema"], `hedgerow schema: no command given: see "hedgerow schema --help"`],
+    [["schema", "prnt"], "hedgerow schema: unknown command 'prnt' (Did you mean print?)"],
+    [["schema", "zzz"], `hedgerow schema: unknown command 'zzz': see "hedgerow schema --help"`],
+    [
+      ["schema", "print", "x"],
+      `hedgerow schema print: too many arguments for 'print'. Expected 0 arguments but got 1: x: see "hedgerow schema print --help"`,
     ],
     [["serve", "--zzz"], `hedgerow serve: unknown option '--zzz': see "hedgerow serve --help"`],
     [["serve", "--lease", "1s"], "hedgerow serve: --lease 1s: must be at least 2s"],

@@ -40,7 +40,7 @@ export function isVague(error: unknown): boolean {
 }
 
 /** What Spanner says does not exist, as in "Session"; null if it does not say. */
-function missingResource(error: unknown): string | null {
+export function missingResource(error: unknown): string | null {
   if (grpcCode(error) !== Grpc.NOT_FOUND) return null;
   const { statusDetails } = error as { statusDetails?: readonly { resourceType?: string }[] };
   const type = statusDetails?.find((detail) => detail.resourceType)?.resourceType;

@@ -2,7 +2,14 @@ import { HedgerowError } from "../../errors.ts";
 import type { CallOptions } from "../../runtime/runtime.ts";
 import { compareTable, type FoundColumn, type Missing } from "./compare.ts";
 import type { Connection } from "./connection.ts";
-import { createTimeIndex, same, type TableNames, tablesOf, timeIndex } from "./ddl.ts";
+import {
+  checkTableNames,
+  createTimeIndex,
+  same,
+  type TableNames,
+  tablesOf,
+  timeIndex,
+} from "./ddl.ts";
 import { Grpc, grpcCode } from "./errors.ts";
 import type { Value } from "./api.ts";
 import { textOf } from "./values.ts";
@@ -19,12 +26,13 @@ export interface Inspection {
   readonly missingIndex: Missing | null;
 }
 
-/** Compares the database's schema with what Hedgerow needs. Changes nothing. Throws as every query does. */
+/** Compares the database's schema with what Hedgerow needs. Changes nothing. Throws as `checkSchema`, except for what it gives. */
 export async function inspectSchema(
   connection: Queries,
   tables: TableNames,
   options: CallOptions = {},
 ): Promise<Inspection> {
+  checkTableNames(tables);
   const columns = await readColumns(connection, tables, options);
   const indexed = await hasTimeIndex(connection, tables, options);
   const { problems, missing } = compareAll(tables, columns);
@@ -38,14 +46,15 @@ export async function inspectSchema(
 }
 
 /**
- * Resolves if the tables are there as they must be, after one query. Throws `store_failed` with what is
- * wrong and how to mend it, and what every query throws.
+ * Resolves if the tables are there as they must be, after one query. Throws `invalid_argument` for names that
+ * Spanner does not take, `store_failed` with what is wrong and how to mend it, and what every query throws.
  */
 export async function checkSchema(
   connection: Queries,
   tables: TableNames,
   options: CallOptions = {},
 ): Promise<void> {
+  checkTableNames(tables);
   const { problems, missing } = compareAll(tables, await readColumns(connection, tables, options));
   const name = `spanner:${connection.database}`;
   if (problems.length > 0) {

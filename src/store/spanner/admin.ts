@@ -1,0 +1,161 @@
+import type {
+  DatabaseAdminClient,
+  InstanceAdminClient,
+} from "@google-cloud/spanner/build/src/v1/index.js";
+import { HedgerowError } from "../../errors.ts";
+import { type Operation, sleep } from "../../runtime/operation.ts";
+import { backoffMs, type Runtime } from "../../runtime/runtime.ts";
+import { clientOptions } from "./client.ts";
+import { Grpc, grpcCode, spannerError } from "./errors.ts";
+import type { DatabasePath } from "./path.ts";
+
+/** Pauses between two looks at work that Spanner goes on with by itself, in milliseconds. */
+const POLL_MS = { first: 100, last: 5_000 };
+
+/** What Spanner does in the background. */
+interface Work {
+  readonly name?: string | null;
+  readonly done?: boolean | null;
+  readonly error?: { readonly code?: number | null; readonly message?: string | null } | null;
+}
+
+type AdminClient = DatabaseAdminClient | InstanceAdminClient;
+type StartWork = () => Promise<[{ readonly latestResponse: Work }, ...unknown[]]>;
+
+/** Spanner's administration of one database. Every call ends by its operation's deadline. */
+export class Admin {
+  #databases: DatabaseAdminClient | null = null;
+
+  constructor(
+    private readonly path: DatabasePath,
+    private readonly emulatorHost: string | null,
+    private readonly runtime: Runtime,
+  ) {}
+
+  /** On the emulator; false if somebody else has just created it. */
+  async createInstance(operation: Operation): Promise<boolean> {
+    const { project, instance } = this.path;
+    const { InstanceAdminClient } = await import("@google-cloud/spanner/build/src/v1/index.js");
+    const client: InstanceAdminClient = new InstanceAdminClient(
+      await clientOptions(this.emulatorHost),
+    );
+    try {
+      const parent = `projects/${project}`;
+      const config = `${parent}/instanceConfigs/emulator-config`;
+      const request = {
+        parent,
+        instanceId: instance,
+        instance: { config, displayName: instance, nodeCount: 1 },
+      };
+      return await this.#create(operation, client, () =>
+        client.createInstance(request, callOptions(operation)),
+      );
+    } finally {
+      await client.close();
+    }
+  }
+
+  /** Without tables; false if somebody else has just created it. */
+  async createDatabase(operation: Operation): Promise<boolean> {
+    const { project, instance, database } = this.path;
+    const client = await this.#client();
+    const request = {
+      parent: `projects/${project}/instances/${instance}`,
+      createStatement: `CREATE DATABASE \`${database}\``,
+    };
+    try {
+      return await this.#create(operation, client, () =>
+        client.createDatabase(request, callOptions(operation)),
+      );
+    } catch (error) {
+      throw codeOf(error) === Grpc.PERMISSION_DENIED ? mayNotCreate(this.path, error) : error;
+    }
+  }
+
+  /** Runs the statements one after the other; those before one that fails have taken effect. */
+  async updateDdl(operation: Operation, statements: readonly string[]): Promise<void> {
+    const client = await this.#client();
+    const request = { database: this.path.name, statements: [...statements] };
+    await this.#finish(operation, client, () =>
+      client.updateDatabaseDdl(request, callOptions(operation)),
+    );
+  }
+
+  /** Of these permissions those that the account has. */
+  async grantedPermissions(
+    operation: Operation,
+    permissions: readonly string[],
+  ): Promise<readonly string[]> {
+    const client = await this.#client();
+    const request = { resource: this.path.name, permissions: [...permissions] };
+    const [granted] = await operation.race(
+      client.testIamPermissions(request, callOptions(operation)),
+    );
+    return granted.permissions ?? [];
+  }
+
+  async close(): Promise<void> {
+    await this.#databases?.close();
+  }
+
+  async #client(): Promise<DatabaseAdminClient> {
+    const { DatabaseAdminClient } = await import("@google-cloud/spanner/build/src/v1/index.js");
+    this.#databases ??= new DatabaseAdminClient(await clientOptions(this.emulatorHost));
+    return this.#databases;
+  }
+
+  /** Starts work that creates something; false if that is there already. */
+  async #create(operation: Operation, client: AdminClient, start: StartWork): Promise<boolean> {
+    try {
+      await this.#finish(operation, client, start);
+      return true;
+    } catch (error) {
+      if (codeOf(error) === Grpc.ALREADY_EXISTS) return false;
+      throw error;
+    }
+  }
+
+  /** Starts work and waits until it is done. */
+  async #finish(
+    operation: Operation,
+    { operationsClient }: AdminClient,
+    start: StartWork,
+  ): Promise<void> {
+    const { clock, random } = this.runtime;
+    try {
+      let work: Work = (await operation.race(start()))[0].latestResponse;
+      for (let attempt = 0; !work.done; attempt++) {
+        await sleep(
+          clock,
+          backoffMs(random, attempt, POLL_MS.first, POLL_MS.last),
+          operation.signal,
+        );
+        const request = { name: work.name ?? "" };
+        [work] = await operation.race(
+          operationsClient.getOperation(request as never, callOptions(operation)),
+        );
+      }
+      if (work.error) throw Object.assign(new Error(work.error.message ?? ""), work.error);
+    } catch (error) {
+      throw spannerError(operation.what, this.path.name, error);
+    }
+  }
+}
+
+/** A call is made once: what may be repeated is repeated by whoever knows. */
+function callOptions(operation: Operation) {
+  return { timeout: Math.ceil(operation.remainingMs()), retry: null };
+}
+
+/** gRPC's status behind an error of ours. */
+function codeOf(error: unknown): number | null {
+  return error instanceof Error ? grpcCode(error.cause) : null;
+}
+
+function mayNotCreate({ name, instance }: DatabasePath, cause: unknown): HedgerowError {
+  return new HedgerowError(
+    "store_failed",
+    `this account may not create spanner:${name}: grant it roles/spanner.databaseAdmin on the instance ${instance}, or create the database by other means`,
+    { cause },
+  );
+}

@@ -6,6 +6,7 @@ import { HedgerowError } from "../../errors.ts";
 import { type Operation, sleep } from "../../runtime/operation.ts";
 import { backoffMs, type Runtime } from "../../runtime/runtime.ts";
 import { clientOptions } from "./client.ts";
+import { withCredentials } from "./credentials.ts";
 import { Grpc, grpcCode, spannerError } from "./errors.ts";
 import type { DatabasePath } from "./path.ts";
 
@@ -36,8 +37,8 @@ export class Admin {
   async createInstance(operation: Operation): Promise<boolean> {
     const { project, instance } = this.path;
     const { InstanceAdminClient } = await import("@google-cloud/spanner/build/src/v1/index.js");
-    const client: InstanceAdminClient = new InstanceAdminClient(
-      await clientOptions(this.emulatorHost),
+    const client = await withCredentials(
+      new InstanceAdminClient(await clientOptions(this.emulatorHost)),
     );
     try {
       const parent = `projects/${project}`;
@@ -100,7 +101,9 @@ export class Admin {
 
   async #client(): Promise<DatabaseAdminClient> {
     const { DatabaseAdminClient } = await import("@google-cloud/spanner/build/src/v1/index.js");
-    this.#databases ??= new DatabaseAdminClient(await clientOptions(this.emulatorHost));
+    this.#databases ??= await withCredentials(
+      new DatabaseAdminClient(await clientOptions(this.emulatorHost)),
+    );
     return this.#databases;
   }
 

@@ -1,5 +1,6 @@
 import type { SpannerClient } from "@google-cloud/spanner/build/src/v1/index.js";
 import { HedgerowError } from "../../errors.ts";
+import { withCredentials } from "./credentials.ts";
 
 export type { SpannerClient };
 
@@ -37,9 +38,9 @@ export async function clientOptions(emulatorHost: string | null) {
   };
 }
 
-/** A client of Spanner's API. Imported here, for it takes 50 MB that no other store needs. */
+/** A client of Spanner's API. Imported here, for it takes 50 MB that no other store needs. Throws `store_failed` without credentials. */
 export async function makeClient(emulatorHost: string | null): Promise<SpannerClient> {
   const options = await clientOptions(emulatorHost);
   const { SpannerClient } = await import("@google-cloud/spanner/build/src/v1/index.js");
-  return new SpannerClient(options);
+  return withCredentials(new SpannerClient(options));
 }

@@ -39,6 +39,15 @@ export const COMMANDS: Readonly<Record<string, Listed | Group>> = {
     summary: "check what a node needs, and how to mend it",
     load: () => import("./doctor.ts"),
   },
+  k8s: {
+    summary: "what runs it in Kubernetes",
+    commands: {
+      manifest: {
+        summary: "print a Deployment and what goes with it",
+        load: () => import("./k8s/manifest.ts"),
+      },
+    },
+  },
 };
 
 /** The words at the beginning of what was typed that name a command, or a group of commands. */

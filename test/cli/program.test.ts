@@ -16,6 +16,8 @@ const COMMANDS = [
   "leader",
   "status",
   "doctor",
+  "k8s",
+  "k8s manifest",
 ];
 
 test("--version and --help end with 0 and use stdout", async () => {

@@ -1,0 +1,72 @@
+import type { ManifestConfig, Names } from "./names.ts";
+
+// What goes with the Deployment, each as YAML.
+
+export function serviceAccount(config: ManifestConfig, { metadata }: Names): string {
+  const project = config.store.split("/")[1];
+  const account = config.gcpServiceAccount ?? `${config.name}@${project}.iam.gserviceaccount.com`;
+  return `apiVersion: v1
+kind: ServiceAccount
+metadata:
+  ${metadata}
+  annotations:
+    # Workload Identity: the Google service account as which the pods reach Spanner.
+    iam.gke.io/gcp-service-account: ${JSON.stringify(account)}
+`;
+}
+
+export function service({ metadata, labels }: Names): string {
+  return `# For clients; the nodes find each other through the database.
+apiVersion: v1
+kind: Service
+metadata:
+  ${metadata}
+spec:
+  selector:
+    ${labels(4)}
+  ports:
+    - name: http
+      port: 9090
+      targetPort: http
+`;
+}
+
+export function disruptionBudget({ metadata, labels }: Names): string {
+  return `apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  ${metadata}
+spec:
+  maxUnavailable: 1
+  # Pods that are not ready, as while the database is away, hold up no drain.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      ${labels(6)}
+`;
+}
+
+export function networkPolicy({ metadata, labels }: Names): string {
+  return `# The http listener asks nobody who they are: pods of this namespace reach it, and no others.
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  ${metadata}
+spec:
+  podSelector:
+    matchLabels:
+      ${labels(6)}
+  policyTypes: [Ingress]
+  ingress:
+    - from:
+        - podSelector:
+            matchLabels:
+              ${labels(14)}
+      ports:
+        - port: peer
+    - from:
+        - podSelector: {}
+      ports:
+        - port: http
+`;
+}

@@ -1,0 +1,90 @@
+import * as z from "zod/mini";
+import { version } from "../../../package.json";
+import { pathProblem } from "../../store/spanner/path.ts";
+import type { Flag } from "../flag.ts";
+import * as values from "../values.ts";
+
+const section = "Manifest";
+const typedOnly = true;
+
+/** Stands in the manifest until it is edited: `serve` refuses it and says what to give. */
+const STORE_TO_EDIT = "spanner:projects/PROJECT/instances/INSTANCE/databases/DATABASE";
+
+const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** What names a Service, which is the strictest. */
+const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const IMAGE = /^[a-z0-9][\w./:@-]{0,511}$/i;
+const ACCOUNT = /^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$/;
+
+/** The flags of `hedgerow k8s manifest`. */
+export const MANIFEST_FLAGS = {
+  image: {
+    schema: values.readable("give an image, as in registry.example/hedgerow:1.0.0", (text) =>
+      IMAGE.test(text) ? text : undefined,
+    ),
+    value: "IMAGE",
+    fallback: `hedgerow:${version}`,
+    section,
+    typedOnly,
+    help: "image that the pods run",
+  },
+  store: {
+    schema: z.string().check(({ value, issues }) => {
+      const problem = storeProblem(value);
+      if (problem !== null) issues.push({ code: "custom", message: problem, input: value });
+    }),
+    value: "URL",
+    fallback: STORE_TO_EDIT,
+    section,
+    typedOnly,
+    help: "the Spanner database that the pods share",
+  },
+  replicas: {
+    schema: values.integer(1, 1_000),
+    value: "N",
+    fallback: "3",
+    section,
+    typedOnly,
+    help: "how many pods",
+  },
+  name: {
+    schema: values.readable(
+      "give lower-case letters, digits and -, beginning with a letter, at most 63",
+      (text) => (NAME.test(text) ? text : undefined),
+    ),
+    value: "NAME",
+    fallback: "hedgerow",
+    section,
+    typedOnly,
+    help: "name of the Deployment, of what goes with it, and of the cluster's lock",
+  },
+  namespace: {
+    schema: values.readable("give lower-case letters, digits and -, at most 63", (text) =>
+      text === "" ? null : NAMESPACE.test(text) ? text : undefined,
+    ),
+    value: "NAMESPACE",
+    fallback: "",
+    section,
+    typedOnly,
+    help: "namespace; empty: the one that kubectl applies to",
+  },
+  gcpServiceAccount: {
+    schema: values.readable("give NAME@PROJECT.iam.gserviceaccount.com", (text) =>
+      text === "" ? null : ACCOUNT.test(text) ? text : undefined,
+    ),
+    value: "EMAIL",
+    fallback: "",
+    section,
+    typedOnly,
+    help: "Google service account of the pods (Workload Identity); empty: NAME at the store's project",
+  },
+} as const satisfies Record<string, Flag<unknown>>;
+
+/** What is wrong with a store that pods are to share, and how to mend it; null if nothing is. */
+function storeProblem(store: string): string | null {
+  if (store === STORE_TO_EDIT) return null;
+  const [, path] = /^spanner:(.*)$/s.exec(store) ?? [];
+  return path === undefined
+    ? "pods share no file: give spanner:projects/P/instances/I/databases/D"
+    : pathProblem(path);
+}

@@ -1,5 +1,4 @@
-// The Spanner emulator as a process of the tests' own. Imports nothing of src.
-import { afterAll } from "bun:test";
+// The Spanner emulator as a process of one's own, for tests and benchmarks. Imports nothing of src.
 import { Client, credentials } from "@grpc/grpc-js";
 import { findBinary, findEmulator } from "./find.ts";
 
@@ -118,16 +117,11 @@ let owned: Emulator | null = null;
 
 /**
  * `host:port` of the one emulator of this test process: SPANNER_EMULATOR_HOST, or one started by the first
- * call. Call `useSharedEmulator` in the test file, which ends it.
+ * call. `stopSharedEmulator` ends it.
  */
 export function sharedEmulator(): Promise<string> {
   shared ??= startShared();
   return shared;
-}
-
-/** Ends the shared emulator after the tests of the block or file that calls this. */
-export function useSharedEmulator(): void {
-  afterAll(stopShared);
 }
 
 async function startShared(): Promise<string> {
@@ -140,7 +134,8 @@ async function startShared(): Promise<string> {
   return owned.host;
 }
 
-async function stopShared(): Promise<void> {
+/** Ends the shared emulator, if this process started it. */
+export async function stopSharedEmulator(): Promise<void> {
   await shared?.catch(() => {}); // its failure was that of the test that asked for it
   await owned?.stop();
   shared = null;

@@ -1,5 +1,5 @@
-import { describe } from "bun:test";
-import { useSharedEmulator } from "./emulator.ts";
+import { afterAll, describe } from "bun:test";
+import { stopSharedEmulator } from "./emulator.ts";
 import { findBinary, findEmulator } from "./find.ts";
 
 /**
@@ -9,7 +9,7 @@ import { findBinary, findEmulator } from "./find.ts";
  */
 export function describeWithEmulator(name: string, tests: () => void): void {
   describeUnlessMissing(name, findEmulator(), () => {
-    useSharedEmulator();
+    afterAll(stopSharedEmulator);
     tests();
   });
 }

@@ -41,7 +41,7 @@ export function useWorld(makeWorld: MakeWorld) {
 
 export type Handles = ReturnType<typeof useWorld>;
 
-async function connectFull(world: World): Promise<FullStore> {
+export async function connectFull(world: World): Promise<FullStore> {
   const store = await world.connect({ log: true });
   const { lock, log, semaphores } = store;
   if (log === null || semaphores === null) throw new Error("this world has no log table");

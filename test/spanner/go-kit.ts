@@ -1,5 +1,5 @@
 import { type SpannerWorld, spannerWorld } from "../contract/spanner-world.ts";
-import { entry, type FullStore, useWorld } from "../contract/world.ts";
+import { connectFull, entry, type FullStore, useWorld } from "../contract/world.ts";
 import { HedgerowError } from "../../src/errors.ts";
 import type { Fence } from "../../src/store/ports.ts";
 import { GoContender } from "./go-contender.ts";
@@ -28,15 +28,38 @@ export function useBoth() {
     store: handles.store,
     other: handles.other,
     sql: () => world().sql,
-    contender: (id = GO_ID) =>
-      new GoContender(world().sql, { name: NAME, id, leaseMs: GO_LEASE_MS }),
+    contender: () => new GoContender(world().sql, { name: NAME, id: GO_ID, leaseMs: GO_LEASE_MS }),
   };
 }
 
-/** A row of a Go leader that stopped renewing `ageMs` ago. */
-export async function insertGoRow(sql: Sql, ageMs: number): Promise<void> {
-  const heartbeat = { timestamp: new Date(Date.now() - ageMs).toISOString() };
-  const token = { timestamp: new Date(Date.now() - ageMs - 60_000).toISOString() };
+/** A database of both systems for one test; disposing closes and drops it. */
+export async function openBoth() {
+  const world = await spannerWorld();
+  const store = await connectFull(world);
+  return {
+    store,
+    sql: world.sql,
+    contender: () => new GoContender(world.sql, { name: NAME, id: GO_ID, leaseMs: GO_LEASE_MS }),
+    async [Symbol.asyncDispose]() {
+      await store.close();
+      await world[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A timestamp so long ago; the emulator counts the time of this machine. */
+export function ago(ms: number): { readonly timestamp: string } {
+  return { timestamp: new Date(Date.now() - ms).toISOString() };
+}
+
+/** A row of a Go leader that stopped renewing `ageMs` ago, and took the lock over `tokenAgeMs` ago. */
+export async function insertGoRow(
+  sql: Sql,
+  ageMs: number,
+  tokenAgeMs = ageMs + 60_000,
+): Promise<void> {
+  const heartbeat = ago(ageMs);
+  const token = ago(tokenAgeMs);
   await sql.execute(
     "insert locktable (name, heartbeat, token, writer) values (@name, @heartbeat, @token, @writer)",
     { name: NAME, heartbeat, token, writer: "10.0.0.7:8080" },
@@ -45,7 +68,7 @@ export async function insertGoRow(sql: Sql, ageMs: number): Promise<void> {
 
 /** Lets the heartbeat of the row, whosoever it is, be `ageMs` old. */
 export async function ageHeartbeat(sql: Sql, ageMs: number): Promise<void> {
-  const heartbeat = { timestamp: new Date(Date.now() - ageMs).toISOString() };
+  const heartbeat = ago(ageMs);
   await sql.execute("update locktable set heartbeat = @heartbeat where name = @name", {
     name: NAME,
     heartbeat,

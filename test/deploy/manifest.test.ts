@@ -1,0 +1,193 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { flagName, resolveFlags, environmentName } from "../../src/cli/flag.ts";
+import { SERVE_FLAGS } from "../../src/cli/flags.ts";
+import { guard } from "../../src/http/guard.ts";
+import { cli } from "../cli/cli-kit.ts";
+import { type Resources, resourcesOf, startOf } from "./resources.ts";
+
+const root = join(import.meta.dir, "../..");
+const read = (path: string) => Bun.file(join(root, path)).text();
+
+async function manifest(...flags: string[]): Promise<Resources> {
+  const { code, stdout, stderr } = await cli(["k8s", "manifest", ...flags]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return resourcesOf(stdout);
+}
+
+/** Pod and container, and what the container is started with. */
+function podOf({ Deployment }: Resources) {
+  const pod = Deployment.spec.template.spec;
+  const [container] = pod.containers;
+  const fields = { "status.podIP": "10.8.0.5", "metadata.namespace": "ours" };
+  return { pod, container, ...startOf(container, fields) };
+}
+
+/** What `serve` makes of the container's arguments and environment. */
+function configOf(resources: Resources) {
+  const { args, env } = podOf(resources);
+  const [command, ...flags] = args;
+  expect(command).toBe("serve");
+  const given = Object.fromEntries(
+    Object.keys(SERVE_FLAGS).flatMap((key) => {
+      const at = flags.indexOf(flagName(key));
+      return at < 0 ? [] : [[key, flags[at + 1]]];
+    }),
+  );
+  expect(Object.keys(given).length * 2).toBe(flags.length);
+  return resolveFlags(SERVE_FLAGS, given, env);
+}
+
+const STORE = "spanner:projects/our-project/instances/our-instance/databases/our-database";
+
+test("deploy/kubernetes/hedgerow.yaml is what the command prints", async () => {
+  // Mend: bun src/main.ts k8s manifest > deploy/kubernetes/hedgerow.yaml
+  expect(await read("deploy/kubernetes/hedgerow.yaml")).toBe(
+    (await cli(["k8s", "manifest"])).stdout,
+  );
+});
+
+test("--json prints the same as one list", async () => {
+  const { stdout } = await cli(["k8s", "manifest", "--json"]);
+  const list = JSON.parse(stdout) as { kind: string; items: unknown };
+  expect(list.kind).toBe("List");
+  expect(list.items).toEqual(Bun.YAML.parse(await read("deploy/kubernetes/hedgerow.yaml")));
+});
+
+test("until the store is edited, serve says what to give", async () => {
+  const { env } = podOf(await manifest());
+  const { code, stderr } = await cli(["serve"], { HEDGEROW_STORE: env.HEDGEROW_STORE });
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^hedgerow serve: HEDGEROW_STORE=.*PROJECT.*: (give|use) /);
+});
+
+test("all resources have the name, and select the Deployment's pods alone", async () => {
+  const { ServiceAccount, Deployment, Service, PodDisruptionBudget, NetworkPolicy } =
+    await manifest("--name", "other");
+  for (const resource of [ServiceAccount, Deployment, Service, PodDisruptionBudget, NetworkPolicy])
+    expect(resource.metadata).toMatchObject({ name: "other" });
+  const { labels } = Deployment.spec.template.metadata;
+  expect(labels["app.kubernetes.io/instance"]).toBe("other");
+  const pod = Deployment.spec.template.spec;
+  expect(pod.serviceAccountName).toBe("other");
+  const [peers, clients] = NetworkPolicy.spec.ingress;
+  for (const selected of [
+    Deployment.spec.selector.matchLabels,
+    Service.spec.selector,
+    PodDisruptionBudget.spec.selector.matchLabels,
+    NetworkPolicy.spec.podSelector.matchLabels,
+    ...pod.topologySpreadConstraints.map(({ labelSelector }) => labelSelector.matchLabels),
+    peers?.from[0]?.podSelector.matchLabels,
+  ])
+    expect(selected).toEqual(labels);
+  expect(clients?.from).toEqual([{ podSelector: {} }]);
+});
+
+test("flags go to their places", async () => {
+  const resources = await manifest(
+    ...["--store", STORE, "--image", "registry.example:5000/a/hedgerow@sha256:00"],
+    ...["--replicas", "5", "--name", "two", "--namespace", "ours"],
+  );
+  const { ServiceAccount, Deployment } = resources;
+  const { container, env } = podOf(resources);
+  for (const { metadata } of Object.values(resources)) expect(metadata.namespace).toBe("ours");
+  expect(Deployment.spec.replicas).toBe(5);
+  expect(container.image).toBe("registry.example:5000/a/hedgerow@sha256:00");
+  expect(env).toMatchObject({ HEDGEROW_STORE: STORE, HEDGEROW_LOCK_NAME: "two" });
+  expect(ServiceAccount.metadata.annotations).toEqual({
+    "iam.gke.io/gcp-service-account": "two@our-project.iam.gserviceaccount.com",
+  });
+  const account = "someone@elsewhere.iam.gserviceaccount.com";
+  const named = await manifest("--gcp-service-account", account);
+  expect(Object.values(named.ServiceAccount.metadata.annotations ?? {})).toEqual([account]);
+  expect(named.Deployment.metadata.namespace).toBeUndefined();
+});
+
+describe("the container", () => {
+  test("has arguments and variables that serve understands", async () => {
+    const resources = await manifest("--store", STORE);
+    const { env } = podOf(resources);
+    const known = Object.keys(SERVE_FLAGS).map(environmentName);
+    const own = Object.keys(env).filter((name) => name.startsWith("HEDGEROW_"));
+    expect(own.filter((name) => !known.includes(name))).toEqual([]);
+    expect(configOf(resources)).toMatchObject({
+      peerAddr: "10.8.0.5:8080",
+      httpAddr: ":9090",
+      store: STORE,
+      logFormat: "json",
+    });
+  });
+
+  test("listens where probes, Service and policy look for it", async () => {
+    const resources = await manifest("--store", STORE);
+    const { container } = podOf(resources);
+    const { peerAddr, httpAddr } = configOf(resources);
+    const portOf = (address: string) => Number(address.split(":").at(-1));
+    expect(container.ports).toEqual([
+      { name: "peer", containerPort: portOf(peerAddr) },
+      { name: "http", containerPort: portOf(httpAddr) },
+    ]);
+    expect(container.livenessProbe.httpGet).toEqual({ path: "/livez", port: "http" });
+    expect(container.readinessProbe.httpGet).toEqual({ path: "/readyz", port: "http" });
+    expect(resources.Service.spec.ports.map(({ targetPort }) => targetPort)).toEqual(["http"]);
+    const open = resources.NetworkPolicy.spec.ingress.map(({ ports }) => ports);
+    expect(open).toEqual([[{ port: "peer" }], [{ port: "http" }]]);
+  });
+
+  test("answers the kubelet, which names it by its address, and clients of the Service", async () => {
+    const { corsOrigin } = configOf(await manifest("--store", STORE, "--name", "two"));
+    const rules = { boundHost: "0.0.0.0", hosts: ["two-5d4f-x"], origins: corsOrigin };
+    const refusal = (host: string) => guard(rules, { host, origin: null, site: null });
+    for (const end of ["", ".ours", ".ours.svc", ".ours.svc.cluster.local"])
+      expect(refusal(`two${end}:9090`)).toBeNull();
+    expect(refusal("10.8.0.5:9090")).toBeNull();
+    expect(refusal("two.theirs:9090")?.status).toBe(421);
+  });
+
+  test("runs as the image's user, with the image's only writable folder, and no more rights", async () => {
+    const { pod, container } = podOf(await manifest());
+    const dockerfile = await read("Dockerfile");
+    const [, folder] = /^WORKDIR (.+)$/m.exec(dockerfile.split("distroless")[1] ?? "") ?? [];
+    const [, user] = /^USER (.+)$/m.exec(dockerfile) ?? [];
+    const { runAsUser, runAsGroup } = pod.securityContext;
+    expect(`${runAsUser}:${runAsGroup}`).toBe(user as string);
+    expect(container.volumeMounts).toEqual([{ name: "data", mountPath: folder as string }]);
+    expect(pod.volumes).toMatchObject([{ name: "data" }]);
+    expect(pod.securityContext).toMatchObject({
+      runAsNonRoot: true,
+      seccompProfile: { type: "RuntimeDefault" },
+    });
+    expect(container.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    });
+    const ports = container.ports.map(({ containerPort }) => containerPort);
+    expect(dockerfile).toContain(`\nEXPOSE ${ports.join(" ")}\n`);
+  });
+
+  test("is given the time that a stop may take", async () => {
+    const { pod, container } = podOf(await manifest());
+    const SLOWEST_STOP_SECONDS = 20;
+    const needed = container.lifecycle.preStop.sleep.seconds + SLOWEST_STOP_SECONDS;
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(needed);
+  });
+});
+
+test.each([
+  [["--store", "sqlite:./x.db"], "pods share no file: give spanner:"],
+  [["--store", "spanner:projects/p/instances/I/databases/dd"], 'instance "I": use 2 to 64'],
+  [["--name", "Two"], "give lower-case letters"],
+  [["--name", "2"], "beginning with a letter"],
+  [["--name", "a\n  b: c"], "give lower-case letters"],
+  [["--namespace", "a_b"], "give lower-case letters"],
+  [["--image", "a b"], "give an image"],
+  [["--image", 'a"\n'], "give an image"],
+  [["--gcp-service-account", "someone"], "give NAME@PROJECT"],
+  [["--replicas", "0"], "give a whole number from 1 to 1000"],
+])("%p is refused", async (flags, mend) => {
+  const { code, stdout, stderr } = await cli(["k8s", "manifest", ...flags]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toStartWith(`hedgerow k8s manifest: ${flags[0]} `);
+  expect(stderr).toContain(mend);
+});

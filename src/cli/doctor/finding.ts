@@ -17,7 +17,9 @@ export function failed(check: string, problem: string, fix: string): Finding {
   return { check, ok: false, says: `${problem}: ${fix}` };
 }
 
-/** Of one of our errors, whose message holds the fix. */
+/** Of one of our errors, whose message holds the fix, and may begin with the name of the check. */
 export function failedBy(check: string, error: unknown): Finding {
-  return { check, ok: false, says: messageOf(error) };
+  const message = messageOf(error);
+  const own = `${check}: `;
+  return { check, ok: false, says: message.startsWith(own) ? message.slice(own.length) : message };
 }

@@ -24,7 +24,7 @@ type AdminClient = DatabaseAdminClient | InstanceAdminClient;
 type StartWork = () => Promise<[{ readonly latestResponse: Work }, ...unknown[]]>;
 
 /** Spanner's administration of one database. Every call ends by its operation's deadline. */
-export class Admin {
+export class Admin implements AsyncDisposable {
   #databases: DatabaseAdminClient | null = null;
 
   constructor(
@@ -82,20 +82,24 @@ export class Admin {
     );
   }
 
-  /** Of these permissions those that the account has. */
+  /** Of these permissions those that the account has; null where there are none to have, as on the emulator. */
   async grantedPermissions(
     operation: Operation,
     permissions: readonly string[],
-  ): Promise<readonly string[]> {
+  ): Promise<readonly string[] | null> {
     const client = await this.#client();
     const request = { resource: this.path.name, permissions: [...permissions] };
-    const [granted] = await operation.race(
-      client.testIamPermissions(request, callOptions(operation)),
-    );
-    return granted.permissions ?? [];
+    try {
+      const asked = client.testIamPermissions(request, callOptions(operation));
+      const [granted] = await operation.race(asked);
+      return granted.permissions ?? [];
+    } catch (error) {
+      if (grpcCode(error) === Grpc.UNIMPLEMENTED) return null;
+      throw spannerError(operation.what, this.path.name, error);
+    }
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#databases?.close();
   }
 

@@ -34,15 +34,11 @@ export async function applySchema(
 ): Promise<string[]> {
   const database = parsePath(path);
   checkTableNames(tables);
+  using operation = new Operation(runtime.clock, "schema apply", options, DEFAULT_TIMEOUT_MS);
+  await using admin = new Admin(database, emulatorHost, runtime);
   await using stack = new AsyncDisposableStack();
-  const operation = stack.use(
-    new Operation(runtime.clock, "schema apply", options, DEFAULT_TIMEOUT_MS),
-  );
-  const admin = stack.adopt(new Admin(database, emulatorHost, runtime), (made) => made.close());
-  const connection = stack.adopt(
-    new Connection(await makeClient(emulatorHost), path, runtime),
-    (made) => made.close(),
-  );
+  const client = await makeClient(emulatorHost);
+  const connection = stack.adopt(new Connection(client, path, runtime), (made) => made.close());
   const look = () => inspectSchema(connection, tables, { signal: operation.signal });
   try {
     return await converge(operation, admin, look, database, emulatorHost !== null);

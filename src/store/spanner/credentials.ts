@@ -1,5 +1,7 @@
-import { HedgerowError } from "../../errors.ts";
+import { HedgerowError, messageOf } from "../../errors.ts";
+import type { Operation } from "../../runtime/operation.ts";
 import { environmentVariable } from "../../runtime/system.ts";
+import type { SpannerClient } from "./client.ts";
 
 const KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS";
 
@@ -25,4 +27,18 @@ function mend(keyFile: string | null): string {
   return keyFile === null
     ? `no credentials for Google Cloud: run gcloud auth application-default login, set ${KEY_FILE}, or use Workload Identity`
     : `${KEY_FILE}=${keyFile} is no file with credentials: name another, or unset it`;
+}
+
+/** Throws `store_failed` where the credentials that were found are refused, or nobody can be asked. */
+export async function checkCredentials(client: SpannerClient, operation: Operation): Promise<void> {
+  try {
+    const account = await operation.race(client.auth.getClient());
+    await operation.race(account.getRequestHeaders("https://spanner.googleapis.com/"));
+  } catch (cause) {
+    throw new HedgerowError(
+      "store_failed",
+      `they give no access (${messageOf(cause)}): run gcloud auth application-default login, or set ${KEY_FILE} to another file`,
+      { cause },
+    );
+  }
 }

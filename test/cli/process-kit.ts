@@ -14,10 +14,10 @@ export class Process {
   stderr = "";
   readonly #read: Promise<unknown>;
 
-  constructor(argv: readonly string[], folder: string) {
+  constructor(argv: readonly string[], folder: string, env: Readonly<Record<string, string>> = {}) {
     this.child = Bun.spawn([...PROGRAM, ...argv], {
       cwd: folder,
-      env: { ...process.env, TMPDIR: folder },
+      env: { ...process.env, TMPDIR: folder, ...env },
       stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ClusterStore } from "./stores.ts";
 
 const dist = join(import.meta.dir, "../../dist");
 export const BINARY = join(dist, "hedgerow");
@@ -77,6 +78,7 @@ export class Node {
     httpPort: number,
     private readonly flags: readonly string[],
     private readonly binary: string,
+    private readonly env: Readonly<Record<string, string>>,
   ) {
     this.url = `http://127.0.0.1:${httpPort}`;
     this.address = `127.0.0.1:${peerPort}`;
@@ -99,7 +101,13 @@ export class Node {
         ...["--peer-addr", this.address, "--http-addr", new URL(this.url).host],
         ...this.flags,
       ],
-      { cwd: this.folder, stdin: "ignore", stdout: "ignore", stderr: "pipe" },
+      {
+        cwd: this.folder,
+        env: { ...process.env, ...this.env },
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "pipe",
+      },
     );
     this.#child = child;
     void this.#collect(child.stderr);
@@ -162,9 +170,10 @@ export interface ClusterOptions {
   readonly nodes?: number;
   readonly flags?: readonly string[];
   readonly binary?: string;
+  readonly store?: Pick<ClusterStore, "flags" | "env">;
 }
 
-/** Nodes on one SQLite file in a temporary folder; disposing ends and removes all. */
+/** Nodes on one store, a SQLite file by default, in a temporary folder; disposing ends and removes all. */
 export class Cluster implements AsyncDisposable {
   private constructor(
     readonly folder: string,
@@ -172,12 +181,13 @@ export class Cluster implements AsyncDisposable {
   ) {}
 
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
-    const { nodes: count = 3, flags = [], binary = BINARY } = options;
+    const { nodes: count = 3, binary = BINARY, store } = options;
+    const flags = ["--lease", "2s", ...(store?.flags ?? []), ...(options.flags ?? [])];
     const folder = await mkdtemp(join(tmpdir(), "hedgerow-cluster-"));
     const ports = await freePorts(2 * count);
     const nodes = Array.from({ length: count }, (_, i) => {
       const [peerPort = 0, httpPort = 0] = ports.slice(2 * i);
-      return new Node(folder, peerPort, httpPort, ["--lease", "2s", ...flags], binary);
+      return new Node(folder, peerPort, httpPort, flags, binary, store?.env ?? {});
     });
     for (const node of nodes) node.start();
     return new Cluster(folder, nodes);

@@ -17,8 +17,8 @@ import { readRows, streamRows } from "./rows.ts";
 import { microsOfCommit } from "./values.ts";
 import { Transaction } from "./transaction.ts";
 
-/** Of a transaction that gave way to another one: a random pause between these, in milliseconds. */
-const ABORTED_PAUSE_MS = { from: 5, to: 25 };
+/** Before the next attempt, as of a transaction that gave way to another: a random pause between these. */
+const RETRY_PAUSE_MS = { from: 5, to: 25 };
 /** A call that surely did nothing, because the connection or the session was lost, is made again this often. */
 const RECONNECTIONS = 3;
 
@@ -29,12 +29,17 @@ export interface Writes<T> {
   readonly result: (commitMicros: number) => T;
 }
 
-/** How far a call has come. */
-interface Progress {
+/** One try of a call, on a session of its own. */
+interface Attempt {
   readonly operation: Operation;
+  readonly session: string;
+  /** Spanner may hold it open. */
+  transaction: Transaction | null;
   /** A commit was sent, and its answer is not there. */
   committing: boolean;
 }
+
+type Work<T> = (attempt: Attempt) => Promise<T>;
 
 /**
  * One client with sessions of its own. Every call ends by its deadline, and says then whether anything
@@ -59,7 +64,7 @@ export class Connection {
     statement: Statement,
     size: "small" | "large" = "small",
   ): Promise<Row[]> {
-    return this.#run(what, options, ({ operation }, session) => {
+    return this.#run(what, options, ({ operation, session }) => {
       const request = { ...statement, session };
       const call = { timeout: Math.ceil(operation.remainingMs()), retry: null };
       return size === "small"
@@ -68,10 +73,10 @@ export class Connection {
     });
   }
 
-  /** Writes without having read anything, in one round trip. */
+  /** Writes without having read anything, in one round trip; gives the commit timestamp in microseconds. */
   write(what: string, options: CallOptions, mutations: readonly Mutation[]): Promise<number> {
-    return this.#run(what, options, (progress, session) =>
-      this.#commit(progress, { session, singleUseTransaction: { readWrite: {} } }, mutations),
+    return this.#run(what, options, (attempt) =>
+      this.#commit(attempt, { singleUseTransaction: { readWrite: {} } }, mutations),
     );
   }
 
@@ -84,15 +89,15 @@ export class Connection {
     options: CallOptions,
     work: (transaction: Transaction) => Promise<Writes<T>>,
   ): Promise<T> {
-    return this.#run(what, options, async (progress, session) => {
-      const transaction = new Transaction(this.client, session, progress.operation);
+    return this.#run(what, options, async (attempt) => {
+      const transaction = new Transaction(this.client, attempt.session, attempt.operation);
+      attempt.transaction = transaction;
       const { mutations, result } = await work(transaction);
-      if (mutations.length > 0) {
-        const begun = { session, transactionId: transaction.id };
-        return result(await this.#commit(progress, begun, mutations));
-      }
-      await transaction.rollback();
-      return result(0);
+      if (mutations.length === 0) return result(0);
+      const { id: transactionId } = transaction;
+      const commitMicros = await this.#commit(attempt, { transactionId }, mutations);
+      attempt.transaction = null;
+      return result(commitMicros);
     });
   }
 
@@ -105,86 +110,79 @@ export class Connection {
   }
 
   async #commit(
-    progress: Progress,
+    attempt: Attempt,
     transaction: CommitRequest,
     mutations: readonly Mutation[],
   ): Promise<number> {
-    progress.operation.check();
-    progress.committing = true;
+    const { operation, session } = attempt;
+    operation.check();
+    attempt.committing = true;
     try {
-      const timeout = Math.ceil(progress.operation.remainingMs());
-      const request = { ...transaction, mutations: [...mutations] };
+      const timeout = Math.ceil(operation.remainingMs());
+      const request = { ...transaction, session, mutations: [...mutations] };
       const [answer] = await this.client.commit(request, { timeout, retry: null });
-      progress.committing = false;
+      attempt.committing = false;
       return microsOfCommit(answer.commitTimestamp);
     } catch (error) {
-      progress.committing = isVague(error);
+      attempt.committing = isVague(error);
       throw error;
     }
   }
 
-  async #run<T>(
-    what: string,
-    options: CallOptions,
-    work: (progress: Progress, session: string) => Promise<T>,
-  ): Promise<T> {
-    if (this.#shutdown.signal.aborted) throw storeClosed(what);
+  async #run<T>(what: string, options: CallOptions, work: Work<T>): Promise<T> {
+    const shutdown = this.#shutdown.signal;
+    if (shutdown.aborted) throw storeClosed(what);
     checkStart(what, options);
     const { clock } = this.runtime;
-    using operation = new Operation(
-      clock,
-      what,
-      options,
-      DEFAULT_TIMEOUT_MS,
-      this.#shutdown.signal,
-    );
-    const progress: Progress = { operation, committing: false };
+    using operation = new Operation(clock, what, options, DEFAULT_TIMEOUT_MS, shutdown);
     try {
-      return await this.#attempts(progress, work);
+      return await this.#attempts(operation, work);
     } catch (error) {
-      if (progress.committing) throw unknownOutcome(what, this.database, error);
-      if (this.#shutdown.signal.aborted) throw storeClosed(what);
+      if (error !== operation.ended) throw spannerError(what, this.database, error);
+      if (shutdown.aborted) throw storeClosed(what);
       if (options.signal?.aborted) throw canceled(what, options.signal);
-      if (operation.ended !== null) throw noAnswer(what, this.database, error);
-      throw spannerError(what, this.database, error);
+      throw noAnswer(what, this.database, error);
     }
   }
 
-  async #attempts<T>(
-    progress: Progress,
-    work: (progress: Progress, session: string) => Promise<T>,
-  ): Promise<T> {
+  async #attempts<T>(operation: Operation, work: Work<T>): Promise<T> {
     const { clock, random } = this.runtime;
     for (let reconnections = 0; ;) {
       try {
-        return await this.#attempt(progress, work);
+        return await this.#attempt(operation, work);
       } catch (error) {
-        if (progress.committing || progress.operation.ended !== null) throw error;
         const aborted = grpcCode(error) === Grpc.ABORTED;
         if (!aborted && !(isReconnectable(error) && reconnections++ < RECONNECTIONS)) throw error;
-        const { from, to } = ABORTED_PAUSE_MS;
-        await sleep(clock, from + random.next() * (to - from), progress.operation.signal);
+        const { from, to } = RETRY_PAUSE_MS;
+        await sleep(clock, from + random.next() * (to - from), operation.signal);
       }
     }
   }
 
-  async #attempt<T>(
-    progress: Progress,
-    work: (progress: Progress, session: string) => Promise<T>,
-  ): Promise<T> {
-    const { operation } = progress;
+  async #attempt<T>(operation: Operation, work: Work<T>): Promise<T> {
     const session = await this.#sessions.take(operation);
+    const attempt: Attempt = { operation, session, transaction: null, committing: false };
+    const working = work(attempt);
+    void this.#cleanUp(attempt, working);
     try {
-      const result = await operation.race(work(progress, session));
-      this.#sessions.giveBack(session);
-      return result;
+      return await operation.race(working);
     } catch (error) {
-      if (isSessionGone(error)) this.#sessions.forget();
-      else if (isOver(error)) this.#sessions.giveBack(session);
-      // Whatever it has begun ends with it, or it would block others.
-      else this.#sessions.drop(session);
+      if (attempt.committing) throw unknownOutcome(operation.what, this.database, error);
       throw error;
     }
+  }
+
+  /** Once nothing of an attempt is under way any more: ends its transaction, which would block others. */
+  async #cleanUp(attempt: Attempt, working: Promise<unknown>): Promise<void> {
+    let error: unknown = await working.then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    const { transaction } = attempt;
+    if (transaction !== null && !isOver(error)) error = await transaction.rollback();
+    if (isSessionGone(error)) this.#sessions.forgetAll();
+    else if (transaction !== null && error !== null && isVague(error)) this.#sessions.giveUp();
+    else this.#sessions.giveBack(attempt.session);
   }
 }
 

@@ -47,14 +47,13 @@ export class Sessions {
     this.#returned();
   }
 
-  /** Gives up a session whose state is not known, and with it what it has begun. */
-  drop(session: string): void {
-    this.#delete(session).catch(() => {}); // Spanner deletes it by itself, within the hour
+  /** Gives up a session whose state is not known: Spanner deletes it once it was idle for an hour. */
+  giveUp(): void {
     this.#returned();
   }
 
   /** Gives up a session that Spanner no longer has; those that are idle have most likely gone with it. */
-  forget(): void {
+  forgetAll(): void {
     this.#idle.length = 0;
     this.#returned();
   }

@@ -3,6 +3,8 @@ import type { KeySet, ResultSet, Row, Statement, TransactionSelector } from "./a
 import type { SpannerClient } from "./client.ts";
 import { readRows, streamRows, transactionId } from "./rows.ts";
 
+const ROLLBACK_TIMEOUT_MS = 2_000;
+
 /** The reads of one read-write transaction, one after the other; the first begins it. */
 export class Transaction {
   #id: Uint8Array | null = null;
@@ -44,9 +46,16 @@ export class Transaction {
     return this.#rows(answer);
   }
 
-  async rollback(): Promise<void> {
-    const request = { session: this.session, transactionId: this.id };
-    await this.client.rollback(request, this.#call());
+  /** Ends it, if it was begun; gives what went wrong, or null. */
+  async rollback(): Promise<unknown> {
+    if (this.#id === null) return null;
+    const request = { session: this.session, transactionId: this.#id };
+    try {
+      await this.client.rollback(request, { timeout: ROLLBACK_TIMEOUT_MS, retry: null });
+      return null;
+    } catch (error) {
+      return error;
+    }
   }
 
   #selector(): TransactionSelector {

@@ -1,5 +1,6 @@
 import type { Clock } from "../../runtime/runtime.ts";
 import type { Store } from "../ports.ts";
+import type { LockTable } from "./lock-table.ts";
 import { MemoryStore } from "./store.ts";
 import { MemoryTables } from "./tables.ts";
 
@@ -21,8 +22,13 @@ export class MemoryDatabase {
     return new MemoryStore(this.#tables, options.log ?? true);
   }
 
+  /** The lock table, for those who come with statements of their own. */
+  get locks(): LockTable {
+    return this.#tables.locks;
+  }
+
   /** Deletes a lock's row, as an operator might by hand. */
   deleteLockRow(name: string): void {
-    this.#tables.deleteLockRow(name);
+    this.locks.rows.delete(name);
   }
 }

@@ -12,5 +12,5 @@ export type Run = <T>(
 
 /** Throws `fenced` unless the lock's token is the fence's. */
 export function checkFenceToken(tables: MemoryTables, fence: Fence): void {
-  if (tables.lockRow(fence.name)?.token !== fence.token) throw fenced(fence.name);
+  if (tables.locks.token(fence.name) !== fence.token) throw fenced(fence.name);
 }

@@ -1,56 +1,17 @@
 import type { Clock } from "../../runtime/runtime.ts";
 import { rising } from "../judge.ts";
-import type { LockRow, StoredEntry, TakeOver } from "../ports.ts";
-
-interface LockRecord {
-  token: number;
-  writer: string;
-  leaseMs: number;
-  /** Milliseconds on the database's clock; null once released. */
-  heartbeat: number | null;
-}
+import type { StoredEntry } from "../ports.ts";
+import { LockTable } from "./lock-table.ts";
 
 /** The rows of a database in memory, and the simplest operations on them. All are synchronous. */
 export class MemoryTables {
-  readonly #locks = new Map<string, LockRecord>();
+  readonly locks: LockTable;
   /** Versions by key and id; of one key in the order of their timestamps, which is that of insertion. */
   readonly #versions = new Map<string, Map<string, StoredEntry>>();
-  #lastToken = 0;
   #lastTimestamp = 0;
 
-  constructor(private readonly clock: Clock) {}
-
-  lockRow(name: string): LockRow | null {
-    const record = this.#locks.get(name);
-    if (record === undefined) return null;
-    const { token, writer, heartbeat, leaseMs } = record;
-    return {
-      token,
-      writer,
-      beat: `${heartbeat ?? "released"}/${token}`,
-      ageMs: heartbeat === null ? Number.POSITIVE_INFINITY : this.clock.now() - heartbeat,
-      leaseMs,
-    };
-  }
-
-  /** Makes `writer` the owner, under a token greater than any before. */
-  takeLock({ name, writer, leaseMs }: TakeOver): number {
-    this.#lastToken = rising(this.clock.wallMicros(), this.#lastToken);
-    const heartbeat = this.clock.now();
-    this.#locks.set(name, { token: this.#lastToken, writer, heartbeat, leaseMs });
-    return this.#lastToken;
-  }
-
-  /** Sets the heartbeat to now, or to released, where the token is `token`. */
-  beat(name: string, token: number, change: "renew" | "release"): boolean {
-    const record = this.#locks.get(name);
-    if (record?.token !== token) return false;
-    record.heartbeat = change === "renew" ? this.clock.now() : null;
-    return true;
-  }
-
-  deleteLockRow(name: string): void {
-    this.#locks.delete(name);
+  constructor(private readonly clock: Clock) {
+    this.locks = new LockTable(clock);
   }
 
   keys(): Iterable<string> {

@@ -179,8 +179,9 @@ export class Connection {
       (thrown: unknown) => thrown,
     );
     const { transaction } = attempt;
-    if (transaction !== null && !isOver(error)) error = await transaction.rollback();
-    if (isSessionGone(error)) this.#sessions.forgetAll();
+    if (transaction?.begun === true && !isOver(error)) error = await transaction.rollback();
+    // Also of a database that was made anew, where old sessions find no table.
+    if (grpcCode(error) === Grpc.NOT_FOUND) this.#sessions.forgetAll();
     else if (transaction !== null && error !== null && isVague(error)) this.#sessions.giveUp();
     else this.#sessions.giveBack(attempt.session);
   }

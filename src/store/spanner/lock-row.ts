@@ -24,11 +24,11 @@ export function lockRow(name: string, rows: readonly Row[]): LockRow | null {
   const row = rows.find(([rowName]) => textOf(rowName) === name);
   if (row === undefined) return null;
   const [, token, heartbeat, writer, age] = row;
-  const micros = microsOf(token);
+  const micros = microsOf(token) ?? 0;
   const marker = markerName(name, micros);
   const marked = rows.some(([rowName]) => textOf(rowName) === marker);
   return {
-    token: micros ?? 0,
+    token: micros,
     writer: textOf(writer) ?? "",
     beat: `${textOf(token)} ${textOf(heartbeat)}${marked ? " marked" : ""}`,
     ageMs: marked ? null : ageMs(microsOf(heartbeat), textOf(age)),

@@ -13,22 +13,17 @@ import {
   type ReadLimit,
   type StoredEntry,
 } from "../ports.ts";
-import type { Mutation } from "./api.ts";
+import type { Mutation, MutationWrite } from "./api.ts";
 import type { Connection, Writes } from "./connection.ts";
 import { fencedWrites } from "./fence.ts";
 import type { Transaction } from "./transaction.ts";
-import {
-  COMMIT_TIMESTAMP,
-  insert,
-  insertOrUpdate,
-  key as keyOf,
-  microsOf,
-  text,
-  textOf,
-} from "./values.ts";
+import { COMMIT_TIMESTAMP, key as keyOf, microsOf, text, textOf } from "./values.ts";
 
 /** A plain answer ends at 10 MiB: so many versions surely fit. */
 const SMALL_COUNT = Math.floor((8 * 1024 * 1024) / MAX_VALUE_BYTES);
+
+/** As `#rows` fills them. */
+const COLUMNS = ["key", "id", "value", "leader", "timestamp"];
 
 export class SpannerLogStore implements LogStore {
   constructor(
@@ -87,7 +82,7 @@ export class SpannerLogStore implements LogStore {
     options: CallOptions,
   ): Promise<AppendOutcome[]> {
     const writes: Writes<AppendOutcome[]> = {
-      mutations: entries.map((entry) => this.#write(entry)),
+      mutations: this.#writes(entries),
       result: (timestamp) => entries.map(() => ({ kind: "written", timestamp })),
     };
     if (fence !== null) {
@@ -110,7 +105,7 @@ export class SpannerLogStore implements LogStore {
         const stored = await this.#stored(transaction, entries);
         const missing = entries.filter((entry) => !stored.has(entry.key));
         return {
-          mutations: missing.map((entry) => this.#write(entry)),
+          mutations: this.#writes(missing),
           result: (timestamp) =>
             entries.map((entry) => outcome(entry, stored.get(entry.key), timestamp)),
         };
@@ -140,17 +135,21 @@ export class SpannerLogStore implements LogStore {
     );
   }
 
-  #write({ key, id, value, leader }: NewEntry): Mutation {
-    const columns = {
-      key: text(key),
-      id: text(id),
-      value: text(value),
-      leader: text(leader),
-      timestamp: COMMIT_TIMESTAMP,
-    };
-    return id === NO_APPEND_ID
-      ? insertOrUpdate(this.logTable, columns)
-      : insert(this.logTable, columns);
+  /** As few mutations as can be: each names its columns once, for all of its rows. */
+  #writes(entries: readonly NewEntry[]): Mutation[] {
+    const versions = entries.filter(({ id }) => id !== NO_APPEND_ID);
+    const replaced = entries.filter(({ id }) => id === NO_APPEND_ID);
+    const mutations: Mutation[] = [];
+    if (versions.length > 0) mutations.push({ insert: this.#rows(versions) });
+    if (replaced.length > 0) mutations.push({ insertOrUpdate: this.#rows(replaced) });
+    return mutations;
+  }
+
+  #rows(entries: readonly NewEntry[]): MutationWrite {
+    const values = entries.map(({ key, id, value, leader }) => ({
+      values: [text(key), text(id), text(value), text(leader), COMMIT_TIMESTAMP],
+    }));
+    return { table: this.logTable, columns: COLUMNS, values };
   }
 }
 

@@ -15,8 +15,13 @@ export class Transaction {
     private readonly operation: Operation,
   ) {}
 
+  get begun(): boolean {
+    return this.#id !== null;
+  }
+
+  /** Throws before the first read. */
   get id(): Uint8Array {
-    if (this.#id === null) throw new Error("a transaction writes what it has not read");
+    if (this.#id === null) throw new Error("a transaction writes before it has read");
     return this.#id;
   }
 
@@ -46,10 +51,9 @@ export class Transaction {
     return this.#rows(answer);
   }
 
-  /** Ends it, if it was begun; gives what went wrong, or null. */
+  /** Gives what went wrong, or null. */
   async rollback(): Promise<unknown> {
-    if (this.#id === null) return null;
-    const request = { session: this.session, transactionId: this.#id };
+    const request = { session: this.session, transactionId: this.id };
     try {
       await this.client.rollback(request, { timeout: ROLLBACK_TIMEOUT_MS, retry: null });
       return null;

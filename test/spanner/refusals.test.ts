@@ -25,6 +25,7 @@ const GRANTED = [
   "spanner.databases.select",
   "spanner.databases.read",
   "spanner.databases.write",
+  "spanner.databases.beginReadOnlyTransaction",
   "spanner.databases.beginOrRollbackReadWriteTransaction",
 ];
 const granting = (...permissions: string[]) =>

@@ -1,4 +1,5 @@
 import { HedgerowError, messageOf } from "../../errors.ts";
+import { NODE_ROLE } from "./permissions.ts";
 
 /** gRPC's status codes, as in google.rpc.Code. */
 export const Grpc = {
@@ -53,8 +54,6 @@ export function isSessionGone(error: unknown): boolean {
   return missingResource(error) === "Session";
 }
 
-const ROLE = "roles/spanner.databaseUser";
-
 /** The only place where Spanner's errors become ours; `what` names the call. Of a call that did nothing. */
 export function spannerError(what: string, database: string, error: unknown): HedgerowError {
   if (error instanceof HedgerowError) return error;
@@ -79,7 +78,7 @@ export function spannerError(what: string, database: string, error: unknown): He
     case Grpc.RESOURCE_EXHAUSTED:
       return failed("unavailable", `${name} is over its quota: give the instance more capacity`);
     case Grpc.PERMISSION_DENIED:
-      return failed("store_failed", `${name} refuses this account: grant it ${ROLE}`);
+      return failed("store_failed", `${name} refuses this account: grant it ${NODE_ROLE}`);
     case Grpc.UNAUTHENTICATED:
       return failed("store_failed", `${name} does not accept the credentials: ${CREDENTIALS}`);
     case Grpc.NOT_FOUND:

@@ -8,5 +8,6 @@ export const NODE_PERMISSIONS: readonly string[] = [
   "spanner.databases.select",
   "spanner.databases.read",
   "spanner.databases.write",
+  "spanner.databases.beginReadOnlyTransaction",
   "spanner.databases.beginOrRollbackReadWriteTransaction",
 ];

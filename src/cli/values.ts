@@ -124,21 +124,21 @@ function isShort(text: string): boolean {
 export const anyText = z.string();
 
 /** `sqlite:PATH` or `spanner:projects/P/instances/I/databases/D` */
-export const storeUrl = z.string().check((context) => {
-  const problem = storeProblem(context.value);
-  if (problem !== null) {
-    context.issues.push({ code: "custom", message: problem, input: context.value });
-  }
-});
+export const storeUrl = checked(storeProblem);
 
 /** As `storeUrl`; null for the empty text. */
-export const optionalStoreUrl = z.union([
-  z.pipe(
-    z.literal(""),
-    z.transform(() => null),
-  ),
-  storeUrl,
-]);
+export const optionalStoreUrl = z.pipe(
+  checked((text) => (text === "" ? null : storeProblem(text))),
+  z.transform((text) => (text === "" ? null : text)),
+);
+
+/** A schema for text in which `problemOf` finds nothing wrong; what it finds is the message. */
+function checked(problemOf: (text: string) => string | null) {
+  return z.string().check(({ value, issues }) => {
+    const message = problemOf(value);
+    if (message !== null) issues.push({ code: "custom", message, input: value });
+  });
+}
 
 /** `http://host:port` of a server, without a path. */
 export const serverUrl = readable("give a URL such as http://127.0.0.1:9090", (text) => {

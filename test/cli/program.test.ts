@@ -81,6 +81,14 @@ describe("bad usage is one line on stderr and code 2", () => {
       "hedgerow get: --limit x: give a whole number from -2 to 1000000",
     ],
     [["get", "k", "--server", "ftp://x"], /^hedgerow get: --server ftp:\/\/x: give a URL such as /],
+    [
+      ["dev", "--store", "mysql:x"],
+      "hedgerow dev: --store mysql:x: give sqlite:PATH or spanner:projects/P/instances/I/databases/D",
+    ],
+    [
+      ["serve", "--store", "spanner:projects/p/instances/I/databases/dd"],
+      /^hedgerow serve: --store spanner:[^ ]*: instance "I": use 2 to 64 lower-case letters, /,
+    ],
     [["dev", "--nodes", "0"], "hedgerow dev: --nodes 0: give a whole number from 1 to 20"],
     [
       ["dev", "--http-port", "65535"],

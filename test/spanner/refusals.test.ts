@@ -131,6 +131,14 @@ describe("schema apply", () => {
     expect(ran.calls.get(METHODS.getOperation)).toBe(3);
   });
 
+  test("looks again where nobody could tell how far it is", async () => {
+    const ran = await apply({
+      [METHODS.updateDatabaseDdl]: () => operation("running"),
+      [METHODS.getOperation]: (call) => (call === 0 ? UNAVAILABLE : operation("done")),
+    });
+    expect(ran).toMatchObject({ code: 0, stderr: "" });
+  });
+
   test("tells of work that failed, after it was begun", async () => {
     const ran = await apply({
       [METHODS.updateDatabaseDdl]: () => operation("running"),

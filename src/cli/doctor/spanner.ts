@@ -9,7 +9,7 @@ import { measure, type Measured } from "../../store/spanner/measure.ts";
 import { parsePath } from "../../store/spanner/path.ts";
 import { NODE_PERMISSIONS, NODE_ROLE } from "../../store/spanner/permissions.ts";
 import { failed, failedBy, fine, type Finding } from "./finding.ts";
-import { lookInside } from "./lease.ts";
+import { lookInside } from "./leader.ts";
 import type { StoreQuestion, StoreReport } from "./question.ts";
 
 /** Clocks this many milliseconds apart are told. */

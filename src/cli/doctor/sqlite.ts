@@ -4,7 +4,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { inspectSqlite } from "../../store/sqlite/inspect.ts";
 import { describeMount } from "../../store/sqlite/mount.ts";
 import { failed, failedBy, fine, type Finding } from "./finding.ts";
-import { lookInside } from "./lease.ts";
+import { lookInside } from "./leader.ts";
 import type { StoreQuestion, StoreReport } from "./question.ts";
 
 /** What is missing is fine: `serve` will create it. */

@@ -21,6 +21,7 @@ interface Work {
 }
 
 type AdminClient = DatabaseAdminClient | InstanceAdminClient;
+type GetOperation = AdminClient["operationsClient"]["getOperation"];
 type StartWork = () => Promise<[{ readonly latestResponse: Work }, ...unknown[]]>;
 
 /** Spanner's administration of one database. Every call ends by its operation's deadline. */
@@ -123,29 +124,32 @@ export class Admin implements AsyncDisposable {
   }
 
   /** Starts work and waits until it is done. */
-  async #finish(
-    operation: Operation,
-    { operationsClient }: AdminClient,
-    start: StartWork,
-  ): Promise<void> {
+  async #finish(operation: Operation, client: AdminClient, start: StartWork): Promise<void> {
     const { clock, random } = this.runtime;
+    const { what, signal } = operation;
     try {
       let work: Work = (await operation.race(start()))[0].latestResponse;
       for (let attempt = 0; !work.done; attempt++) {
-        await sleep(
-          clock,
-          backoffMs(random, attempt, POLL_MS.first, POLL_MS.last),
-          operation.signal,
-        );
-        const request = { name: work.name ?? "" };
-        [work] = await operation.race(
-          operationsClient.getOperation(request as never, callOptions(operation)),
-        );
+        await sleep(clock, backoffMs(random, attempt, POLL_MS.first, POLL_MS.last), signal);
+        work = await look(operation, client, work);
       }
       if (work.error) throw Object.assign(new Error(work.error.message ?? ""), work.error);
     } catch (error) {
-      throw spannerError(operation.what, this.path.name, error);
+      throw spannerError(what, this.path.name, error);
     }
+  }
+}
+
+/** How far the work is; as before if nobody can tell right now, for it goes on all the same. */
+async function look(operation: Operation, client: AdminClient, work: Work): Promise<Work> {
+  try {
+    const request = { name: work.name ?? "" } as Parameters<GetOperation>[0];
+    const asked = client.operationsClient.getOperation(request, callOptions(operation));
+    const [answer] = await operation.race(asked);
+    return answer;
+  } catch (error) {
+    if (grpcCode(error) === Grpc.UNAVAILABLE) return work;
+    throw error;
   }
 }
 

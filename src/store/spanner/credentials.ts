@@ -1,7 +1,7 @@
+import type { SpannerClient } from "@google-cloud/spanner/build/src/v1/index.js";
 import { HedgerowError, messageOf } from "../../errors.ts";
 import type { Operation } from "../../runtime/operation.ts";
 import { environmentVariable } from "../../runtime/system.ts";
-import type { SpannerClient } from "./client.ts";
 
 const KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS";
 

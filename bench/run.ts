@@ -1,10 +1,13 @@
-// `bun run bench NAME... [--rounds 3] [--seconds 2] [--json]`; without a name, lists what there is.
+// `bun run bench NAME... [--store sqlite|spanner] [--rounds 3] [--seconds 2] [--json]`; without a name, lists
+// what there is.
 import { parseArgs } from "node:util";
 import { type Benchmark, type CaseResult, runCase } from "./harness.ts";
 import { machine, machineLine, table } from "./report.ts";
 
+type Benchmarks = Readonly<Record<string, () => Promise<{ benchmark: Benchmark }>>>;
+
 /** Loaded one by one: what one needs may be missing where another runs. */
-const BENCHMARKS: Readonly<Record<string, () => Promise<{ benchmark: Benchmark }>>> = {
+const BENCHMARKS: Benchmarks = {
   rpc: () => import("./rpc.ts"),
   put: () => import("./put.ts"),
   get: () => import("./get.ts"),
@@ -14,11 +17,38 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<{ benchmark: Benchmark }
   start: () => import("./start.ts"),
 };
 
+/** With `--store spanner`, on emulators that they start. */
+const ON_SPANNER: Benchmarks = {
+  put: () => import("./spanner/put.ts"),
+  get: () => import("./spanner/get.ts"),
+};
+
+const STORES: Readonly<Record<string, Benchmarks>> = { sqlite: BENCHMARKS, spanner: ON_SPANNER };
+
 async function list(): Promise<void> {
-  console.log("bun run bench NAME... [--rounds 3] [--seconds 2] [--json]\n");
+  console.log(
+    "bun run bench NAME... [--store sqlite|spanner] [--rounds 3] [--seconds 2] [--json]\n",
+  );
   for (const [name, load] of Object.entries(BENCHMARKS)) {
-    console.log(`${name.padEnd(10)} ${(await load()).benchmark.summary}`);
+    const also = Object.hasOwn(ON_SPANNER, name) ? " (also --store spanner)" : "";
+    console.log(`${name.padEnd(10)} ${(await load()).benchmark.summary}${also}`);
   }
+}
+
+/** The named ones on this store. Throws for a name that there is not, and says which there are. */
+function chosen(names: readonly string[], store: string): [string, Benchmarks[string]][] {
+  const onStore = Object.hasOwn(STORES, store) ? STORES[store] : undefined;
+  if (onStore === undefined) throw new Error(`--store ${store}: give sqlite or spanner`);
+  return names.map((name) => {
+    const load = Object.hasOwn(onStore, name) ? onStore[name] : undefined;
+    if (load !== undefined) return [name, load];
+    const there = Object.keys(onStore).join(", ");
+    throw new Error(
+      Object.hasOwn(BENCHMARKS, name)
+        ? `${name} has no --store ${store}: there are ${there}`
+        : `no benchmark ${name}: there are ${there}`,
+    );
+  });
 }
 
 function positive(text: string, flag: string): number {
@@ -31,16 +61,14 @@ async function main(): Promise<void> {
   const { values: flags, positionals: names } = parseArgs({
     allowPositionals: true,
     options: {
+      store: { type: "string", default: "sqlite" },
       rounds: { type: "string", default: "3" },
       seconds: { type: "string", default: "2" },
       json: { type: "boolean", default: false },
     },
   });
   if (names.length === 0) return list();
-  const unknown = names.find((name) => !Object.hasOwn(BENCHMARKS, name));
-  if (unknown !== undefined) {
-    throw new Error(`no benchmark ${unknown}: there are ${Object.keys(BENCHMARKS).join(", ")}`);
-  }
+  const benchmarks = chosen(names, flags.store);
   const options = {
     rounds: Math.ceil(positive(flags.rounds, "rounds")),
     seconds: positive(flags.seconds, "seconds"),
@@ -50,8 +78,8 @@ async function main(): Promise<void> {
   };
   print(machineLine(machine(), options));
   const results: { name: string; cases: CaseResult[] }[] = [];
-  for (const name of names) {
-    const { benchmark } = await (BENCHMARKS[name] as (typeof BENCHMARKS)[string])();
+  for (const [name, load] of benchmarks) {
+    const { benchmark } = await load();
     print(`\n${name}: ${benchmark.summary}`);
     const cases: CaseResult[] = [];
     for (const subject of benchmark.cases) {

@@ -9,13 +9,22 @@ import { type Info, playRole } from "../roles.ts";
 
 const JOIN_DEADLINE_MS = 15_000;
 
-/** The nodes that are called: the first one leads. */
-export async function startNodes(count: number, core?: number): Promise<Server> {
+/** What nodes are told of their store. */
+export interface NodeStore extends Info {
+  /** As `--store` names it. */
+  readonly store: string;
+  /** `host:port` of the Spanner emulator that it is in; empty for none. */
+  readonly emulator: string;
+}
+
+/**
+ * The nodes that are called, on a new file of SQLite unless a store is given: the first one leads. Without
+ * any, the node that calls leads.
+ */
+export async function startNodes(count: number, core?: number, store?: NodeStore): Promise<Server> {
   const stack = new AsyncDisposableStack();
   try {
-    const folder = await scratchFolder();
-    stack.defer(() => removeFolder(folder));
-    let info: Info = { folder, members: 1 };
+    let info: Info = { ...(store ?? (await newFile(stack))), members: 0 };
     for (let members = 1; members <= count; members++) {
       info = stack.use(await roleServer(import.meta.path, { ...info, members }, core)).info;
     }
@@ -26,10 +35,17 @@ export async function startNodes(count: number, core?: number): Promise<Server> 
   }
 }
 
+async function newFile(stack: AsyncDisposableStack): Promise<NodeStore> {
+  const folder = await scratchFolder();
+  stack.defer(() => removeFolder(folder));
+  return { store: `sqlite:${join(folder, "hedgerow.db")}`, emulator: "" };
+}
+
 /** Everything else is at its default: mutual TLS, fenced and durable writes. */
-async function joined(folder: string, members: number): Promise<HedgerowNode> {
+async function joined({ store, emulator }: Info, members: number): Promise<HedgerowNode> {
+  process.env.SPANNER_EMULATOR_HOST = String(emulator);
   const node = await Hedgerow.start({
-    store: `sqlite:${join(folder, "hedgerow.db")}`,
+    store: String(store),
     address: `127.0.0.1:${freePort()}`,
     onSend: (data) => data,
     onBroadcast: (data) => data,
@@ -47,7 +63,7 @@ async function callOf(node: HedgerowNode, info: Info): Promise<Call> {
     case "put":
       return (n) => node.put(key(n), VALUE);
     case "get":
-      await fill(info, (each) => node.put(each, VALUE));
+      if (info.filled !== true) await fill(info, (each) => node.put(each, VALUE));
       return (n) => node.get(key(n));
     case "send":
       return () => node.send(data);
@@ -60,13 +76,13 @@ async function callOf(node: HedgerowNode, info: Info): Promise<Call> {
 
 if (import.meta.main) {
   await playRole({
-    server: async ({ folder, members }) => {
-      await joined(String(folder), Number(members));
-      return { folder: folder ?? "", members: members ?? 1 };
+    server: async (info) => {
+      await joined(info, Number(info.members));
+      return info;
     },
     client: async (info) => {
-      const node = await joined(String(info.folder), Number(info.members) + 1);
-      if (node.isLeader) throw new Error("the calling node leads: it would call itself");
+      const node = await joined(info, Number(info.members) + 1);
+      if (node.isLeader !== (info.members === 0)) throw new Error("another node leads than meant");
       return callOf(node, info);
     },
   });

@@ -11,7 +11,7 @@ export const ERROR_CODES = {
   too_large: { connect: Code.ResourceExhausted, http: 413 },
   /** No such route or method. */
   not_found: { connect: Code.NotFound, http: 404 },
-  /** The entry's id exists with another value. */
+  /** The entry's id exists with another value, or the key's newest version is not the one asked for. */
   conflict: { connect: Code.AlreadyExists, http: 409 },
   /** Nobody leads, as far as this node can tell within the deadline. Nothing was done. */
   no_leader: { connect: Code.Unavailable, http: 503 },
@@ -27,6 +27,14 @@ export const ERROR_CODES = {
   canceled: { connect: Code.Canceled, http: 499 },
   /** The connection broke while the call was under way: it may or may not have taken effect. */
   outcome_unknown: { connect: Code.Unknown, http: 504 },
+  /** A lock or permit that was held is no longer. */
+  claim_lost: { connect: Code.Aborted, http: 409 },
+  /** The owner has a permit of this semaphore already. */
+  already_held: { connect: Code.AlreadyExists, http: 409 },
+  /** No permit of the semaphore is free, or the lock is somebody else's. Nothing was done. */
+  taken: { connect: Code.ResourceExhausted, http: 409 },
+  /** The semaphore exists with another limit. Nothing was done. */
+  other_limit: { connect: Code.FailedPrecondition, http: 409 },
   /** Switched off by configuration. */
   not_supported: { connect: Code.Unimplemented, http: 501 },
   /** The node that was asked has no handler for messages of this kind. */
@@ -66,6 +74,8 @@ export interface ErrorExtras {
   readonly leader?: LeaderHint | undefined;
   /** A retry sooner than this is pointless, in milliseconds. */
   readonly retryDelayMs?: number | undefined;
+  /** With `conflict` of a conditional put: id of the key's newest version, empty if it has none. */
+  readonly current?: string | undefined;
 }
 
 /** The one error class of Hedgerow. Tell errors apart by `code`, never by message. */
@@ -73,6 +83,7 @@ export class HedgerowError extends Error {
   override readonly name = "HedgerowError";
   readonly leader: LeaderHint | undefined;
   readonly retryDelayMs: number | undefined;
+  readonly current: string | undefined;
 
   constructor(
     readonly code: ErrorCode,
@@ -82,6 +93,7 @@ export class HedgerowError extends Error {
     super(message, extras.cause === undefined ? undefined : { cause: extras.cause });
     this.leader = extras.leader;
     this.retryDelayMs = extras.retryDelayMs;
+    this.current = extras.current;
   }
 
   /** Whether `error` is a HedgerowError with one of these codes (any, if none is given). */

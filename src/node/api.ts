@@ -44,6 +44,20 @@ export interface HedgerowNode extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** Watching, and claims beside the leader's. */
+export interface NodeClaims {
+  /**
+   * Every version of `key`, oldest first, each once, across changes of the leader: those after the version
+   * `fromId`, then what is written. A `-` row counts as new each time it is replaced, and what it was between
+   * may be left out. Ends with the signal. Throws `invalid_argument` for an id that the key has not.
+   */
+  watch(key: string, options?: WatchOptions): AsyncIterable<StoredEntry>;
+  /** A lock beside the leader's, for as many owners as ask for one of this name. Nothing is done until it is taken. */
+  lock(name: string, options?: LockOptions): Lock;
+  /** A semaphore of `limit` permits, the same for all who use the name. Nothing is done until a permit is taken. */
+  semaphore(name: string, limit: number): Semaphore;
+}
+
 /** Text is sent as UTF-8. */
 export type Bytes = Uint8Array | string;
 
@@ -54,6 +68,65 @@ export interface PutOptions extends CallOptions {
   readonly directWrite?: boolean | undefined;
   /** Id of the entry: a retry with the same id and value writes nothing twice. Default: a new ULID. */
   readonly id?: string | undefined;
+  /**
+   * Id of the version that must be the key's newest; empty: the key must have none. Otherwise `conflict`,
+   * whose `current` is the newest version's id.
+   */
+  readonly ifVersion?: string | undefined;
+  /** A lock's claim, checked in the write's own transaction: `fenced` unless the lock has this token still. */
+  readonly fence?: { readonly name: string; readonly token: string } | undefined;
+}
+
+export interface WatchOptions {
+  /** Begin after the version of this id; empty: from the oldest. Default: what is written from now on. */
+  readonly fromId?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LockOptions {
+  /** 10,000 by default, 1,000 at least; the same for all who use the lock. */
+  readonly leaseMs?: number | undefined;
+}
+
+export interface Lock {
+  readonly name: string;
+  /** Waits for it, first come, first served. Throws `timeout` (default: no time-out), `canceled`, `stopped`. */
+  acquire(options?: CallOptions): Promise<HeldLock>;
+  /** Throws `taken` if somebody else holds it. */
+  tryAcquire(options?: CallOptions): Promise<HeldLock>;
+}
+
+/** Something held until it is released, disposed or lost. */
+export interface Claim extends AsyncDisposable {
+  /** Aborts, with `claim_lost`, before anybody else can hold it. */
+  readonly signal: AbortSignal;
+  /** Idempotent; disposing does the same. */
+  release(): Promise<void>;
+}
+
+export interface HeldLock extends Claim {
+  readonly name: string;
+  /** Fencing token: decimal microseconds since the epoch, greater with each holder. For the user's own systems, too. */
+  readonly token: string;
+}
+
+export interface Semaphore {
+  readonly name: string;
+  readonly limit: number;
+  /** Waits for a permit, first come, first served. Throws `already_held`, `other_limit`, `timeout`, `canceled`. */
+  acquire(options?: PermitOptions): Promise<HeldPermit>;
+  /** Throws `taken` if none is free. */
+  tryAcquire(options?: PermitOptions): Promise<HeldPermit>;
+}
+
+export interface PermitOptions extends CallOptions {
+  /** One permit per owner. Default: the node's address. */
+  readonly owner?: string | undefined;
+}
+
+export interface HeldPermit extends Claim {
+  readonly semaphore: string;
+  readonly owner: string;
 }
 
 export interface PutResult {

@@ -87,8 +87,9 @@ export function publicError(error: unknown): HedgerowError {
 
 /** As Connect says it, with our own code, leader and retry delay in a detail. */
 export function toConnectError(error: HedgerowError): ConnectError {
-  const { code, message, leader, retryDelayMs } = error;
+  const { code, message, leader, retryDelayMs, current } = error;
   const detail = {
+    ...(current !== undefined && { current }),
     code,
     leader: leader?.address ?? "",
     token: BigInt(leader?.token ?? 0),
@@ -116,6 +117,7 @@ export function fromConnectError(error: ConnectError): HedgerowError {
     return new HedgerowError(detail.code, error.rawMessage, {
       leader: hintFromWire(hint) ?? undefined,
       retryDelayMs: retryDelayFromWire(detail.retryDelayMs),
+      current: detail.current,
     });
   }
   return new HedgerowError(FOREIGN_CODES[error.code] ?? "internal", error.rawMessage, {
@@ -152,8 +154,10 @@ export function errorFromResponse(
   }
 }
 
-export function toBatchError({ code, message, leader, retryDelayMs }: HedgerowError): BatchError {
+export function toBatchError(thrown: HedgerowError): BatchError {
+  const { code, message, leader, retryDelayMs, current } = thrown;
   const error = create(BatchErrorSchema, { code, message });
+  if (current !== undefined) error.current = current;
   const hint = hintToWire(leader ?? null);
   if (hint !== undefined) error.leader = hint;
   error.retryDelayMs = retryDelayToWire(retryDelayMs);
@@ -166,6 +170,7 @@ export function fromBatchError(error: BatchError): HedgerowError {
   const extras: ErrorExtras = {
     leader: hintFromWire(error.leader) ?? undefined,
     retryDelayMs: retryDelayFromWire(error.retryDelayMs),
+    current: error.current,
   };
   return new HedgerowError(code, error.message, extras);
 }

@@ -33,6 +33,8 @@ export async function clientOptions(emulatorHost: string | null) {
     port: Number(port),
     sslCreds: credentials.createInsecure(),
     projectId: "emulator",
+    // It is near: the environment's proxy is for what is not.
+    "grpc.enable_http_proxy": 0,
     // Or Google's library looks for a metadata server, to learn what is said here.
     clientOptions: { universe_domain: "googleapis.com" },
   };

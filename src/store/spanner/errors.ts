@@ -78,6 +78,9 @@ export function spannerError(what: string, database: string, error: unknown): He
     case Grpc.RESOURCE_EXHAUSTED:
       return failed("unavailable", `${name} is over its quota: give the instance more capacity`);
     case Grpc.PERMISSION_DENIED:
+      if ((error as { reason?: string }).reason === "SERVICE_DISABLED") {
+        return failed("store_failed", `${name}: run gcloud services enable spanner.googleapis.com`);
+      }
       return failed("store_failed", `${name} refuses this account: grant it ${NODE_ROLE}`);
     case Grpc.UNAUTHENTICATED:
       return failed("store_failed", `${name} does not accept the credentials: ${CREDENTIALS}`);
@@ -96,9 +99,9 @@ const CREDENTIALS =
 function missing(name: string, resource: string | null): string {
   const apply = `hedgerow schema apply --store ${name}`;
   if (resource === "Instance")
-    return `${name}: there is no such instance: create it, then ${apply}`;
-  if (resource === "Database") return `${name}: there is no such database: ${apply}`;
-  return `${name} lacks a table or a column: ${apply}`;
+    return `${name}: there is no such instance: create it, then run ${apply}`;
+  if (resource === "Database") return `${name}: there is no such database: run ${apply}`;
+  return `${name} lacks a table or a column: run ${apply}`;
 }
 
 function oneLine(error: unknown): string {

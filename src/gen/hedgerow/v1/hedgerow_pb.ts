@@ -6,15 +6,15 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file hedgerow/v1/hedgerow.proto.
  */
 export const file_hedgerow_v1_hedgerow: GenFile = /*@__PURE__*/
-  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIqgBCgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIRCglub19hcHBlbmQYAyABKAgSFAoMZGlyZWN0X3dyaXRlGAQgASgIEgoKAmlkGAUgASgJEhcKCmlmX3ZlcnNpb24YBiABKAlIAIgBARIhCgVmZW5jZRgHIAEoCzISLmhlZGdlcm93LnYxLkZlbmNlQg0KC19pZl92ZXJzaW9uIiQKBUZlbmNlEgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAkiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lImQKC0Vycm9yRGV0YWlsEgwKBGNvZGUYASABKAkSDgoGbGVhZGVyGAIgASgJEg0KBXRva2VuGAMgASgEEhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhAKCHJlbGVhc2VkGAUgASgIMtMCCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIqgBCgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIRCglub19hcHBlbmQYAyABKAgSFAoMZGlyZWN0X3dyaXRlGAQgASgIEgoKAmlkGAUgASgJEhcKCmlmX3ZlcnNpb24YBiABKAlIAIgBARIhCgVmZW5jZRgHIAEoCzISLmhlZGdlcm93LnYxLkZlbmNlQg0KC19pZl92ZXJzaW9uIiQKBUZlbmNlEgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAkiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lIkAKD1dhdGNoTG9nUmVxdWVzdBILCgNrZXkYASABKAkSFAoHZnJvbV9pZBgCIAEoCUgAiAEBQgoKCF9mcm9tX2lkIjUKEFdhdGNoTG9nUmVzcG9uc2USIQoFZW50cnkYASABKAsyEi5oZWRnZXJvdy52MS5FbnRyeSJaCg9Ib2xkTG9ja1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghsZWFzZV9tcxgCIAEoDRInCgR3YWl0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiEKEEhvbGRMb2NrUmVzcG9uc2USDQoFdG9rZW4YASABKAkiawoUSG9sZFNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiYKFUhvbGRTZW1hcGhvcmVSZXNwb25zZRINCgVvd25lchgBIAEoCSJuChdBY3F1aXJlU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgNEg0KBW93bmVyGAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iUwoYQWNxdWlyZVNlbWFwaG9yZVJlc3BvbnNlEg0KBW93bmVyGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKF1JlbGVhc2VTZW1hcGhvcmVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkiLAoYUmVsZWFzZVNlbWFwaG9yZVJlc3BvbnNlEhAKCHJlbGVhc2VkGAEgASgIIoYBCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRINCgV0b2tlbhgDIAEoBBIWCg5yZXRyeV9kZWxheV9tcxgEIAEoDRIQCghyZWxlYXNlZBgFIAEoCBIUCgdjdXJyZW50GAYgASgJSACIAQFCCgoIX2N1cnJlbnQyhQYKD0hlZGdlcm93U2VydmljZRJBCgZTdGF0dXMSGi5oZWRnZXJvdy52MS5TdGF0dXNSZXF1ZXN0GhsuaGVkZ2Vyb3cudjEuU3RhdHVzUmVzcG9uc2USOAoDUHV0EhcuaGVkZ2Vyb3cudjEuUHV0UmVxdWVzdBoYLmhlZGdlcm93LnYxLlB1dFJlc3BvbnNlEjgKA0dldBIXLmhlZGdlcm93LnYxLkdldFJlcXVlc3QaGC5oZWRnZXJvdy52MS5HZXRSZXNwb25zZRI7CgRTZW5kEhguaGVkZ2Vyb3cudjEuU2VuZFJlcXVlc3QaGS5oZWRnZXJvdy52MS5TZW5kUmVzcG9uc2USTAoJQnJvYWRjYXN0Eh0uaGVkZ2Vyb3cudjEuQnJvYWRjYXN0UmVxdWVzdBoeLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlc3BvbnNlMAESSQoIV2F0Y2hMb2cSHC5oZWRnZXJvdy52MS5XYXRjaExvZ1JlcXVlc3QaHS5oZWRnZXJvdy52MS5XYXRjaExvZ1Jlc3BvbnNlMAESSQoISG9sZExvY2sSHC5oZWRnZXJvdy52MS5Ib2xkTG9ja1JlcXVlc3QaHS5oZWRnZXJvdy52MS5Ib2xkTG9ja1Jlc3BvbnNlMAESWAoNSG9sZFNlbWFwaG9yZRIhLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuSG9sZFNlbWFwaG9yZVJlc3BvbnNlMAESXwoQQWNxdWlyZVNlbWFwaG9yZRIkLmhlZGdlcm93LnYxLkFjcXVpcmVTZW1hcGhvcmVSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuQWNxdWlyZVNlbWFwaG9yZVJlc3BvbnNlEl8KEFJlbGVhc2VTZW1hcGhvcmUSJC5oZWRnZXJvdy52MS5SZWxlYXNlU2VtYXBob3JlUmVxdWVzdBolLmhlZGdlcm93LnYxLlJlbGVhc2VTZW1hcGhvcmVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message hedgerow.v1.StatusRequest
@@ -399,6 +399,247 @@ export const BroadcastResponseSchema: GenMessage<BroadcastResponse> = /*@__PURE_
   messageDesc(file_hedgerow_v1_hedgerow, 12);
 
 /**
+ * @generated from message hedgerow.v1.WatchLogRequest
+ */
+export type WatchLogRequest = Message<"hedgerow.v1.WatchLogRequest"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Id of the version after which to begin. Empty: from the oldest. Unset: what is written from now on.
+   *
+   * @generated from field: optional string from_id = 2;
+   */
+  fromId?: string | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.WatchLogRequest.
+ * Use `create(WatchLogRequestSchema)` to create a new message.
+ */
+export const WatchLogRequestSchema: GenMessage<WatchLogRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 13);
+
+/**
+ * @generated from message hedgerow.v1.WatchLogResponse
+ */
+export type WatchLogResponse = Message<"hedgerow.v1.WatchLogResponse"> & {
+  /**
+   * @generated from field: hedgerow.v1.Entry entry = 1;
+   */
+  entry?: Entry | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.WatchLogResponse.
+ * Use `create(WatchLogResponseSchema)` to create a new message.
+ */
+export const WatchLogResponseSchema: GenMessage<WatchLogResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 14);
+
+/**
+ * @generated from message hedgerow.v1.HoldLockRequest
+ */
+export type HoldLockRequest = Message<"hedgerow.v1.HoldLockRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * 0: 10 seconds. At least 1 second; the same for all who use the lock.
+   *
+   * @generated from field: uint32 lease_ms = 2;
+   */
+  leaseMs: number;
+
+  /**
+   * How long to wait for it. Unset: until the call's deadline; 0: not at all.
+   *
+   * @generated from field: google.protobuf.Duration wait = 3;
+   */
+  wait?: Duration | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.HoldLockRequest.
+ * Use `create(HoldLockRequestSchema)` to create a new message.
+ */
+export const HoldLockRequestSchema: GenMessage<HoldLockRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 15);
+
+/**
+ * @generated from message hedgerow.v1.HoldLockResponse
+ */
+export type HoldLockResponse = Message<"hedgerow.v1.HoldLockResponse"> & {
+  /**
+   * Fencing token: decimal microseconds since the epoch, greater with each holder.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message hedgerow.v1.HoldLockResponse.
+ * Use `create(HoldLockResponseSchema)` to create a new message.
+ */
+export const HoldLockResponseSchema: GenMessage<HoldLockResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 16);
+
+/**
+ * @generated from message hedgerow.v1.HoldSemaphoreRequest
+ */
+export type HoldSemaphoreRequest = Message<"hedgerow.v1.HoldSemaphoreRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint32 limit = 2;
+   */
+  limit: number;
+
+  /**
+   * One permit per owner. Empty: one of this stream alone.
+   *
+   * @generated from field: string owner = 3;
+   */
+  owner: string;
+
+  /**
+   * How long to wait for a permit. Unset: until the call's deadline; 0: not at all.
+   *
+   * @generated from field: google.protobuf.Duration wait = 4;
+   */
+  wait?: Duration | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.HoldSemaphoreRequest.
+ * Use `create(HoldSemaphoreRequestSchema)` to create a new message.
+ */
+export const HoldSemaphoreRequestSchema: GenMessage<HoldSemaphoreRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 17);
+
+/**
+ * @generated from message hedgerow.v1.HoldSemaphoreResponse
+ */
+export type HoldSemaphoreResponse = Message<"hedgerow.v1.HoldSemaphoreResponse"> & {
+  /**
+   * @generated from field: string owner = 1;
+   */
+  owner: string;
+};
+
+/**
+ * Describes the message hedgerow.v1.HoldSemaphoreResponse.
+ * Use `create(HoldSemaphoreResponseSchema)` to create a new message.
+ */
+export const HoldSemaphoreResponseSchema: GenMessage<HoldSemaphoreResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 18);
+
+/**
+ * @generated from message hedgerow.v1.AcquireSemaphoreRequest
+ */
+export type AcquireSemaphoreRequest = Message<"hedgerow.v1.AcquireSemaphoreRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: uint32 limit = 2;
+   */
+  limit: number;
+
+  /**
+   * Names the permit: the same owner again prolongs it.
+   *
+   * @generated from field: string owner = 3;
+   */
+  owner: string;
+
+  /**
+   * @generated from field: google.protobuf.Duration wait = 4;
+   */
+  wait?: Duration | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.AcquireSemaphoreRequest.
+ * Use `create(AcquireSemaphoreRequestSchema)` to create a new message.
+ */
+export const AcquireSemaphoreRequestSchema: GenMessage<AcquireSemaphoreRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 19);
+
+/**
+ * @generated from message hedgerow.v1.AcquireSemaphoreResponse
+ */
+export type AcquireSemaphoreResponse = Message<"hedgerow.v1.AcquireSemaphoreResponse"> & {
+  /**
+   * @generated from field: string owner = 1;
+   */
+  owner: string;
+
+  /**
+   * The permit is the owner's for so long from now, unless it is prolonged or released before.
+   *
+   * @generated from field: google.protobuf.Duration lease = 2;
+   */
+  lease?: Duration | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.AcquireSemaphoreResponse.
+ * Use `create(AcquireSemaphoreResponseSchema)` to create a new message.
+ */
+export const AcquireSemaphoreResponseSchema: GenMessage<AcquireSemaphoreResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 20);
+
+/**
+ * @generated from message hedgerow.v1.ReleaseSemaphoreRequest
+ */
+export type ReleaseSemaphoreRequest = Message<"hedgerow.v1.ReleaseSemaphoreRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string owner = 2;
+   */
+  owner: string;
+};
+
+/**
+ * Describes the message hedgerow.v1.ReleaseSemaphoreRequest.
+ * Use `create(ReleaseSemaphoreRequestSchema)` to create a new message.
+ */
+export const ReleaseSemaphoreRequestSchema: GenMessage<ReleaseSemaphoreRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 21);
+
+/**
+ * @generated from message hedgerow.v1.ReleaseSemaphoreResponse
+ */
+export type ReleaseSemaphoreResponse = Message<"hedgerow.v1.ReleaseSemaphoreResponse"> & {
+  /**
+   * @generated from field: bool released = 1;
+   */
+  released: boolean;
+};
+
+/**
+ * Describes the message hedgerow.v1.ReleaseSemaphoreResponse.
+ * Use `create(ReleaseSemaphoreResponseSchema)` to create a new message.
+ */
+export const ReleaseSemaphoreResponseSchema: GenMessage<ReleaseSemaphoreResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 22);
+
+/**
  * Travels as a detail of every error.
  *
  * @generated from message hedgerow.v1.ErrorDetail
@@ -436,6 +677,13 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
    * @generated from field: bool released = 5;
    */
   released: boolean;
+
+  /**
+   * With conflict: the id of the key's newest version; empty if it has none.
+   *
+   * @generated from field: optional string current = 6;
+   */
+  current?: string | undefined;
 };
 
 /**
@@ -443,7 +691,7 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
  * Use `create(ErrorDetailSchema)` to create a new message.
  */
 export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 13);
+  messageDesc(file_hedgerow_v1_hedgerow, 23);
 
 /**
  * @generated from service hedgerow.v1.HedgerowService
@@ -498,6 +746,54 @@ export const HedgerowService: GenService<{
     methodKind: "server_streaming";
     input: typeof BroadcastRequestSchema;
     output: typeof BroadcastResponseSchema;
+  },
+  /**
+   * Every version of a key from `from_id` on, as they are written: each once, in their order.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.WatchLog
+   */
+  watchLog: {
+    methodKind: "server_streaming";
+    input: typeof WatchLogRequestSchema;
+    output: typeof WatchLogResponseSchema;
+  },
+  /**
+   * Holds a lock from the first message until the stream ends on either side.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.HoldLock
+   */
+  holdLock: {
+    methodKind: "server_streaming";
+    input: typeof HoldLockRequestSchema;
+    output: typeof HoldLockResponseSchema;
+  },
+  /**
+   * Holds a permit from the first message until the stream ends on either side.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.HoldSemaphore
+   */
+  holdSemaphore: {
+    methodKind: "server_streaming";
+    input: typeof HoldSemaphoreRequestSchema;
+    output: typeof HoldSemaphoreResponseSchema;
+  },
+  /**
+   * Takes a permit for a time, for callers that cannot hold a stream; the same again prolongs it.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.AcquireSemaphore
+   */
+  acquireSemaphore: {
+    methodKind: "unary";
+    input: typeof AcquireSemaphoreRequestSchema;
+    output: typeof AcquireSemaphoreResponseSchema;
+  },
+  /**
+   * @generated from rpc hedgerow.v1.HedgerowService.ReleaseSemaphore
+   */
+  releaseSemaphore: {
+    methodKind: "unary";
+    input: typeof ReleaseSemaphoreRequestSchema;
+    output: typeof ReleaseSemaphoreResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hedgerow_v1_hedgerow, 0);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/peer.proto.
  */
 export const file_hedgerow_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lImwKCkJhdGNoRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEicKBmxlYWRlchgDIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQSFgoOcmV0cnlfZGVsYXlfbXMYBCABKA0iPgoKTGVhZGVySGludBIPCgdhZGRyZXNzGAEgASgJEg0KBXRva2VuGAIgASgEEhAKCHJlbGVhc2VkGAMgASgIIjcKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoASIeCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMIh8KD0RlbGl2ZXJSZXNwb25zZRIMCgRkYXRhGAEgASgMIicKF0RlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0EgwKBGRhdGEYASABKAwiKAoYRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEgwKBGRhdGEYASABKAwiOgoPQW5ub3VuY2VSZXF1ZXN0EicKBmxlYWRlchgBIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiEgoQQW5ub3VuY2VSZXNwb25zZTKAAwoLUGVlclNlcnZpY2USPgoFQmF0Y2gSGS5oZWRnZXJvdy52MS5CYXRjaFJlcXVlc3QaGi5oZWRnZXJvdy52MS5CYXRjaFJlc3BvbnNlEkEKBkFwcGVuZBIaLmhlZGdlcm93LnYxLkFwcGVuZFJlcXVlc3QaGy5oZWRnZXJvdy52MS5BcHBlbmRSZXNwb25zZRJECgdEZWxpdmVyEhsuaGVkZ2Vyb3cudjEuRGVsaXZlclJlcXVlc3QaHC5oZWRnZXJvdy52MS5EZWxpdmVyUmVzcG9uc2USXwoQRGVsaXZlckJyb2FkY2FzdBIkLmhlZGdlcm93LnYxLkRlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEkcKCEFubm91bmNlEhwuaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIo4BCgpCYXRjaEVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRInCgZsZWFkZXIYAyABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50EhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhQKB2N1cnJlbnQYBSABKAlIAIgBAUIKCghfY3VycmVudCI+CgpMZWFkZXJIaW50Eg8KB2FkZHJlc3MYASABKAkSDQoFdG9rZW4YAiABKAQSEAoIcmVsZWFzZWQYAyABKAgiiAEKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJEhcKCmlmX3ZlcnNpb24YBCABKAlIAIgBARISCgpmZW5jZV9uYW1lGAUgASgJEhMKC2ZlbmNlX3Rva2VuGAYgASgEQg0KC19pZl92ZXJzaW9uIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoASIeCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMIh8KD0RlbGl2ZXJSZXNwb25zZRIMCgRkYXRhGAEgASgMIicKF0RlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0EgwKBGRhdGEYASABKAwiKAoYRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEgwKBGRhdGEYASABKAwiOgoPQW5ub3VuY2VSZXF1ZXN0EicKBmxlYWRlchgBIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiEgoQQW5ub3VuY2VSZXNwb25zZTKAAwoLUGVlclNlcnZpY2USPgoFQmF0Y2gSGS5oZWRnZXJvdy52MS5CYXRjaFJlcXVlc3QaGi5oZWRnZXJvdy52MS5CYXRjaFJlc3BvbnNlEkEKBkFwcGVuZBIaLmhlZGdlcm93LnYxLkFwcGVuZFJlcXVlc3QaGy5oZWRnZXJvdy52MS5BcHBlbmRSZXNwb25zZRJECgdEZWxpdmVyEhsuaGVkZ2Vyb3cudjEuRGVsaXZlclJlcXVlc3QaHC5oZWRnZXJvdy52MS5EZWxpdmVyUmVzcG9uc2USXwoQRGVsaXZlckJyb2FkY2FzdBIkLmhlZGdlcm93LnYxLkRlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEkcKCEFubm91bmNlEhwuaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message hedgerow.v1.BatchRequest
@@ -133,6 +133,13 @@ export type BatchError = Message<"hedgerow.v1.BatchError"> & {
    * @generated from field: uint32 retry_delay_ms = 4;
    */
   retryDelayMs: number;
+
+  /**
+   * With conflict: the id of the key's newest version; empty if it has none.
+   *
+   * @generated from field: optional string current = 5;
+   */
+  current?: string | undefined;
 };
 
 /**
@@ -191,6 +198,25 @@ export type AppendRequest = Message<"hedgerow.v1.AppendRequest"> & {
    * @generated from field: string id = 3;
    */
   id: string;
+
+  /**
+   * Written only if this is the id of the key's newest version; empty: if the key has none.
+   *
+   * @generated from field: optional string if_version = 4;
+   */
+  ifVersion?: string | undefined;
+
+  /**
+   * Written only while the lock of this name has this token.
+   *
+   * @generated from field: string fence_name = 5;
+   */
+  fenceName: string;
+
+  /**
+   * @generated from field: uint64 fence_token = 6;
+   */
+  fenceToken: bigint;
 };
 
 /**

@@ -7,6 +7,12 @@ export async function hedgerowBinary(): Promise<string> {
   return join(repository, "dist/hedgerow");
 }
 
+/** The same with all left out that is imported for Spanner alone. */
+export async function binaryWithoutSpanner(): Promise<string> {
+  await succeed([process.execPath, "scripts/build.ts", "--without-spanner", "--if-stale"]);
+  return join(repository, "dist/hedgerow-without-spanner");
+}
+
 /** Compiles one file of the benchmark into a binary of this folder. */
 export async function compiled(file: string, folder: string): Promise<string> {
   const outfile = join(folder, "bare");

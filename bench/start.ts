@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compiled, hedgerowBinary, serveArguments } from "./binary.ts";
+import { binaryWithoutSpanner, compiled, hedgerowBinary, serveArguments } from "./binary.ts";
 import type { Benchmark, Contender, Sample } from "./harness.ts";
 import { endProcess, freePort, removeFolder, scratchFolder, track } from "./processes.ts";
 import { atMostAbove, atMostTimes } from "./targets.ts";
@@ -76,6 +76,13 @@ function starter(
   };
 }
 
+const BARE = "bare Bun.serve";
+const OURS = "hedgerow serve";
+const WITHOUT = "hedgerow serve, no Spanner in it";
+
+const sqliteNode = (folder: string, httpPort: number) =>
+  serveArguments({ store: join(folder, "hedgerow.db"), peerPort: freePort(), httpPort });
+
 const bareServe = join(import.meta.dir, "contenders/bare-serve.ts");
 
 export const benchmark: Benchmark = {
@@ -90,18 +97,19 @@ export const benchmark: Benchmark = {
       warmUpSeconds: 0.1,
       contenders: [
         starter(
-          "bare Bun.serve",
+          BARE,
           "limit",
           (folder) => compiled(bareServe, folder),
           (_, port) => [String(port)],
         ),
-        starter("hedgerow serve", "ours", hedgerowBinary, (folder, httpPort) =>
-          serveArguments({ store: join(folder, "hedgerow.db"), peerPort: freePort(), httpPort }),
-        ),
+        starter(OURS, "ours", hedgerowBinary, sqliteNode),
+        starter(WITHOUT, "peer", binaryWithoutSpanner, sqliteNode),
       ],
       targets: [
-        atMostTimes("hedgerow serve", 5, "bare Bun.serve", "startMs"),
-        atMostAbove("hedgerow serve", 30, "bare Bun.serve", "residentMb"),
+        atMostTimes(OURS, 5, BARE, "startMs"),
+        atMostAbove(OURS, 30, BARE, "residentMb"),
+        atMostTimes(OURS, 1.1, WITHOUT, "startMs"),
+        atMostTimes(OURS, 1.1, WITHOUT, "residentMb"),
       ],
     },
   ],

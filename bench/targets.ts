@@ -41,7 +41,7 @@ export function atLeastOf(ours: string, share: number, other: string, key = "per
 /** Ours takes at most `times` the other's median. */
 export function atMostTimes(ours: string, times: number, other: string, key: string): Target {
   return target(
-    `${ours}: at most ${times} times ${other}`,
+    `${ours}: ${key} at most ${times} times that of ${other}`,
     (rows) => compared(rows, ours, other, key, (a, b) => a / b),
     (figure) => figure <= times,
   );
@@ -50,7 +50,7 @@ export function atMostTimes(ours: string, times: number, other: string, key: str
 /** Ours takes at most `amount` more than the other's median. */
 export function atMostAbove(ours: string, amount: number, other: string, key: string): Target {
   return target(
-    `${ours}: at most ${amount} (${key}) above ${other}`,
+    `${ours}: ${key} at most ${amount} above that of ${other}`,
     (rows) => compared(rows, ours, other, key, (a, b) => a - b),
     (figure) => figure <= amount,
   );

@@ -1,5 +1,7 @@
-// Builds the binary: `bun scripts/build.ts [--unprotected | --all] [--if-stale]`.
-// `--unprotected` builds the control binary of the tests, whose fence and deadline checks are off.
+// Builds the binary: `bun scripts/build.ts [--unprotected | --without-spanner | --all] [--if-stale]`.
+// `--unprotected` builds the control binary of the tests, whose fence and deadline checks are off;
+// `--without-spanner` that of the benchmarks, which tells what the Spanner client in the binary costs others;
+// `--all` all but that one.
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -11,13 +13,8 @@ const root = join(import.meta.dir, "..");
 interface Binary {
   readonly name: string;
   readonly define: Readonly<Record<string, string>>;
+  readonly plugins?: readonly BunPlugin[];
 }
-
-const PROTECTED: Binary = { name: "hedgerow", define: { HEDGEROW_UNPROTECTED: "false" } };
-const UNPROTECTED: Binary = {
-  name: "hedgerow-unprotected",
-  define: { HEDGEROW_UNPROTECTED: "true" },
-};
 
 /**
  * The message classes of the Spanner client: nothing uses them at run time (its clients encode by the JSON
@@ -29,6 +26,30 @@ const WITHOUT_MESSAGE_CLASSES: BunPlugin = {
     const filter = /spanner-api[/\\]build[/\\]protos[/\\]protos\.js$/;
     builder.onLoad({ filter }, () => ({ contents: "module.exports = {};", loader: "js" }));
   },
+};
+
+/** Leaves out what is imported for Spanner alone. */
+const WITHOUT_SPANNER_CLIENT: BunPlugin = {
+  name: "without the Spanner client",
+  setup(builder) {
+    const filter = /^@google-cloud\/spanner\/|^@grpc\/grpc-js$|\/spanner\/open\.ts$/;
+    builder.onResolve({ filter }, ({ path }) => ({ path, namespace: "absent" }));
+    builder.onLoad({ filter, namespace: "absent" }, () => ({
+      contents: "module.exports = {};",
+      loader: "js",
+    }));
+  },
+};
+
+const PROTECTED: Binary = { name: "hedgerow", define: { HEDGEROW_UNPROTECTED: "false" } };
+const UNPROTECTED: Binary = {
+  name: "hedgerow-unprotected",
+  define: { HEDGEROW_UNPROTECTED: "true" },
+};
+const WITHOUT_SPANNER: Binary = {
+  ...PROTECTED,
+  name: "hedgerow-without-spanner",
+  plugins: [WITHOUT_SPANNER_CLIENT],
 };
 
 /** Path of a binary that `scripts/build.ts` makes. */
@@ -49,7 +70,7 @@ async function build(binary: Binary): Promise<void> {
     minify: true,
     // Stack traces name our own files and lines.
     sourcemap: "linked",
-    plugins: [WITHOUT_MESSAGE_CLASSES],
+    plugins: [WITHOUT_MESSAGE_CLASSES, ...(binary.plugins ?? [])],
     define: { ...binary.define, HEDGEROW_VERSION: JSON.stringify(version) },
     compile: {
       outfile: binaryPath(binary),
@@ -77,11 +98,18 @@ async function isStale(binary: Binary): Promise<boolean> {
 const { values: flags } = parseArgs({
   options: {
     unprotected: { type: "boolean", default: false },
+    "without-spanner": { type: "boolean", default: false },
     all: { type: "boolean", default: false },
     "if-stale": { type: "boolean", default: false },
   },
 });
-const wanted = flags.all ? [PROTECTED, UNPROTECTED] : [flags.unprotected ? UNPROTECTED : PROTECTED];
-for (const binary of wanted) {
+
+function wanted(): Binary[] {
+  if (flags.all) return [PROTECTED, UNPROTECTED];
+  if (flags["without-spanner"]) return [WITHOUT_SPANNER];
+  return [flags.unprotected ? UNPROTECTED : PROTECTED];
+}
+
+for (const binary of wanted()) {
   if (!flags["if-stale"] || (await isStale(binary))) await build(binary);
 }

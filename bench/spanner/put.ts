@@ -9,7 +9,7 @@ import { noServer, onFreshEmulator } from "./fresh.ts";
 const script = (file: string) => join(import.meta.dir, "../contenders", file);
 
 const LIMIT = "bare client, token and batch";
-const OURS = "ours, on the leader";
+const OURS = "ours, from a follower";
 const setting = { callers: 64, options: { keys: 10_000, call: "put" }, inspect: batchSize };
 
 /** Rows of one commit carry its timestamp: so many of them, in the mean. */
@@ -36,7 +36,7 @@ export const benchmark: Benchmark = {
         }),
         onFreshEmulator({
           ...setting,
-          name: OURS,
+          name: "ours, on the leader",
           role: "ours",
           client: script("node.ts"),
           server: (store) => startNodes(0, undefined, store),
@@ -50,7 +50,7 @@ export const benchmark: Benchmark = {
         }),
         onFreshEmulator({
           ...setting,
-          name: "ours, from a follower",
+          name: OURS,
           role: "ours",
           client: script("node.ts"),
           server: (store) => startNodes(1, undefined, store),

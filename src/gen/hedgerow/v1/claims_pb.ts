@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/claims.proto.
  */
 export const file_hedgerow_v1_claims: GenFile = /*@__PURE__*/
-  fileDesc("ChhoZWRnZXJvdy92MS9jbGFpbXMucHJvdG8SC2hlZGdlcm93LnYxIj4KC1Blcm1pdENsYWltEhEKCXNlbWFwaG9yZRgBIAEoCRINCgVvd25lchgCIAEoCRINCgVncmFudBgDIAEoCSKEAQoUQWNxdWlyZVBlcm1pdFJlcXVlc3QSJwoFY2xhaW0YASABKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRINCgVsaW1pdBgCIAEoDRIOCgZob2xkZXIYAyABKAkSEwoLaW5jYXJuYXRpb24YBCABKAQSDwoHd2FpdF9tcxgFIAEoDSLvAQoVQWNxdWlyZVBlcm1pdFJlc3BvbnNlEjsKB291dGNvbWUYASABKA4yKi5oZWRnZXJvdy52MS5BY3F1aXJlUGVybWl0UmVzcG9uc2UuT3V0Y29tZRINCgVsaW1pdBgCIAEoDRIQCghsZWFzZV9tcxgDIAEoDSJ4CgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIUChBPVVRDT01FX0FDUVVJUkVEEAESEwoPT1VUQ09NRV9XQUlUSU5HEAISEAoMT1VUQ09NRV9IRUxEEAMSFwoTT1VUQ09NRV9PVEhFUl9MSU1JVBAEIj8KFFJlbGVhc2VQZXJtaXRSZXF1ZXN0EicKBWNsYWltGAEgASgLMhguaGVkZ2Vyb3cudjEuUGVybWl0Q2xhaW0iKQoVUmVsZWFzZVBlcm1pdFJlc3BvbnNlEhAKCHJlbGVhc2VkGAEgASgIImQKE1JlbmV3UGVybWl0c1JlcXVlc3QSDgoGaG9sZGVyGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEigKBmNsYWltcxgDIAMoCzIYLmhlZGdlcm93LnYxLlBlcm1pdENsYWltIlAKFFJlbmV3UGVybWl0c1Jlc3BvbnNlEiYKBGxvc3QYASADKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRIQCghsZWFzZV9tcxgCIAEoDSJEChBBd2FpdExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJY29udGVuZGVyGAIgASgJEg8KB3dhaXRfbXMYAyABKA0iIQoRQXdhaXRMb2NrUmVzcG9uc2USDAoEdHVybhgBIAEoCCIjChNMb2NrUmVsZWFzZWRSZXF1ZXN0EgwKBG5hbWUYASABKAkiFgoUTG9ja1JlbGVhc2VkUmVzcG9uc2UiUgoTQXdhaXRDb21taXRzUmVxdWVzdBIMCgRrZXlzGAEgAygJEg0KBXNpbmNlGAIgASgEEg0KBXRva2VuGAMgASgEEg8KB3dhaXRfbXMYBCABKA0iQgoUQXdhaXRDb21taXRzUmVzcG9uc2USDAoEa2V5cxgBIAMoCRINCgVzaW5jZRgCIAEoBBINCgV0b2tlbhgDIAEoBDKJBAoMQ2xhaW1TZXJ2aWNlElYKDUFjcXVpcmVQZXJtaXQSIS5oZWRnZXJvdy52MS5BY3F1aXJlUGVybWl0UmVxdWVzdBoiLmhlZGdlcm93LnYxLkFjcXVpcmVQZXJtaXRSZXNwb25zZRJWCg1SZWxlYXNlUGVybWl0EiEuaGVkZ2Vyb3cudjEuUmVsZWFzZVBlcm1pdFJlcXVlc3QaIi5oZWRnZXJvdy52MS5SZWxlYXNlUGVybWl0UmVzcG9uc2USUwoMUmVuZXdQZXJtaXRzEiAuaGVkZ2Vyb3cudjEuUmVuZXdQZXJtaXRzUmVxdWVzdBohLmhlZGdlcm93LnYxLlJlbmV3UGVybWl0c1Jlc3BvbnNlEkoKCUF3YWl0TG9jaxIdLmhlZGdlcm93LnYxLkF3YWl0TG9ja1JlcXVlc3QaHi5oZWRnZXJvdy52MS5Bd2FpdExvY2tSZXNwb25zZRJTCgxMb2NrUmVsZWFzZWQSIC5oZWRnZXJvdy52MS5Mb2NrUmVsZWFzZWRSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuTG9ja1JlbGVhc2VkUmVzcG9uc2USUwoMQXdhaXRDb21taXRzEiAuaGVkZ2Vyb3cudjEuQXdhaXRDb21taXRzUmVxdWVzdBohLmhlZGdlcm93LnYxLkF3YWl0Q29tbWl0c1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChhoZWRnZXJvdy92MS9jbGFpbXMucHJvdG8SC2hlZGdlcm93LnYxIj4KC1Blcm1pdENsYWltEhEKCXNlbWFwaG9yZRgBIAEoCRINCgVvd25lchgCIAEoCRINCgVncmFudBgDIAEoCSKEAQoUQWNxdWlyZVBlcm1pdFJlcXVlc3QSJwoFY2xhaW0YASABKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRINCgVsaW1pdBgCIAEoDRIOCgZob2xkZXIYAyABKAkSEwoLaW5jYXJuYXRpb24YBCABKAQSDwoHd2FpdF9tcxgFIAEoDSLvAQoVQWNxdWlyZVBlcm1pdFJlc3BvbnNlEjsKB291dGNvbWUYASABKA4yKi5oZWRnZXJvdy52MS5BY3F1aXJlUGVybWl0UmVzcG9uc2UuT3V0Y29tZRINCgVsaW1pdBgCIAEoDRIQCghsZWFzZV9tcxgDIAEoDSJ4CgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIUChBPVVRDT01FX0FDUVVJUkVEEAESEwoPT1VUQ09NRV9XQUlUSU5HEAISEAoMT1VUQ09NRV9IRUxEEAMSFwoTT1VUQ09NRV9PVEhFUl9MSU1JVBAEIj8KFFJlbGVhc2VQZXJtaXRSZXF1ZXN0EicKBWNsYWltGAEgASgLMhguaGVkZ2Vyb3cudjEuUGVybWl0Q2xhaW0iKQoVUmVsZWFzZVBlcm1pdFJlc3BvbnNlEhAKCHJlbGVhc2VkGAEgASgIImQKE1JlbmV3UGVybWl0c1JlcXVlc3QSDgoGaG9sZGVyGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEigKBmNsYWltcxgDIAMoCzIYLmhlZGdlcm93LnYxLlBlcm1pdENsYWltIlAKFFJlbmV3UGVybWl0c1Jlc3BvbnNlEiYKBGxvc3QYASADKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRIQCghsZWFzZV9tcxgCIAEoDSJWChBBd2FpdExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJY29udGVuZGVyGAIgASgJEg4KBm1lbWJlchgDIAEoCRIRCgl3YWl0ZWRfbXMYBCABKA0iIgoRQXdhaXRMb2NrUmVzcG9uc2USDQoFYWhlYWQYASABKA0iRQoQTGVhdmVMb2NrUmVxdWVzdBIMCgRuYW1lGAEgASgJEhEKCWNvbnRlbmRlchgCIAEoCRIQCghhY3F1aXJlZBgDIAEoCCITChFMZWF2ZUxvY2tSZXNwb25zZSIyChNMb2NrUmVsZWFzZWRSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAQiFgoUTG9ja1JlbGVhc2VkUmVzcG9uc2UiQQoPTG9ja1R1cm5SZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJY29udGVuZGVyGAIgASgJEg0KBXRva2VuGAMgASgEIiMKEExvY2tUdXJuUmVzcG9uc2USDwoHd2FpdGluZxgBIAEoCCJSChNBd2FpdENvbW1pdHNSZXF1ZXN0EgwKBGtleXMYASADKAkSDQoFc2luY2UYAiABKAQSDQoFdG9rZW4YAyABKAQSDwoHd2FpdF9tcxgEIAEoDSJCChRBd2FpdENvbW1pdHNSZXNwb25zZRIMCgRrZXlzGAEgAygJEg0KBXNpbmNlGAIgASgEEg0KBXRva2VuGAMgASgEMp4FCgxDbGFpbVNlcnZpY2USVgoNQWNxdWlyZVBlcm1pdBIhLmhlZGdlcm93LnYxLkFjcXVpcmVQZXJtaXRSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuQWNxdWlyZVBlcm1pdFJlc3BvbnNlElYKDVJlbGVhc2VQZXJtaXQSIS5oZWRnZXJvdy52MS5SZWxlYXNlUGVybWl0UmVxdWVzdBoiLmhlZGdlcm93LnYxLlJlbGVhc2VQZXJtaXRSZXNwb25zZRJTCgxSZW5ld1Blcm1pdHMSIC5oZWRnZXJvdy52MS5SZW5ld1Blcm1pdHNSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuUmVuZXdQZXJtaXRzUmVzcG9uc2USSgoJQXdhaXRMb2NrEh0uaGVkZ2Vyb3cudjEuQXdhaXRMb2NrUmVxdWVzdBoeLmhlZGdlcm93LnYxLkF3YWl0TG9ja1Jlc3BvbnNlEkoKCUxlYXZlTG9jaxIdLmhlZGdlcm93LnYxLkxlYXZlTG9ja1JlcXVlc3QaHi5oZWRnZXJvdy52MS5MZWF2ZUxvY2tSZXNwb25zZRJTCgxMb2NrUmVsZWFzZWQSIC5oZWRnZXJvdy52MS5Mb2NrUmVsZWFzZWRSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuTG9ja1JlbGVhc2VkUmVzcG9uc2USRwoITG9ja1R1cm4SHC5oZWRnZXJvdy52MS5Mb2NrVHVyblJlcXVlc3QaHS5oZWRnZXJvdy52MS5Mb2NrVHVyblJlc3BvbnNlElMKDEF3YWl0Q29tbWl0cxIgLmhlZGdlcm93LnYxLkF3YWl0Q29tbWl0c1JlcXVlc3QaIS5oZWRnZXJvdy52MS5Bd2FpdENvbW1pdHNSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * A permit of a semaphore, as its holder names it.
@@ -259,9 +259,18 @@ export type AwaitLockRequest = Message<"hedgerow.v1.AwaitLockRequest"> & {
   contender: string;
 
   /**
-   * @generated from field: uint32 wait_ms = 3;
+   * Address of the member on which it waits, where it is told of its turn.
+   *
+   * @generated from field: string member = 3;
    */
-  waitMs: number;
+  member: string;
+
+  /**
+   * How long it has waited already: a leader that is new to it gives it the place that this deserves.
+   *
+   * @generated from field: uint32 waited_ms = 4;
+   */
+  waitedMs: number;
 };
 
 /**
@@ -276,11 +285,11 @@ export const AwaitLockRequestSchema: GenMessage<AwaitLockRequest> = /*@__PURE__*
  */
 export type AwaitLockResponse = Message<"hedgerow.v1.AwaitLockResponse"> & {
   /**
-   * Whether it is the contender's turn; false: ask again.
+   * How many stand before it.
    *
-   * @generated from field: bool turn = 1;
+   * @generated from field: uint32 ahead = 1;
    */
-  turn: boolean;
+  ahead: number;
 };
 
 /**
@@ -291,6 +300,48 @@ export const AwaitLockResponseSchema: GenMessage<AwaitLockResponse> = /*@__PURE_
   messageDesc(file_hedgerow_v1_claims, 8);
 
 /**
+ * @generated from message hedgerow.v1.LeaveLockRequest
+ */
+export type LeaveLockRequest = Message<"hedgerow.v1.LeaveLockRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string contender = 2;
+   */
+  contender: string;
+
+  /**
+   * It has taken the lock; false: it does not want it any more.
+   *
+   * @generated from field: bool acquired = 3;
+   */
+  acquired: boolean;
+};
+
+/**
+ * Describes the message hedgerow.v1.LeaveLockRequest.
+ * Use `create(LeaveLockRequestSchema)` to create a new message.
+ */
+export const LeaveLockRequestSchema: GenMessage<LeaveLockRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_claims, 9);
+
+/**
+ * @generated from message hedgerow.v1.LeaveLockResponse
+ */
+export type LeaveLockResponse = Message<"hedgerow.v1.LeaveLockResponse"> & {
+};
+
+/**
+ * Describes the message hedgerow.v1.LeaveLockResponse.
+ * Use `create(LeaveLockResponseSchema)` to create a new message.
+ */
+export const LeaveLockResponseSchema: GenMessage<LeaveLockResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_claims, 10);
+
+/**
  * @generated from message hedgerow.v1.LockReleasedRequest
  */
 export type LockReleasedRequest = Message<"hedgerow.v1.LockReleasedRequest"> & {
@@ -298,6 +349,13 @@ export type LockReleasedRequest = Message<"hedgerow.v1.LockReleasedRequest"> & {
    * @generated from field: string name = 1;
    */
   name: string;
+
+  /**
+   * The fencing token that was given up.
+   *
+   * @generated from field: uint64 token = 2;
+   */
+  token: bigint;
 };
 
 /**
@@ -305,7 +363,7 @@ export type LockReleasedRequest = Message<"hedgerow.v1.LockReleasedRequest"> & {
  * Use `create(LockReleasedRequestSchema)` to create a new message.
  */
 export const LockReleasedRequestSchema: GenMessage<LockReleasedRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 9);
+  messageDesc(file_hedgerow_v1_claims, 11);
 
 /**
  * @generated from message hedgerow.v1.LockReleasedResponse
@@ -318,7 +376,55 @@ export type LockReleasedResponse = Message<"hedgerow.v1.LockReleasedResponse"> &
  * Use `create(LockReleasedResponseSchema)` to create a new message.
  */
 export const LockReleasedResponseSchema: GenMessage<LockReleasedResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 10);
+  messageDesc(file_hedgerow_v1_claims, 12);
+
+/**
+ * @generated from message hedgerow.v1.LockTurnRequest
+ */
+export type LockTurnRequest = Message<"hedgerow.v1.LockTurnRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string contender = 2;
+   */
+  contender: string;
+
+  /**
+   * The fencing token that was given up.
+   *
+   * @generated from field: uint64 token = 3;
+   */
+  token: bigint;
+};
+
+/**
+ * Describes the message hedgerow.v1.LockTurnRequest.
+ * Use `create(LockTurnRequestSchema)` to create a new message.
+ */
+export const LockTurnRequestSchema: GenMessage<LockTurnRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_claims, 13);
+
+/**
+ * @generated from message hedgerow.v1.LockTurnResponse
+ */
+export type LockTurnResponse = Message<"hedgerow.v1.LockTurnResponse"> & {
+  /**
+   * Whether it waits still; false: ask the next.
+   *
+   * @generated from field: bool waiting = 1;
+   */
+  waiting: boolean;
+};
+
+/**
+ * Describes the message hedgerow.v1.LockTurnResponse.
+ * Use `create(LockTurnResponseSchema)` to create a new message.
+ */
+export const LockTurnResponseSchema: GenMessage<LockTurnResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_claims, 14);
 
 /**
  * @generated from message hedgerow.v1.AwaitCommitsRequest
@@ -354,7 +460,7 @@ export type AwaitCommitsRequest = Message<"hedgerow.v1.AwaitCommitsRequest"> & {
  * Use `create(AwaitCommitsRequestSchema)` to create a new message.
  */
 export const AwaitCommitsRequestSchema: GenMessage<AwaitCommitsRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 11);
+  messageDesc(file_hedgerow_v1_claims, 15);
 
 /**
  * @generated from message hedgerow.v1.AwaitCommitsResponse
@@ -383,7 +489,7 @@ export type AwaitCommitsResponse = Message<"hedgerow.v1.AwaitCommitsResponse"> &
  * Use `create(AwaitCommitsResponseSchema)` to create a new message.
  */
 export const AwaitCommitsResponseSchema: GenMessage<AwaitCommitsResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 12);
+  messageDesc(file_hedgerow_v1_claims, 16);
 
 /**
  * @generated from service hedgerow.v1.ClaimService
@@ -420,7 +526,7 @@ export const ClaimService: GenService<{
     output: typeof RenewPermitsResponseSchema;
   },
   /**
-   * Answers when it is this contender's turn to look at a lock, or after wait_ms.
+   * Takes a place in the leader's line for a lock, or keeps it.
    *
    * @generated from rpc hedgerow.v1.ClaimService.AwaitLock
    */
@@ -430,7 +536,17 @@ export const ClaimService: GenService<{
     output: typeof AwaitLockResponseSchema;
   },
   /**
-   * A lock was given up: the first that waits for it may look.
+   * Gives the place up.
+   *
+   * @generated from rpc hedgerow.v1.ClaimService.LeaveLock
+   */
+  leaveLock: {
+    methodKind: "unary";
+    input: typeof LeaveLockRequestSchema;
+    output: typeof LeaveLockResponseSchema;
+  },
+  /**
+   * A lock was given up: the first in its line may take it.
    *
    * @generated from rpc hedgerow.v1.ClaimService.LockReleased
    */
@@ -438,6 +554,16 @@ export const ClaimService: GenService<{
     methodKind: "unary";
     input: typeof LockReleasedRequestSchema;
     output: typeof LockReleasedResponseSchema;
+  },
+  /**
+   * The leader to one that waits: it is your turn.
+   *
+   * @generated from rpc hedgerow.v1.ClaimService.LockTurn
+   */
+  lockTurn: {
+    methodKind: "unary";
+    input: typeof LockTurnRequestSchema;
+    output: typeof LockTurnResponseSchema;
   },
   /**
    * Answers when one of the keys was written after `since`, or after wait_ms.

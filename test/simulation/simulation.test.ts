@@ -24,6 +24,16 @@ test("the runs do something: leaders change, and puts are acknowledged", () => {
   expect(runs.reduce((sum, run) => sum + run.takeOvers, 0)).toBeGreaterThan(20);
 });
 
+test("with contenders of the Go system both take over from each other, past markers, too", () => {
+  const runs = [4, 8, 12, 16, 20, 24, 28, 32].map((seed) => runSeed(seed));
+  const sum = (of: (run: (typeof runs)[number]) => number) =>
+    runs.reduce((total, run) => total + of(run), 0);
+  expect(sum((run) => run.goTakeOvers)).toBeGreaterThan(5);
+  expect(sum((run) => run.takeOvers)).toBeGreaterThan(20);
+  expect(sum((run) => run.markersOvercome)).toBeGreaterThan(3);
+  expect(runSeed(5).goTakeOvers).toBe(0);
+});
+
 test("control: without fence and deadline checks the checkers find former leaders that write", () => {
   const found = [];
   for (let seed = 1; seed <= 40; seed++) {
@@ -33,4 +43,13 @@ test("control: without fence and deadline checks the checkers find former leader
     [],
   );
   expect(found.filter((violation) => violation.includes("lead at once"))).not.toEqual([]);
+}, 120_000);
+
+test("control: without them ours write on when a contender of the Go system has the lock", () => {
+  const found = [];
+  for (let seed = 4; seed <= 80; seed += 4) {
+    found.push(...runSeed(seed, { protections: false }).violations);
+  }
+  const stale = found.filter((violation) => /wrote as a former leader: 10\.0\.1\./.test(violation));
+  expect(stale).not.toEqual([]);
 }, 120_000);

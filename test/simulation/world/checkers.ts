@@ -1,4 +1,11 @@
-import type { AppendOutcome, Fence, NewEntry, StoredEntry } from "../../../src/store/ports.ts";
+import { leaseTiming } from "../../../src/lock/timing.ts";
+import type {
+  AppendOutcome,
+  Fence,
+  NewEntry,
+  StoredEntry,
+  TakeOver,
+} from "../../../src/store/ports.ts";
 import type { SimulatedCluster } from "./cluster.ts";
 import type { CommitObserver } from "./store.ts";
 import type { PutRecord } from "./workload.ts";
@@ -6,16 +13,44 @@ import type { PutRecord } from "./workload.ts";
 /** Watches the database's commits from outside of the system. */
 export class CommitChecker implements CommitObserver {
   readonly violations: string[] = [];
+  /** Of our take-overs. */
   readonly tokens: number[] = [];
+  /** Take-overs of Go contenders, and ours past a marker that they had left. */
+  goTakeOvers = 0;
+  markersOvercome = 0;
+  /** Who wrote itself into the lock's row last, and when. */
   holder: string | null = null;
+  heldSince = 0;
+  /** The row's. Go contenders write tokens that are older than ours; ours are the newest of all. */
+  #token: number | null = null;
+  #newestToken = 0;
+  /** When Go contenders inserted the markers that stand, by the token that they judged. */
+  readonly #marked = new Map<number | null, number>();
 
-  acquired(token: number, writer: string): void {
-    const last = this.tokens.at(-1);
-    if (last !== undefined && token <= last) {
-      this.violations.push(`token ${token} follows ${last}`);
+  acquired(token: number, { writer, expectedToken, minAgeMs }: TakeOver, at: number): void {
+    if (token <= this.#newestToken) {
+      this.violations.push(`token ${token} follows ${this.#newestToken}`);
+    }
+    const markedAt = this.#marked.get(expectedToken);
+    if (markedAt !== undefined) this.markersOvercome++;
+    if (markedAt !== undefined && at - markedAt < minAgeMs) {
+      this.violations.push(`${writer} took over ${at - markedAt} ms after a Go contender's marker`);
     }
     this.tokens.push(token);
-    this.holder = writer;
+    this.#write(token, writer, at);
+  }
+
+  marked(judged: number | null, at: number): void {
+    this.#marked.set(judged, at);
+  }
+
+  unmarked(): void {
+    this.#marked.clear();
+  }
+
+  overwritten(token: number, writer: string, at: number): void {
+    this.goTakeOvers++;
+    this.#write(token, writer, at);
   }
 
   appended(
@@ -24,7 +59,7 @@ export class CommitChecker implements CommitObserver {
     fence: Fence | null,
   ): void {
     if (!outcomes.some((outcome) => outcome.kind === "written")) return;
-    const current = this.tokens.at(-1);
+    const current = this.#token;
     if (fence !== null && fence.token !== current) {
       this.violations.push(
         `a write under token ${fence.token} committed after take-over ${current}`,
@@ -37,6 +72,13 @@ export class CommitChecker implements CommitObserver {
       );
     }
   }
+
+  #write(token: number, writer: string, at: number): void {
+    this.#token = token;
+    this.#newestToken = Math.max(this.#newestToken, token);
+    this.holder = writer;
+    this.heldSince = at;
+  }
 }
 
 /** At no moment do two nodes believe that they lead. Asked after every event. */
@@ -45,6 +87,24 @@ export function checkSingleLeader(cluster: SimulatedCluster, violations: string[
   if (leaders.length > 1 && violations.length < 10) {
     const names = leaders.map((node) => node.address).join(" and ");
     violations.push(`${cluster.scheduler.now.toFixed(1)}: ${names} lead at once`);
+  }
+}
+
+/**
+ * Whose token the row has lost does not lead any longer than its last renewal could let it, which was sent
+ * before. Asked after every event.
+ */
+export function checkLostToken(
+  cluster: SimulatedCluster,
+  { holder, heldSince }: CommitChecker,
+  violations: string[],
+): void {
+  const { scheduler, options } = cluster;
+  if (scheduler.now - heldSince < leaseTiming(options.leaseMs).holdMs) return;
+  for (const { address } of cluster.leaders()) {
+    if (address === holder || violations.length >= 10) continue;
+    const at = scheduler.now.toFixed(1);
+    violations.push(`${at}: ${address} leads, though ${holder} wrote the row at ${heldSince}`);
   }
 }
 

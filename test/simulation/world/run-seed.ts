@@ -1,18 +1,33 @@
+import { leaseTiming } from "../../../src/lock/timing.ts";
 import type { StoredEntry } from "../../../src/store/ports.ts";
-import { CommitChecker, checkLog, checkRealTimeOrder, checkSingleLeader } from "./checkers.ts";
+import {
+  CommitChecker,
+  checkLog,
+  checkLostToken,
+  checkRealTimeOrder,
+  checkSingleLeader,
+} from "./checkers.ts";
 import { SimulatedCluster } from "./cluster.ts";
 import { injectFaults } from "./faults.ts";
+import { addGoContenders } from "./go-contender.ts";
 import { Workload } from "./workload.ts";
 
 const LEASE_MS = 2_000;
 /** After all faults have ended, the cluster has this long to be whole again. */
 const RECOVERY_MS = 15_000;
+/**
+ * One of its nodes leads sooner: a call that hangs ends (a lease) before the row is read, or the last
+ * heartbeat gets old. A marker that was stranded is watched for as long again.
+ */
+const LEADS_AGAIN_MS = leaseTiming(LEASE_MS).takeOverAgeMs + LEASE_MS / 2;
 
 export interface RunOptions {
   readonly nodes?: number;
   /** Simulated milliseconds with faults. */
   readonly faultsMs?: number;
   readonly protections?: boolean;
+  /** Whether processes of the Go system contend for the lock, too. Default: in every fourth seed. */
+  readonly go?: boolean;
   readonly keepLines?: boolean;
 }
 
@@ -24,12 +39,17 @@ export interface RunResult {
   readonly events: number;
   readonly simulatedMs: number;
   readonly acknowledged: number;
+  /** By our nodes. */
   readonly takeOvers: number;
+  readonly goTakeOvers: number;
+  /** Take-overs by our nodes past a marker that a Go contender had left. */
+  readonly markersOvercome: number;
 }
 
 /** One seed: a cluster under faults, then healed; safety all the time, progress at the end. */
 export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   const { nodes = 5, faultsMs = 30_000, protections = true, keepLines = false } = options;
+  const { go = seed % 4 === 0 } = options;
   const violations: string[] = [];
   const observer = new CommitChecker();
   const cluster = new SimulatedCluster(seed, {
@@ -40,12 +60,21 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     keepLines,
   });
   const { scheduler } = cluster;
-  scheduler.afterEach = () => checkSingleLeader(cluster, violations);
+  const lost: string[] = [];
+  scheduler.afterEach = () => {
+    checkSingleLeader(cluster, violations);
+    checkLostToken(cluster, observer, lost);
+  };
   const workload = new Workload(cluster);
   workload.start(faultsMs + RECOVERY_MS, 4);
   injectFaults(cluster, faultsMs);
+  if (go) addGoContenders(cluster, faultsMs);
   scheduler.runUntil(faultsMs);
   cluster.heal();
+  const leadsAgainMs = LEADS_AGAIN_MS + (go ? leaseTiming(LEASE_MS).takeOverAgeMs : 0);
+  if (!scheduler.runUntilDone(faultsMs + leadsAgainMs, () => cluster.leaders().length > 0)) {
+    violations.push(`nobody leads ${leadsAgainMs} ms after the last fault: ${describe(cluster)}`);
+  }
   if (!scheduler.runUntilDone(faultsMs + RECOVERY_MS, () => isWhole(cluster))) {
     violations.push(`not whole ${RECOVERY_MS} ms after the last fault: ${describe(cluster)}`);
   }
@@ -58,6 +87,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
       violations.push(`a put after recovery: ${put?.outcome ?? "no node"}`);
   }
   violations.push(
+    ...lost,
     ...observer.violations,
     ...workload.late,
     ...checkLog(workload.puts, readAll(cluster)),
@@ -72,6 +102,8 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     simulatedMs: scheduler.now,
     acknowledged: workload.puts.filter((put) => put.outcome === "ok").length,
     takeOvers: observer.tokens.length,
+    goTakeOvers: observer.goTakeOvers,
+    markersOvercome: observer.markersOvercome,
   };
 }
 

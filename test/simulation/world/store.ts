@@ -6,6 +6,7 @@ import type {
   LogStore,
   NewEntry,
   Store,
+  TakeOver,
   TakeOverResult,
 } from "../../../src/store/ports.ts";
 import type { Machine } from "./machine.ts";
@@ -32,12 +33,18 @@ export interface StoreFaults {
 
 /** Told of every commit, at the moment and in the order in which the database makes them. */
 export interface CommitObserver {
-  acquired(token: number, writer: string): void;
+  acquired(token: number, takeOver: TakeOver, at: number): void;
   appended(
     entries: readonly NewEntry[],
     outcomes: readonly AppendOutcome[],
     fence: Fence | null,
   ): void;
+  /** A Go contender inserted the marker of the token that it judged. */
+  marked(judged: number | null, at: number): void;
+  /** A Go leader deleted all markers. */
+  unmarked(): void;
+  /** A Go contender wrote itself into the lock's row. */
+  overwritten(token: number, writer: string, at: number): void;
 }
 
 export const NO_STORE_FAULTS: StoreFaults = {
@@ -64,7 +71,7 @@ export class StoreLink {
   /** The database as the process sees it. */
   store(): Store {
     const { lock, log, semaphores } = this.database;
-    const { observer } = this;
+    const { observer, scheduler } = this;
     if (log === null || semaphores === null) throw new Error("the simulated database has a log");
     return {
       lock: {
@@ -75,7 +82,8 @@ export class StoreLink {
             options,
             () => lock.acquire(takeOver),
             (result: TakeOverResult) => {
-              if (result.kind === "acquired") observer.acquired(result.token, takeOver.writer);
+              if (result.kind === "acquired")
+                observer.acquired(result.token, takeOver, scheduler.now);
             },
           ),
         renew: (name, token, options) =>

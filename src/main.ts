@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
 import { readFileSync } from "node:fs";
+import { isatty } from "node:tty";
 import type { Output } from "./cli/context.ts";
 import { errorLine } from "./cli/exit.ts";
 import { runProgram } from "./cli/program.ts";
@@ -16,14 +17,35 @@ const SAME_STOP_MS = 500;
 const stop = new AbortController();
 const force = new AbortController();
 let firstStopAt: number | null = null;
+let taker: ((name: NodeJS.Signals) => void) | null = null;
 
-function onStopSignal(): void {
-  if (firstStopAt === null) {
+function onStopSignal(name: NodeJS.Signals): void {
+  if (taker !== null) {
+    if (!isFromTerminal(name)) taker(name);
+  } else if (firstStopAt === null) {
     firstStopAt = performance.now();
     stop.abort();
   } else if (performance.now() - firstStopAt >= SAME_STOP_MS) {
     exitNow();
   }
+}
+
+/** Ctrl-C and Ctrl-\\ come to all processes of the terminal's foreground. */
+function isFromTerminal(name: NodeJS.Signals): boolean {
+  const typed = name === "SIGINT" || name === "SIGQUIT";
+  return typed && [0, 1, 2].some((descriptor) => isatty(descriptor));
+}
+
+/** They end the process where nobody takes them, as they should. */
+const TAKEN_ONLY = ["SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+
+function takeSignals(take: (name: NodeJS.Signals) => void): () => void {
+  taker = take;
+  for (const name of TAKEN_ONLY) process.on(name, onStopSignal);
+  return () => {
+    taker = null;
+    for (const name of TAKEN_ONLY) process.off(name, onStopSignal);
+  };
 }
 
 function exitNow(): never {
@@ -84,6 +106,7 @@ process.exitCode = await runProgram({
   stderr: output("stderr", () => {}), // nobody reads on: the work matters more
   stop: stop.signal,
   force: force.signal,
+  takeSignals,
   program: compiled ? [process.execPath] : [process.execPath, Bun.main],
 });
 setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();

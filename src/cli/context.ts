@@ -22,6 +22,11 @@ export interface CliContext {
   readonly stop: AbortSignal;
   /** Aborts at a later one (main.ts says how much later), right before the process exits: only what takes no time. */
   readonly force: AbortSignal;
+  /**
+   * Gives signals to `take` from now on, in place of `stop` and `force`, until the result is called: SIGINT,
+   * SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2. Not those which a terminal sends to child processes as well.
+   */
+  readonly takeSignals: (take: (name: NodeJS.Signals) => void) => () => void;
   /** Command and arguments that start this very program again. */
   readonly program: readonly string[];
 }

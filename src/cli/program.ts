@@ -53,6 +53,7 @@ function parse(
     .description(description)
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
+    .enablePositionalOptions() // so that `--` comes to the command that it was typed after
     .exitOverride()
     .configureOutput(outputs(context));
   addCommands(context, program, COMMANDS, words, (target) => {
@@ -75,7 +76,7 @@ function addCommands(
     const target = parent.command(name).description(entry.summary);
     target.helpOption("-h, --help", "print this help").configureOutput(outputs(context));
     if ("commands" in entry) {
-      target.helpCommand(false);
+      target.helpCommand(false).enablePositionalOptions();
       addCommands(context, target, entry.commands, rest, onNamed);
     } else if (word === name) {
       onNamed(target);

@@ -41,6 +41,7 @@ export function cliKit(
     stderr: output("stderr"),
     stop: stop.signal,
     force: new AbortController().signal,
+    takeSignals: () => () => {},
     program: ["unused"],
   };
   return { context, written, stop };

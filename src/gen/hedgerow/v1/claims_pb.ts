@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/claims.proto.
  */
 export const file_hedgerow_v1_claims: GenFile = /*@__PURE__*/
-  fileDesc("ChhoZWRnZXJvdy92MS9jbGFpbXMucHJvdG8SC2hlZGdlcm93LnYxIj4KC1Blcm1pdENsYWltEhEKCXNlbWFwaG9yZRgBIAEoCRINCgVvd25lchgCIAEoCRINCgVncmFudBgDIAEoCSKEAQoUQWNxdWlyZVBlcm1pdFJlcXVlc3QSJwoFY2xhaW0YASABKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRINCgVsaW1pdBgCIAEoDRIOCgZob2xkZXIYAyABKAkSEwoLaW5jYXJuYXRpb24YBCABKAQSDwoHd2FpdF9tcxgFIAEoDSLvAQoVQWNxdWlyZVBlcm1pdFJlc3BvbnNlEjsKB291dGNvbWUYASABKA4yKi5oZWRnZXJvdy52MS5BY3F1aXJlUGVybWl0UmVzcG9uc2UuT3V0Y29tZRINCgVsaW1pdBgCIAEoDRIQCghsZWFzZV9tcxgDIAEoDSJ4CgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIUChBPVVRDT01FX0FDUVVJUkVEEAESEwoPT1VUQ09NRV9XQUlUSU5HEAISEAoMT1VUQ09NRV9IRUxEEAMSFwoTT1VUQ09NRV9PVEhFUl9MSU1JVBAEIj8KFFJlbGVhc2VQZXJtaXRSZXF1ZXN0EicKBWNsYWltGAEgASgLMhguaGVkZ2Vyb3cudjEuUGVybWl0Q2xhaW0iKQoVUmVsZWFzZVBlcm1pdFJlc3BvbnNlEhAKCHJlbGVhc2VkGAEgASgIImQKE1JlbmV3UGVybWl0c1JlcXVlc3QSDgoGaG9sZGVyGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEigKBmNsYWltcxgDIAMoCzIYLmhlZGdlcm93LnYxLlBlcm1pdENsYWltIlAKFFJlbmV3UGVybWl0c1Jlc3BvbnNlEiYKBGxvc3QYASADKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRIQCghsZWFzZV9tcxgCIAEoDSJWChBBd2FpdExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJY29udGVuZGVyGAIgASgJEg4KBm1lbWJlchgDIAEoCRIRCgl3YWl0ZWRfbXMYBCABKA0iIgoRQXdhaXRMb2NrUmVzcG9uc2USDQoFYWhlYWQYASABKA0iRQoQTGVhdmVMb2NrUmVxdWVzdBIMCgRuYW1lGAEgASgJEhEKCWNvbnRlbmRlchgCIAEoCRIQCghhY3F1aXJlZBgDIAEoCCITChFMZWF2ZUxvY2tSZXNwb25zZSIyChNMb2NrUmVsZWFzZWRSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAQiFgoUTG9ja1JlbGVhc2VkUmVzcG9uc2UiQQoPTG9ja1R1cm5SZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJY29udGVuZGVyGAIgASgJEg0KBXRva2VuGAMgASgEIiMKEExvY2tUdXJuUmVzcG9uc2USDwoHd2FpdGluZxgBIAEoCCJSChNBd2FpdENvbW1pdHNSZXF1ZXN0EgwKBGtleXMYASADKAkSDQoFc2luY2UYAiABKAQSDQoFdG9rZW4YAyABKAQSDwoHd2FpdF9tcxgEIAEoDSJCChRBd2FpdENvbW1pdHNSZXNwb25zZRIMCgRrZXlzGAEgAygJEg0KBXNpbmNlGAIgASgEEg0KBXRva2VuGAMgASgEMp4FCgxDbGFpbVNlcnZpY2USVgoNQWNxdWlyZVBlcm1pdBIhLmhlZGdlcm93LnYxLkFjcXVpcmVQZXJtaXRSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuQWNxdWlyZVBlcm1pdFJlc3BvbnNlElYKDVJlbGVhc2VQZXJtaXQSIS5oZWRnZXJvdy52MS5SZWxlYXNlUGVybWl0UmVxdWVzdBoiLmhlZGdlcm93LnYxLlJlbGVhc2VQZXJtaXRSZXNwb25zZRJTCgxSZW5ld1Blcm1pdHMSIC5oZWRnZXJvdy52MS5SZW5ld1Blcm1pdHNSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuUmVuZXdQZXJtaXRzUmVzcG9uc2USSgoJQXdhaXRMb2NrEh0uaGVkZ2Vyb3cudjEuQXdhaXRMb2NrUmVxdWVzdBoeLmhlZGdlcm93LnYxLkF3YWl0TG9ja1Jlc3BvbnNlEkoKCUxlYXZlTG9jaxIdLmhlZGdlcm93LnYxLkxlYXZlTG9ja1JlcXVlc3QaHi5oZWRnZXJvdy52MS5MZWF2ZUxvY2tSZXNwb25zZRJTCgxMb2NrUmVsZWFzZWQSIC5oZWRnZXJvdy52MS5Mb2NrUmVsZWFzZWRSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuTG9ja1JlbGVhc2VkUmVzcG9uc2USRwoITG9ja1R1cm4SHC5oZWRnZXJvdy52MS5Mb2NrVHVyblJlcXVlc3QaHS5oZWRnZXJvdy52MS5Mb2NrVHVyblJlc3BvbnNlElMKDEF3YWl0Q29tbWl0cxIgLmhlZGdlcm93LnYxLkF3YWl0Q29tbWl0c1JlcXVlc3QaIS5oZWRnZXJvdy52MS5Bd2FpdENvbW1pdHNSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChhoZWRnZXJvdy92MS9jbGFpbXMucHJvdG8SC2hlZGdlcm93LnYxIj4KC1Blcm1pdENsYWltEhEKCXNlbWFwaG9yZRgBIAEoCRINCgVvd25lchgCIAEoCRINCgVncmFudBgDIAEoCSKmAQoUQWNxdWlyZVBlcm1pdFJlcXVlc3QSJwoFY2xhaW0YASABKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRINCgVsaW1pdBgCIAEoDRIOCgZob2xkZXIYAyABKAkSEwoLaW5jYXJuYXRpb24YBCABKAQSDAoEd2FpdBgFIAEoCBIRCgl3YWl0ZWRfbXMYBiABKA0SEAoIZGV0YWNoZWQYByABKAgiggIKFUFjcXVpcmVQZXJtaXRSZXNwb25zZRI7CgdvdXRjb21lGAEgASgOMiouaGVkZ2Vyb3cudjEuQWNxdWlyZVBlcm1pdFJlc3BvbnNlLk91dGNvbWUSDQoFbGltaXQYAiABKA0SEAoIbGVhc2VfbXMYAyABKA0iigEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhQKEE9VVENPTUVfQUNRVUlSRUQQARITCg9PVVRDT01FX1dBSVRJTkcQAhIQCgxPVVRDT01FX0ZVTEwQAxIQCgxPVVRDT01FX0hFTEQQBBIXChNPVVRDT01FX09USEVSX0xJTUlUEAUiWwoTQXdhaXRQZXJtaXRzUmVxdWVzdBIOCgZob2xkZXIYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAQSDgoGZ3JhbnRzGAMgAygJEg8KB3dhaXRfbXMYBCABKA0iSwoUQXdhaXRQZXJtaXRzUmVzcG9uc2USEAoIYWNxdWlyZWQYASADKAkSDwoHdW5rbm93bhgCIAMoCRIQCghsZWFzZV9tcxgDIAEoDSI/ChRSZWxlYXNlUGVybWl0UmVxdWVzdBInCgVjbGFpbRgBIAEoCzIYLmhlZGdlcm93LnYxLlBlcm1pdENsYWltIikKFVJlbGVhc2VQZXJtaXRSZXNwb25zZRIQCghyZWxlYXNlZBgBIAEoCCJkChNSZW5ld1Blcm1pdHNSZXF1ZXN0Eg4KBmhvbGRlchgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoBBIoCgZjbGFpbXMYAyADKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbSJQChRSZW5ld1Blcm1pdHNSZXNwb25zZRImCgRsb3N0GAEgAygLMhguaGVkZ2Vyb3cudjEuUGVybWl0Q2xhaW0SEAoIbGVhc2VfbXMYAiABKA0iVgoQQXdhaXRMb2NrUmVxdWVzdBIMCgRuYW1lGAEgASgJEhEKCWNvbnRlbmRlchgCIAEoCRIOCgZtZW1iZXIYAyABKAkSEQoJd2FpdGVkX21zGAQgASgNIiIKEUF3YWl0TG9ja1Jlc3BvbnNlEg0KBWFoZWFkGAEgASgNIkUKEExlYXZlTG9ja1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCgljb250ZW5kZXIYAiABKAkSEAoIYWNxdWlyZWQYAyABKAgiEwoRTGVhdmVMb2NrUmVzcG9uc2UiMgoTTG9ja1JlbGVhc2VkUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBXRva2VuGAIgASgEIhYKFExvY2tSZWxlYXNlZFJlc3BvbnNlIkEKD0xvY2tUdXJuUmVxdWVzdBIMCgRuYW1lGAEgASgJEhEKCWNvbnRlbmRlchgCIAEoCRINCgV0b2tlbhgDIAEoBCIjChBMb2NrVHVyblJlc3BvbnNlEg8KB3dhaXRpbmcYASABKAgiUgoTQXdhaXRDb21taXRzUmVxdWVzdBIMCgRrZXlzGAEgAygJEg0KBXNpbmNlGAIgASgEEg0KBXRva2VuGAMgASgEEg8KB3dhaXRfbXMYBCABKA0iQgoUQXdhaXRDb21taXRzUmVzcG9uc2USDAoEa2V5cxgBIAMoCRINCgVzaW5jZRgCIAEoBBINCgV0b2tlbhgDIAEoBDLzBQoMQ2xhaW1TZXJ2aWNlElYKDUFjcXVpcmVQZXJtaXQSIS5oZWRnZXJvdy52MS5BY3F1aXJlUGVybWl0UmVxdWVzdBoiLmhlZGdlcm93LnYxLkFjcXVpcmVQZXJtaXRSZXNwb25zZRJTCgxBd2FpdFBlcm1pdHMSIC5oZWRnZXJvdy52MS5Bd2FpdFBlcm1pdHNSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuQXdhaXRQZXJtaXRzUmVzcG9uc2USVgoNUmVsZWFzZVBlcm1pdBIhLmhlZGdlcm93LnYxLlJlbGVhc2VQZXJtaXRSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuUmVsZWFzZVBlcm1pdFJlc3BvbnNlElMKDFJlbmV3UGVybWl0cxIgLmhlZGdlcm93LnYxLlJlbmV3UGVybWl0c1JlcXVlc3QaIS5oZWRnZXJvdy52MS5SZW5ld1Blcm1pdHNSZXNwb25zZRJKCglBd2FpdExvY2sSHS5oZWRnZXJvdy52MS5Bd2FpdExvY2tSZXF1ZXN0Gh4uaGVkZ2Vyb3cudjEuQXdhaXRMb2NrUmVzcG9uc2USSgoJTGVhdmVMb2NrEh0uaGVkZ2Vyb3cudjEuTGVhdmVMb2NrUmVxdWVzdBoeLmhlZGdlcm93LnYxLkxlYXZlTG9ja1Jlc3BvbnNlElMKDExvY2tSZWxlYXNlZBIgLmhlZGdlcm93LnYxLkxvY2tSZWxlYXNlZFJlcXVlc3QaIS5oZWRnZXJvdy52MS5Mb2NrUmVsZWFzZWRSZXNwb25zZRJHCghMb2NrVHVybhIcLmhlZGdlcm93LnYxLkxvY2tUdXJuUmVxdWVzdBodLmhlZGdlcm93LnYxLkxvY2tUdXJuUmVzcG9uc2USUwoMQXdhaXRDb21taXRzEiAuaGVkZ2Vyb3cudjEuQXdhaXRDb21taXRzUmVxdWVzdBohLmhlZGdlcm93LnYxLkF3YWl0Q29tbWl0c1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * A permit of a semaphore, as its holder names it.
@@ -72,11 +72,25 @@ export type AcquirePermitRequest = Message<"hedgerow.v1.AcquirePermitRequest"> &
   incarnation: bigint;
 
   /**
-   * How long to wait in the line before answering "waiting"; 0: not at all.
+   * Whether to take a place in the line if nothing is free.
    *
-   * @generated from field: uint32 wait_ms = 5;
+   * @generated from field: bool wait = 5;
    */
-  waitMs: number;
+  wait: boolean;
+
+  /**
+   * How long it has waited already: a leader that is new to it gives it the place that this deserves.
+   *
+   * @generated from field: uint32 waited_ms = 6;
+   */
+  waitedMs: number;
+
+  /**
+   * The work is not the holder's own, and does not end with its process.
+   *
+   * @generated from field: bool detached = 7;
+   */
+  detached: boolean;
 };
 
 /**
@@ -132,23 +146,30 @@ export enum AcquirePermitResponse_Outcome {
   ACQUIRED = 1,
 
   /**
-   * Nothing is free, and wait_ms is over: ask again to keep the place in the line.
+   * It stands in the line: AwaitPermits tells when its turn has come.
    *
    * @generated from enum value: OUTCOME_WAITING = 2;
    */
   WAITING = 2,
 
   /**
-   * The owner has a permit of this semaphore by another grant.
+   * Nothing is free, and it does not wait.
    *
-   * @generated from enum value: OUTCOME_HELD = 3;
+   * @generated from enum value: OUTCOME_FULL = 3;
    */
-  HELD = 3,
+  FULL = 3,
 
   /**
-   * @generated from enum value: OUTCOME_OTHER_LIMIT = 4;
+   * The owner has a permit of this semaphore, or waits for one, by another grant.
+   *
+   * @generated from enum value: OUTCOME_HELD = 4;
    */
-  OTHER_LIMIT = 4,
+  HELD = 4,
+
+  /**
+   * @generated from enum value: OUTCOME_OTHER_LIMIT = 5;
+   */
+  OTHER_LIMIT = 5,
 }
 
 /**
@@ -156,6 +177,73 @@ export enum AcquirePermitResponse_Outcome {
  */
 export const AcquirePermitResponse_OutcomeSchema: GenEnum<AcquirePermitResponse_Outcome> = /*@__PURE__*/
   enumDesc(file_hedgerow_v1_claims, 2, 0);
+
+/**
+ * @generated from message hedgerow.v1.AwaitPermitsRequest
+ */
+export type AwaitPermitsRequest = Message<"hedgerow.v1.AwaitPermitsRequest"> & {
+  /**
+   * @generated from field: string holder = 1;
+   */
+  holder: string;
+
+  /**
+   * @generated from field: uint64 incarnation = 2;
+   */
+  incarnation: bigint;
+
+  /**
+   * All of its grants that wait. To ask again within some seconds keeps their places.
+   *
+   * @generated from field: repeated string grants = 3;
+   */
+  grants: string[];
+
+  /**
+   * @generated from field: uint32 wait_ms = 4;
+   */
+  waitMs: number;
+};
+
+/**
+ * Describes the message hedgerow.v1.AwaitPermitsRequest.
+ * Use `create(AwaitPermitsRequestSchema)` to create a new message.
+ */
+export const AwaitPermitsRequestSchema: GenMessage<AwaitPermitsRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_claims, 3);
+
+/**
+ * @generated from message hedgerow.v1.AwaitPermitsResponse
+ */
+export type AwaitPermitsResponse = Message<"hedgerow.v1.AwaitPermitsResponse"> & {
+  /**
+   * Those that have their permits now.
+   *
+   * @generated from field: repeated string acquired = 1;
+   */
+  acquired: string[];
+
+  /**
+   * Those that stand in no line: to be asked for anew.
+   *
+   * @generated from field: repeated string unknown = 2;
+   */
+  unknown: string[];
+
+  /**
+   * The lease of the acquired ones, counted from when the request was sent.
+   *
+   * @generated from field: uint32 lease_ms = 3;
+   */
+  leaseMs: number;
+};
+
+/**
+ * Describes the message hedgerow.v1.AwaitPermitsResponse.
+ * Use `create(AwaitPermitsResponseSchema)` to create a new message.
+ */
+export const AwaitPermitsResponseSchema: GenMessage<AwaitPermitsResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_claims, 4);
 
 /**
  * @generated from message hedgerow.v1.ReleasePermitRequest
@@ -172,7 +260,7 @@ export type ReleasePermitRequest = Message<"hedgerow.v1.ReleasePermitRequest"> &
  * Use `create(ReleasePermitRequestSchema)` to create a new message.
  */
 export const ReleasePermitRequestSchema: GenMessage<ReleasePermitRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 3);
+  messageDesc(file_hedgerow_v1_claims, 5);
 
 /**
  * @generated from message hedgerow.v1.ReleasePermitResponse
@@ -189,7 +277,7 @@ export type ReleasePermitResponse = Message<"hedgerow.v1.ReleasePermitResponse">
  * Use `create(ReleasePermitResponseSchema)` to create a new message.
  */
 export const ReleasePermitResponseSchema: GenMessage<ReleasePermitResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 4);
+  messageDesc(file_hedgerow_v1_claims, 6);
 
 /**
  * @generated from message hedgerow.v1.RenewPermitsRequest
@@ -216,7 +304,7 @@ export type RenewPermitsRequest = Message<"hedgerow.v1.RenewPermitsRequest"> & {
  * Use `create(RenewPermitsRequestSchema)` to create a new message.
  */
 export const RenewPermitsRequestSchema: GenMessage<RenewPermitsRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 5);
+  messageDesc(file_hedgerow_v1_claims, 7);
 
 /**
  * @generated from message hedgerow.v1.RenewPermitsResponse
@@ -230,6 +318,8 @@ export type RenewPermitsResponse = Message<"hedgerow.v1.RenewPermitsResponse"> &
   lost: PermitClaim[];
 
   /**
+   * The lease of the others, counted from when the request was sent.
+   *
    * @generated from field: uint32 lease_ms = 2;
    */
   leaseMs: number;
@@ -240,7 +330,7 @@ export type RenewPermitsResponse = Message<"hedgerow.v1.RenewPermitsResponse"> &
  * Use `create(RenewPermitsResponseSchema)` to create a new message.
  */
 export const RenewPermitsResponseSchema: GenMessage<RenewPermitsResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 6);
+  messageDesc(file_hedgerow_v1_claims, 8);
 
 /**
  * @generated from message hedgerow.v1.AwaitLockRequest
@@ -278,7 +368,7 @@ export type AwaitLockRequest = Message<"hedgerow.v1.AwaitLockRequest"> & {
  * Use `create(AwaitLockRequestSchema)` to create a new message.
  */
 export const AwaitLockRequestSchema: GenMessage<AwaitLockRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 7);
+  messageDesc(file_hedgerow_v1_claims, 9);
 
 /**
  * @generated from message hedgerow.v1.AwaitLockResponse
@@ -297,7 +387,7 @@ export type AwaitLockResponse = Message<"hedgerow.v1.AwaitLockResponse"> & {
  * Use `create(AwaitLockResponseSchema)` to create a new message.
  */
 export const AwaitLockResponseSchema: GenMessage<AwaitLockResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 8);
+  messageDesc(file_hedgerow_v1_claims, 10);
 
 /**
  * @generated from message hedgerow.v1.LeaveLockRequest
@@ -326,7 +416,7 @@ export type LeaveLockRequest = Message<"hedgerow.v1.LeaveLockRequest"> & {
  * Use `create(LeaveLockRequestSchema)` to create a new message.
  */
 export const LeaveLockRequestSchema: GenMessage<LeaveLockRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 9);
+  messageDesc(file_hedgerow_v1_claims, 11);
 
 /**
  * @generated from message hedgerow.v1.LeaveLockResponse
@@ -339,7 +429,7 @@ export type LeaveLockResponse = Message<"hedgerow.v1.LeaveLockResponse"> & {
  * Use `create(LeaveLockResponseSchema)` to create a new message.
  */
 export const LeaveLockResponseSchema: GenMessage<LeaveLockResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 10);
+  messageDesc(file_hedgerow_v1_claims, 12);
 
 /**
  * @generated from message hedgerow.v1.LockReleasedRequest
@@ -363,7 +453,7 @@ export type LockReleasedRequest = Message<"hedgerow.v1.LockReleasedRequest"> & {
  * Use `create(LockReleasedRequestSchema)` to create a new message.
  */
 export const LockReleasedRequestSchema: GenMessage<LockReleasedRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 11);
+  messageDesc(file_hedgerow_v1_claims, 13);
 
 /**
  * @generated from message hedgerow.v1.LockReleasedResponse
@@ -376,7 +466,7 @@ export type LockReleasedResponse = Message<"hedgerow.v1.LockReleasedResponse"> &
  * Use `create(LockReleasedResponseSchema)` to create a new message.
  */
 export const LockReleasedResponseSchema: GenMessage<LockReleasedResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 12);
+  messageDesc(file_hedgerow_v1_claims, 14);
 
 /**
  * @generated from message hedgerow.v1.LockTurnRequest
@@ -405,7 +495,7 @@ export type LockTurnRequest = Message<"hedgerow.v1.LockTurnRequest"> & {
  * Use `create(LockTurnRequestSchema)` to create a new message.
  */
 export const LockTurnRequestSchema: GenMessage<LockTurnRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 13);
+  messageDesc(file_hedgerow_v1_claims, 15);
 
 /**
  * @generated from message hedgerow.v1.LockTurnResponse
@@ -424,7 +514,7 @@ export type LockTurnResponse = Message<"hedgerow.v1.LockTurnResponse"> & {
  * Use `create(LockTurnResponseSchema)` to create a new message.
  */
 export const LockTurnResponseSchema: GenMessage<LockTurnResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 14);
+  messageDesc(file_hedgerow_v1_claims, 16);
 
 /**
  * @generated from message hedgerow.v1.AwaitCommitsRequest
@@ -460,7 +550,7 @@ export type AwaitCommitsRequest = Message<"hedgerow.v1.AwaitCommitsRequest"> & {
  * Use `create(AwaitCommitsRequestSchema)` to create a new message.
  */
 export const AwaitCommitsRequestSchema: GenMessage<AwaitCommitsRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 15);
+  messageDesc(file_hedgerow_v1_claims, 17);
 
 /**
  * @generated from message hedgerow.v1.AwaitCommitsResponse
@@ -489,14 +579,14 @@ export type AwaitCommitsResponse = Message<"hedgerow.v1.AwaitCommitsResponse"> &
  * Use `create(AwaitCommitsResponseSchema)` to create a new message.
  */
 export const AwaitCommitsResponseSchema: GenMessage<AwaitCommitsResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 16);
+  messageDesc(file_hedgerow_v1_claims, 18);
 
 /**
  * @generated from service hedgerow.v1.ClaimService
  */
 export const ClaimService: GenService<{
   /**
-   * Takes a permit, or a place in the waiting line. Asked again with the same grant until it is answered.
+   * Takes a permit, or a place in the waiting line. Never waits: the same grant again finds what came of it.
    *
    * @generated from rpc hedgerow.v1.ClaimService.AcquirePermit
    */
@@ -504,6 +594,16 @@ export const ClaimService: GenService<{
     methodKind: "unary";
     input: typeof AcquirePermitRequestSchema;
     output: typeof AcquirePermitResponseSchema;
+  },
+  /**
+   * Answers when a permit was taken for one of a member's grants that wait in lines, or after wait_ms.
+   *
+   * @generated from rpc hedgerow.v1.ClaimService.AwaitPermits
+   */
+  awaitPermits: {
+    methodKind: "unary";
+    input: typeof AwaitPermitsRequestSchema;
+    output: typeof AwaitPermitsResponseSchema;
   },
   /**
    * Gives a permit back, or the place in the line up.

@@ -1,0 +1,19 @@
+/** Waits for the end of its stdin, which comes with the end of this process, however it ends. */
+const GUARD = 'read -r _; kill -TERM "$1" 2>/dev/null';
+
+/**
+ * Sends SIGTERM to the process `pid` if this one is killed: its claim is free then, and nobody else would
+ * tell it. The result ends the watch. Does nothing on machines without a shell.
+ */
+export function guardAgainstOurEnd(pid: number): () => void {
+  if (Bun.which("sh") === null) return () => {};
+  const guard = Bun.spawn(["sh", "-c", GUARD, "hedgerow-guard", String(pid)], {
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "ignore",
+    // Out of the reach of signals to the terminal's group, which may be what kills this process.
+    detached: true,
+  });
+  guard.unref();
+  return () => guard.kill("SIGKILL");
+}

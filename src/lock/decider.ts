@@ -78,6 +78,11 @@ export function judgeRow(
   return { state: next(ripeAt), claim: null };
 }
 
+/** What may be claimed of a row that is said to have been given up by the holder of `token`: nothing else. */
+export function claimFreed(token: number): Claim {
+  return { expectedToken: token, minAgeMs: Infinity };
+}
+
 /** The take-over was committed; `sentAt` is when it was sent, which is before the database's heartbeat. */
 export function acquired(token: number, sentAt: number, timing: LeaseTiming): Leading {
   return {

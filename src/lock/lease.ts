@@ -33,12 +33,16 @@ export interface LeaseOptions {
   readonly rowName: string;
   /** `host:port` of this node. */
   readonly writer: string;
-  /** Told once per gain and once per loss; errors and delays of it stall nothing. */
-  readonly onChange: (leads: boolean, token: number) => void;
+  /** Told once per gain and once per loss, with the reason; errors and delays of it stall nothing. */
+  readonly onChange: (holds: boolean, token: number, why: string) => void;
   /** Told of every row that was read. */
-  readonly onRow: (row: LockRow) => void;
+  readonly onRow?: (row: LockRow) => void;
+  /** Told of every look at the row that did not take it, with the error if that is why. */
+  readonly onMiss?: (error: HedgerowError | null) => void;
   /** false in the control binary: the database checks no token. */
   readonly fenced: boolean;
+  /** Ends at the loss of what it held, instead of contending for another token. Default false. */
+  readonly once?: boolean;
 }
 
 /** How long a stopping node waits for a call in flight, and for its release. */
@@ -53,7 +57,11 @@ export class Lease implements Leadership {
   #timer: Timer | null = null;
   #failures = 0;
   #kicks = 0;
+  /** A token that is said to have been given up. */
+  #freed: number | null = null;
+  #lagMs = 0;
   #iterations = 0;
+  #over = false;
   readonly #stopped = new AbortController();
   #stopping = false;
   #running: Promise<void> | null = null;
@@ -75,6 +83,12 @@ export class Lease implements Leadership {
     return { token: state.token, fence: fenced ? { name: rowName, token: state.token } : null };
   }
 
+  /** For how many milliseconds from now it is held without another renewal; 0 where it is not held. */
+  get heldForMs(): number {
+    const state = this.#state;
+    return state.kind === "leading" ? Math.max(0, state.deadline - this.#now()) : 0;
+  }
+
   refute(token: number): void {
     if (this.#state.kind !== "leading" || this.#state.token !== token) return;
     this.#lose("the database refused the token");
@@ -85,11 +99,20 @@ export class Lease implements Leadership {
     this.#running ??= this.#run();
   }
 
-  /** Look at the row now: somebody said that it is free, or that its writer does not answer. */
-  kick(): void {
+  /**
+   * Look at the row now: somebody said that it is free, or that its writer does not answer. With the token that
+   * was given up the look is spared: the take-over's own transaction finds out whether it was.
+   */
+  kick(freed?: number): void {
     this.#kicks++;
-    if (this.#state.kind !== "contending") return;
-    this.#state = decider.refused(this.#state, this.#now(), 0);
+    if (freed !== undefined) this.#freed = freed;
+    this.#lookNow();
+    this.#wake?.();
+  }
+
+  /** How much later than it might this contender looks at the row of a holder that is silent: others come first. */
+  set lagMs(ms: number) {
+    this.#lagMs = ms;
     this.#wake?.();
   }
 
@@ -124,10 +147,11 @@ export class Lease implements Leadership {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopping) {
+    while (!this.#stopping && !this.#over) {
       this.#iterations++;
-      const step = decider.nextStep(this.#state, this.#now());
-      if (step.kind === "wait") await this.#sleepUntil(step.until);
+      const lagMs = this.#state.kind === "contending" ? this.#lagMs : 0;
+      const step = decider.nextStep(this.#state, this.#now() - lagMs);
+      if (step.kind === "wait") await this.#sleepUntil(step.until + lagMs);
       else if (step.kind === "read") await this.#contend();
       else if (step.kind === "renew") await this.#renew(step.token);
       else this.#lose("not renewed in time");
@@ -135,37 +159,50 @@ export class Lease implements Leadership {
   }
 
   async #contend(): Promise<void> {
-    const { store, rowName, writer, timing, onRow } = this.options;
     const kicks = this.#kicks;
+    const freed = this.#freed;
+    this.#freed = null;
+    let failure: HedgerowError | null = null;
     try {
-      const row = await this.#call("read", timing.leaseMs, (call) => store.read(rowName, call));
-      if (row !== null) onRow(row);
-      if (this.#state.kind !== "contending") return;
-      const judged = decider.judgeRow(this.#state, row, this.#now(), timing);
-      this.#state = judged.state;
-      this.#failures = 0;
-      if (judged.claim === null) {
-        // What was read may be older than the news that came meanwhile.
-        if (kicks !== this.#kicks) this.kick();
-        return;
-      }
-      if (this.#stopping) return;
-      const { leaseMs } = timing;
-      const takeOver = { name: rowName, writer, leaseMs, ...judged.claim };
-      const sentAt = this.#now();
-      const result = await this.#call("acquire", timing.leaseMs, (call) =>
-        store.acquire(takeOver, call),
-      );
-      if (result.kind === "acquired") {
-        this.#gain(decider.acquired(result.token, sentAt, timing));
-        return;
-      }
-      if (result.row !== null) onRow(result.row);
-      this.#postpone();
+      const claim = freed === null ? await this.#look() : decider.claimFreed(freed);
+      if (claim !== null && !this.#stopping && (await this.#takeOver(claim))) return;
+      if (freed !== null) this.#lookNow();
     } catch (error) {
-      this.#report("contend", error);
+      failure = HedgerowError.from(error);
+      this.#report("contend", failure);
       this.#postpone();
     }
+    // What was seen may be older than the news that came meanwhile.
+    if (kicks !== this.#kicks) this.#lookNow();
+    this.options.onMiss?.(failure);
+  }
+
+  /** Reads the row: what may be claimed of it, or null and the moment of the next look. */
+  async #look(): Promise<decider.Claim | null> {
+    const { store, rowName, timing, onRow } = this.options;
+    const row = await this.#call("read", timing.leaseMs, (call) => store.read(rowName, call));
+    if (row !== null) onRow?.(row);
+    this.#failures = 0;
+    if (this.#state.kind !== "contending") return null;
+    const judged = decider.judgeRow(this.#state, row, this.#now(), timing);
+    this.#state = judged.state;
+    return judged.claim;
+  }
+
+  async #takeOver(claim: decider.Claim): Promise<boolean> {
+    const { store, rowName, writer, timing, onRow } = this.options;
+    const takeOver = { name: rowName, writer, leaseMs: timing.leaseMs, ...claim };
+    const sentAt = this.#now();
+    const result = await this.#call("acquire", timing.leaseMs, (call) =>
+      store.acquire(takeOver, call),
+    );
+    if (result.kind === "acquired") {
+      this.#gain(decider.acquired(result.token, sentAt, timing));
+      return true;
+    }
+    if (result.row !== null) onRow?.(result.row);
+    this.#postpone();
+    return false;
   }
 
   async #renew(token: number): Promise<void> {
@@ -184,7 +221,7 @@ export class Lease implements Leadership {
       this.#failures = 0;
       this.#state = decider.renewed(this.#state, sentAt, this.#now(), timing);
     } catch (error) {
-      this.#report("renew", error);
+      this.#report("renew", HedgerowError.from(error));
       if (this.#state.kind !== "leading") return;
       this.#state = decider.renewalFailed(this.#state, this.#now(), this.#pauseMs());
     }
@@ -195,8 +232,7 @@ export class Lease implements Leadership {
     // A reply that came too late leaves a lease that is already over: nextStep says so.
     if (this.#stopping || this.#now() >= state.deadline) return;
     this.#toldToken = state.token;
-    this.options.logger.info("leading", { token: state.token });
-    this.#tell(true, state.token);
+    this.#tell(true, state.token, "taken over");
   }
 
   #lose(why: string): void {
@@ -204,16 +240,21 @@ export class Lease implements Leadership {
     const token = this.#toldToken;
     if (token === null) return;
     this.#toldToken = null;
-    this.options.logger.info("no longer leading", { token, why });
-    this.#tell(false, token);
+    this.#over = this.options.once === true;
+    this.#tell(false, token, why);
   }
 
-  #tell(leads: boolean, token: number): void {
+  #tell(holds: boolean, token: number, why: string): void {
     try {
-      this.options.onChange(leads, token);
+      this.options.onChange(holds, token, why);
     } catch (error) {
-      this.options.logger.error("leader callback failed", { error: messageOf(error) });
+      this.options.logger.error("lease callback failed", { error: messageOf(error) });
     }
+  }
+
+  #lookNow(): void {
+    if (this.#state.kind !== "contending") return;
+    this.#state = decider.refused(this.#state, this.#now(), -this.#lagMs);
   }
 
   #postpone(): void {
@@ -227,10 +268,9 @@ export class Lease implements Leadership {
     return backoffMs(runtime.random, this.#failures, timing.retryMs, timing.leaseMs / 6);
   }
 
-  #report(call: string, error: unknown): void {
+  #report(call: string, { code, message }: HedgerowError): void {
     this.#failures++;
     if (this.#stopping) return;
-    const { code, message } = HedgerowError.from(error);
     this.options.logger.warn("lock call failed", { call, code, error: message });
   }
 

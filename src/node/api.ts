@@ -35,6 +35,11 @@ export interface HedgerowNode extends AsyncDisposable {
   broadcast(data: Bytes, options?: BroadcastOptions): Promise<BroadcastReply[]>;
   /** `broadcast` whose replies are given as they come. */
   broadcastStream(data: Bytes, options?: BroadcastOptions): AsyncIterable<BroadcastReply>;
+  /**
+   * A lock beside the leader's, for as many owners as ask for one of this name. Nothing is done until it is taken.
+   * Throws `invalid_argument` for a name that begins with `hedge/spindle/` or ends in `_` and digits.
+   */
+  lock(name: string, options?: LockOptions): Lock;
   /** The members that this node knows, itself included, sorted by address. */
   members(): MemberInfo[];
   status(): NodeStatus;
@@ -52,8 +57,6 @@ export interface NodeClaims {
    * may be left out. Ends with the signal. Throws `invalid_argument` for an id that the key has not.
    */
   watch(key: string, options?: WatchOptions): AsyncIterable<StoredEntry>;
-  /** A lock beside the leader's, for as many owners as ask for one of this name. Nothing is done until it is taken. */
-  lock(name: string, options?: LockOptions): Lock;
   /** A semaphore of `limit` permits, the same for all who use the name. Nothing is done until a permit is taken. */
   semaphore(name: string, limit: number): Semaphore;
 }
@@ -90,9 +93,16 @@ export interface LockOptions {
 
 export interface Lock {
   readonly name: string;
-  /** Waits for it, first come, first served. Throws `timeout` (default: no time-out), `canceled`, `stopped`. */
+  /**
+   * Waits for it, first come, first served. Throws `timeout` (default: no time-out), `canceled`, `stopped`,
+   * `overloaded`.
+   */
   acquire(options?: CallOptions): Promise<HeldLock>;
-  /** Throws `taken` if somebody else holds it. */
+  /**
+   * Takes it if it is free at this moment, also before those that wait. Throws `taken` if it is held, and the
+   * store's errors: after `outcome_unknown` nobody holds it, and it is free once the lease is over. Default
+   * time-out 10 s.
+   */
   tryAcquire(options?: CallOptions): Promise<HeldLock>;
 }
 
@@ -108,6 +118,8 @@ export interface HeldLock extends Claim {
   readonly name: string;
   /** Fencing token: decimal microseconds since the epoch, greater with each holder. For the user's own systems, too. */
   readonly token: string;
+  /** For how many milliseconds from now it is held without another renewal; 0 once it is lost or released. */
+  readonly heldForMs: number;
 }
 
 export interface Semaphore {

@@ -2,6 +2,7 @@ import { HedgerowError, type LeaderHint, messageOf } from "../errors.ts";
 import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import { LeaderDirectory } from "../lock/directory.ts";
 import { Lease } from "../lock/lease.ts";
+import { Locks } from "../lock/named/locks.ts";
 import { lockRowName } from "../lock/row-name.ts";
 import { leaseTiming, withoutDeadline } from "../lock/timing.ts";
 import { Log } from "../log/log.ts";
@@ -37,6 +38,7 @@ export class Core {
   readonly routes: readonly PeerRoute[];
   readonly log: Log;
   readonly messaging: Messaging;
+  readonly locks: Locks;
   readonly #lease: Lease;
   readonly #directory = new LeaderDirectory();
   readonly #gossip: Gossip;
@@ -60,7 +62,7 @@ export class Core {
       timing: config.protections ? leaseTiming(leaseMs) : withoutDeadline(leaseTiming(leaseMs)),
       rowName: lockRowName(config.lockName),
       writer: address,
-      onChange: (leads, token) => this.#onLeaseChange(leads, token),
+      onChange: (leads, token, why) => this.#onLeaseChange(leads, token, why),
       onRow: (row) => this.#onRow(row),
       fenced: config.protections,
     });
@@ -95,9 +97,16 @@ export class Core {
       onSend: config.onSend,
       onBroadcast: config.onBroadcast,
     });
+    this.locks = new Locks({
+      ...shared,
+      logger,
+      store: store.lock,
+      protections: config.protections,
+    });
     this.routes = peerRoutes({
       directory,
       gossip: this.#gossip,
+      locks: this.locks,
       log: this.log,
       messaging: this.messaging,
     });
@@ -171,7 +180,7 @@ export class Core {
     return this.#stopping;
   }
 
-  /** The first step of a stop alone: gives the lease up and tells the others, while calls go on. */
+  /** The first step of a stop alone: gives lease and locks up and tells the others, while calls go on. */
   resign(): Promise<void> {
     this.#resigning ??= this.#resign();
     return this.#resigning;
@@ -180,8 +189,10 @@ export class Core {
   async #resign(): Promise<void> {
     if (this.#running) this.#gossip.become(PeerState.TERMINATING);
     this.#running = false;
+    const unlocked = this.locks.stop();
     const released = await this.#lease.stop();
     if (released !== null) await this.#announce(released, true);
+    await unlocked;
   }
 
   async #stop(): Promise<void> {
@@ -207,7 +218,8 @@ export class Core {
     });
   }
 
-  #onLeaseChange(leads: boolean, token: number): void {
+  #onLeaseChange(leads: boolean, token: number, why: string): void {
+    this.config.logger.info(leads ? "leading" : "no longer leading", { token, why });
     this.#directory.learn({ address: this.config.address, token, released: !leads });
     if (leads) void this.#announce(token, false);
     this.#callBack("onLeaderChange", () => this.config.onLeaderChange?.(leads));

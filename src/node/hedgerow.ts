@@ -155,6 +155,10 @@ export class Hedgerow implements api.HedgerowNode {
     yield* this.core.messaging.broadcast(data, options);
   }
 
+  lock(name: string, options?: api.LockOptions): api.Lock {
+    return this.core.locks.lock(name, options);
+  }
+
   members(): api.MemberInfo[] {
     return this.core.members();
   }

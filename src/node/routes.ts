@@ -1,7 +1,9 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { ClaimService } from "../gen/hedgerow/v1/claims_pb.ts";
 import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
 import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import type { LeaderDirectory } from "../lock/directory.ts";
+import type { Locks } from "../lock/named/locks.ts";
 import type { Log } from "../log/log.ts";
 import type { Gossip } from "../members/gossip.ts";
 import type { Messaging } from "../messaging/messaging.ts";
@@ -11,6 +13,7 @@ import { type PeerRoute, serve } from "../rpc/port.ts";
 export interface Parts {
   readonly directory: LeaderDirectory;
   readonly gossip: Gossip;
+  readonly locks: Locks;
   readonly log: Log;
   readonly messaging: Messaging;
 }
@@ -22,9 +25,10 @@ export interface Parts {
 export const BATCHED_METHODS: readonly DescMethodUnary[] = [PeerService.method.append];
 
 /** What a node answers to other nodes. */
-export function peerRoutes({ directory, gossip, log, messaging }: Parts): PeerRoute[] {
+export function peerRoutes({ directory, gossip, locks, log, messaging }: Parts): PeerRoute[] {
   const peer = PeerService.method;
   const members = GossipService.method;
+  const claims = ClaimService.method;
   return [
     serve(peer.append, (request, call) => log.serveAppend(request, call)),
     serve(peer.deliver, ({ data }, call) => messaging.serveDeliver(data, call)),
@@ -36,5 +40,9 @@ export function peerRoutes({ directory, gossip, log, messaging }: Parts): PeerRo
     serve(members.sync, (request) => gossip.serveSync(request)),
     serve(members.ping, (request) => gossip.servePing(request)),
     serve(members.pingIndirect, (request, call) => gossip.servePingIndirect(request, call)),
+    serve(claims.awaitLock, async (request) => locks.lines.serveAwait(request)),
+    serve(claims.leaveLock, async (request) => locks.lines.serveLeave(request)),
+    serve(claims.lockReleased, async (request) => locks.lines.serveReleased(request)),
+    serve(claims.lockTurn, async (request) => locks.serveTurn(request)),
   ];
 }

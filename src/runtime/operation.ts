@@ -85,8 +85,10 @@ export class Operation {
       controller.abort(reason);
       this[Symbol.dispose]();
     };
-    const timer = this.clock.schedule(this.remainingMs(), () => end(this.#timedOut()));
-    this.#detach.push(() => timer.cancel());
+    if (this.deadline < Infinity) {
+      const timer = this.clock.schedule(this.remainingMs(), () => end(this.#timedOut()));
+      this.#detach.push(() => timer.cancel());
+    }
     this.#follow(this.#caller, (reason) => end(reason ?? this.#canceled()));
     this.#follow(this.shutdown, (reason) => end(reason ?? this.#stopped()));
     return controller;

@@ -40,6 +40,9 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     async *broadcastStream(data) {
       for (const { address } of members) yield { node: address, data: reply(address, data) };
     },
+    lock: () => {
+      throw new HedgerowError("not_supported", "locks are not faked");
+    },
     members: () => members,
     status: () => ({
       node: self,

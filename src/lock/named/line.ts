@@ -1,0 +1,80 @@
+/** One that waits for a lock, as the leader knows it. */
+export interface Place {
+  /** Names it: asking again under the same name keeps its place. */
+  readonly contender: string;
+  /** Address of the member on which it waits. */
+  readonly member: string;
+  /** Since when it waits. All times are of the leader's clock, in milliseconds. */
+  readonly since: number;
+}
+
+interface Standing extends Place {
+  seenAt: number;
+  /** It was told that the lock is free, and has not answered that by taking it or by asking again. */
+  told: boolean;
+}
+
+/** Who waits for one lock, in the order in which they came: what the leader keeps in memory. Pure. */
+export class Line {
+  /** The token that was given up, while nobody is known to have taken the lock since. */
+  freed: number | null = null;
+  #lastFreed = 0;
+  #places: Standing[] = [];
+
+  get length(): number {
+    return this.#places.length;
+  }
+
+  /** Gives the place its position, or keeps it there, and tells how many stand before it. */
+  enter(place: Place, now: number): number {
+    const known = this.#places.findIndex(({ contender }) => contender === place.contender);
+    const standing = this.#places[known];
+    if (standing === undefined) return this.#insert(place, now);
+    standing.seenAt = now;
+    if (standing.told) {
+      // It was told, has looked, and asks again: the lock is not free.
+      standing.told = false;
+      this.freed = null;
+    }
+    return known;
+  }
+
+  /** Tells whether it was there, and whether it was its turn. */
+  leave(contender: string): "absent" | "waiting" | "told" {
+    const at = this.#places.findIndex((place) => place.contender === contender);
+    const place = this.#places[at];
+    if (place === undefined) return "absent";
+    this.#places.splice(at, 1);
+    return place.told ? "told" : "waiting";
+  }
+
+  /** The lock was given up; tells whether that is news. */
+  release(token: number): boolean {
+    if (token <= this.#lastFreed) return false;
+    this.#lastFreed = token;
+    this.freed = token;
+    for (const place of this.#places) place.told = false;
+    return true;
+  }
+
+  /** Whose turn it is now: the first that was not told yet. With nobody left, the lock counts as taken. */
+  next(): Place | null {
+    const place = this.freed === null ? undefined : this.#places.find(({ told }) => !told);
+    if (place === undefined) this.freed = null;
+    else place.told = true;
+    return place ?? null;
+  }
+
+  /** Drops those who have not asked since `moment`: they went without a word. Gives their number. */
+  forget(moment: number): number {
+    const before = this.#places.length;
+    this.#places = this.#places.filter(({ seenAt }) => seenAt >= moment);
+    return before - this.#places.length;
+  }
+
+  #insert(place: Place, now: number): number {
+    const at = this.#places.findLastIndex(({ since }) => since <= place.since) + 1;
+    this.#places.splice(at, 0, { ...place, seenAt: now, told: false });
+    return at;
+  }
+}

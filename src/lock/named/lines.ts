@@ -1,0 +1,168 @@
+import { HedgerowError, messageOf } from "../../errors.ts";
+import type { Logger } from "../../observe/logger.ts";
+import type { Clock, Timer } from "../../runtime/runtime.ts";
+import { checkName } from "../../store/limits.ts";
+import type { LeaderDirectory } from "../directory.ts";
+import type { Leadership } from "../lease.ts";
+import { namedRowName } from "../row-name.ts";
+import { Line, type Place } from "./line.ts";
+
+/** Milliseconds that one whose turn it is has to come, before the next is told too. */
+export const TURN_MS = 500;
+/** How often those who wait say so, in milliseconds. */
+export const REFRESH_MS = 5_000;
+/** Who has not said so for this many milliseconds waits no longer. */
+const FORGET_MS = 3 * REFRESH_MS;
+/** Of all locks together; more wait without a place. */
+const MAX_PLACES = 100_000;
+
+export interface LinesOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly directory: LeaderDirectory;
+  readonly leadership: Leadership;
+  /** Address of this node. */
+  readonly self: string;
+  /** Tells a member that it is its turn; gives whether it waits still. Takes TURN_MS at most. */
+  readonly tell: (name: string, place: Place, freed: number) => Promise<boolean>;
+}
+
+/**
+ * The waiting lines of all named locks, kept by the leader in memory. They are hints: the database decides who
+ * holds a lock. A line does not outlive its leader's token; those who wait tell the next leader since when.
+ */
+export class Lines {
+  readonly #lines = new Map<string, Line>();
+  readonly #timers = new Map<Line, Timer>();
+  /** Of the lease under which the lines were formed. */
+  #token = 0;
+  #places = 0;
+  #sweptAt = 0;
+
+  constructor(private readonly options: LinesOptions) {}
+
+  /** Takes a place or keeps it: how many stand before it. Throws `not_leader`, `overloaded`. */
+  serveAwait(request: {
+    readonly name: string;
+    readonly contender: string;
+    readonly member: string;
+    readonly waitedMs: number;
+  }): { ahead: number } {
+    const { name, contender, member, waitedMs } = request;
+    checkName(contender, "contender");
+    checkName(member, "member");
+    this.#serve(name);
+    const now = this.options.clock.now();
+    this.#sweep(now);
+    const line = this.#lines.get(name) ?? new Line();
+    const before = line.length;
+    const ahead = line.enter({ contender, member, since: now - waitedMs }, now);
+    this.#places += line.length - before;
+    if (this.#places > MAX_PLACES && line.length > before) {
+      this.#drop(line, contender);
+      throw new HedgerowError("overloaded", `${MAX_PLACES} wait for locks already`);
+    }
+    this.#lines.set(name, line);
+    this.#tidy(name, line);
+    return { ahead };
+  }
+
+  /** Gives a place up: the lock is acquired, or not wanted any more. */
+  serveLeave(request: {
+    readonly name: string;
+    readonly contender: string;
+    readonly acquired: boolean;
+  }): Record<string, never> {
+    const { name, contender, acquired } = request;
+    this.#serve(name);
+    const line = this.#lines.get(name);
+    if (line === undefined) return {};
+    const hadTurn = this.#drop(line, contender) === "told";
+    if (hadTurn && acquired) line.freed = null;
+    // Whose turn it was does not want it: the next need not wait until that shows.
+    if (hadTurn && !acquired) this.#advance(name, line);
+    this.#tidy(name, line);
+    return {};
+  }
+
+  /** The lock was given up: tells the first in its line. */
+  serveReleased(request: { readonly name: string; readonly token: bigint }): Record<string, never> {
+    const { name, token } = request;
+    this.#serve(name);
+    const line = this.#lines.get(name);
+    if (line?.release(Number(token)) === true) this.#advance(name, line);
+    return {};
+  }
+
+  /** Nobody is told anything any more. */
+  close(): void {
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    this.#lines.clear();
+    this.#places = 0;
+  }
+
+  /** Only as the leader. Lines of an earlier lease are over. */
+  #serve(name: string): void {
+    namedRowName(name);
+    const { leadership, directory, self } = this.options;
+    const claim = leadership.claim();
+    if (claim === null) {
+      const { leader } = directory;
+      const elsewhere = leader !== null && leader.address !== self ? leader : undefined;
+      throw new HedgerowError("not_leader", "lock: this node does not lead", { leader: elsewhere });
+    }
+    if (claim.token !== this.#token) this.close();
+    this.#token = claim.token;
+  }
+
+  /** Tells the next in the line, and, should that one not come, the one after it. */
+  #advance(name: string, line: Line): void {
+    this.#timers.get(line)?.cancel();
+    this.#timers.delete(line);
+    if (this.#lines.get(name) !== line || this.options.leadership.claim() === null) return;
+    const { freed } = line;
+    const place = line.next();
+    if (freed === null || place === null) return;
+    const timer = this.options.clock.schedule(TURN_MS, () => this.#advance(name, line));
+    this.#timers.set(line, timer);
+    void this.#tell(name, line, place, freed);
+  }
+
+  async #tell(name: string, line: Line, place: Place, freed: number): Promise<void> {
+    const { tell, logger } = this.options;
+    const { contender, member } = place;
+    const waits = await tell(name, place, freed).catch((error: unknown) => {
+      logger.debug("turn not told", { name, member, error: messageOf(error) });
+      return false;
+    });
+    if (waits || this.#lines.get(name) !== line) return;
+    const hadTurn = this.#drop(line, contender) === "told";
+    if (hadTurn && line.freed === freed) this.#advance(name, line);
+    this.#tidy(name, line);
+  }
+
+  #drop(line: Line, contender: string): "absent" | "waiting" | "told" {
+    const was = line.leave(contender);
+    if (was !== "absent") this.#places--;
+    return was;
+  }
+
+  /** Ends the timer of a line in which nobody has the turn, and drops a line that is empty. */
+  #tidy(name: string, line: Line): void {
+    if (line.freed === null || line.length === 0) {
+      this.#timers.get(line)?.cancel();
+      this.#timers.delete(line);
+    }
+    if (line.length === 0 && this.#lines.get(name) === line) this.#lines.delete(name);
+  }
+
+  #sweep(now: number): void {
+    if (now - this.#sweptAt < REFRESH_MS) return;
+    this.#sweptAt = now;
+    for (const [name, line] of this.#lines) {
+      this.#places -= line.forget(now - FORGET_MS);
+      this.#tidy(name, line);
+    }
+  }
+}

@@ -1,4 +1,5 @@
 import { leaseTiming } from "../../../src/lock/timing.ts";
+import { LOCK_ROW_PREFIX } from "../../../src/store/limits.ts";
 import type {
   AppendOutcome,
   Fence,
@@ -15,6 +16,8 @@ export class CommitChecker implements CommitObserver {
   readonly violations: string[] = [];
   /** Of our take-overs. */
   readonly tokens: number[] = [];
+  /** Of take-overs of locks beside the leader's, by name. */
+  readonly named = new Map<string, number[]>();
   /** Take-overs of Go contenders, and ours past a marker that they had left. */
   goTakeOvers = 0;
   markersOvercome = 0;
@@ -27,7 +30,9 @@ export class CommitChecker implements CommitObserver {
   /** When Go contenders inserted the markers that stand, by the token that they judged. */
   readonly #marked = new Map<number | null, number>();
 
-  acquired(token: number, { writer, expectedToken, minAgeMs }: TakeOver, at: number): void {
+  acquired(token: number, takeOver: TakeOver, at: number): void {
+    const { name, writer, expectedToken, minAgeMs } = takeOver;
+    if (!name.startsWith(LOCK_ROW_PREFIX)) return this.#acquiredNamed(token, name);
     if (token <= this.#newestToken) {
       this.violations.push(`token ${token} follows ${this.#newestToken}`);
     }
@@ -71,6 +76,14 @@ export class CommitChecker implements CommitObserver {
         `${writer} wrote as a former leader: ${this.holder} has token ${current}`,
       );
     }
+  }
+
+  #acquiredNamed(token: number, name: string): void {
+    const tokens = this.named.get(name) ?? [];
+    this.named.set(name, tokens);
+    const last = tokens.at(-1) ?? 0;
+    if (token <= last) this.violations.push(`token ${token} of lock ${name} follows ${last}`);
+    tokens.push(token);
   }
 
   #write(token: number, writer: string, at: number): void {

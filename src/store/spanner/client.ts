@@ -40,9 +40,16 @@ export async function clientOptions(emulatorHost: string | null) {
   };
 }
 
-/** A client of Spanner's API. Imported here, for it takes 50 MB that no other store needs. Throws `store_failed` without credentials. */
-export async function makeClient(emulatorHost: string | null): Promise<SpannerClient> {
+/**
+ * A client of Spanner's API, with the credentials of a former one if there is one. Imported here, for it takes
+ * 50 MB that no other store needs. Throws `store_failed` without credentials.
+ */
+export async function makeClient(
+  emulatorHost: string | null,
+  former: SpannerClient | null = null,
+): Promise<SpannerClient> {
   const options = await clientOptions(emulatorHost);
   const { SpannerClient } = await import("@google-cloud/spanner/build/src/v1/index.js");
-  return withCredentials(new SpannerClient(options));
+  const auth = former === null ? {} : { auth: former.auth };
+  return withCredentials(new SpannerClient({ ...options, ...auth }));
 }

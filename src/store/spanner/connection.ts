@@ -12,6 +12,7 @@ import {
   spannerError,
   unknownOutcome,
 } from "./errors.ts";
+import { type Lent, LiveClient } from "./live-client.ts";
 import { Sessions } from "./sessions.ts";
 import { readRows, streamRows } from "./rows.ts";
 import { microsOfCommit } from "./values.ts";
@@ -32,6 +33,7 @@ export interface Writes<T> {
 /** One try of a call, on a session of its own. */
 interface Attempt {
   readonly operation: Operation;
+  readonly client: SpannerClient;
   readonly session: string;
   /** Spanner may hold it open. */
   transaction: Transaction | null;
@@ -46,15 +48,19 @@ type Work<T> = (attempt: Attempt) => Promise<T>;
  * may have been written; `conflict` where a row to be inserted is there already, and nothing was written.
  */
 export class Connection {
+  readonly #clients: LiveClient;
   readonly #sessions: Sessions;
   readonly #shutdown = new AbortController();
 
   constructor(
-    private readonly client: SpannerClient,
+    client: SpannerClient,
     readonly database: string,
     readonly runtime: Runtime,
+    /** Makes a client in place of one whose connection has gone silent; null: that one is kept. */
+    another: ((former: SpannerClient) => Promise<SpannerClient>) | null = null,
   ) {
-    this.#sessions = new Sessions(client, database);
+    this.#clients = new LiveClient(client, another, database, runtime.clock);
+    this.#sessions = new Sessions(this.#clients, database);
   }
 
   /** The rows of a strong read; large ones are streamed, for a plain answer ends at 10 MiB. */
@@ -64,12 +70,12 @@ export class Connection {
     statement: Statement,
     size: "small" | "large" = "small",
   ): Promise<Row[]> {
-    return this.#run(what, options, ({ operation, session }) => {
+    return this.#run(what, options, ({ operation, client, session }) => {
       const request = { ...statement, session };
       const call = { timeout: Math.ceil(operation.remainingMs()), retry: null };
       return size === "small"
-        ? this.client.executeSql(request, call).then(([rows]) => readRows(rows))
-        : streamRows(this.client.executeStreamingSql(request, call)).then(({ rows }) => rows);
+        ? client.executeSql(request, call).then(([rows]) => readRows(rows))
+        : streamRows(client.executeStreamingSql(request, call)).then(({ rows }) => rows);
     });
   }
 
@@ -90,7 +96,8 @@ export class Connection {
     work: (transaction: Transaction) => Promise<Writes<T>>,
   ): Promise<T> {
     return this.#run(what, options, async (attempt) => {
-      const transaction = new Transaction(this.client, attempt.session, attempt.operation);
+      const { client, session, operation } = attempt;
+      const transaction = new Transaction(client, session, operation);
       attempt.transaction = transaction;
       const { mutations, result } = await work(transaction);
       if (mutations.length === 0) return result(0);
@@ -106,7 +113,7 @@ export class Connection {
     if (this.#shutdown.signal.aborted) return;
     this.#shutdown.abort(storeClosed("store"));
     await this.#sessions.close();
-    await this.client.close();
+    await this.#clients.close();
   }
 
   async #commit(
@@ -114,13 +121,13 @@ export class Connection {
     transaction: CommitRequest,
     mutations: readonly Mutation[],
   ): Promise<number> {
-    const { operation, session } = attempt;
+    const { operation, client, session } = attempt;
     operation.check();
     attempt.committing = true;
     try {
       const timeout = Math.ceil(operation.remainingMs());
       const request = { ...transaction, session, mutations: [...mutations] };
-      const [answer] = await this.client.commit(request, { timeout, retry: null });
+      const [answer] = await client.commit(request, { timeout, retry: null });
       attempt.committing = false;
       return microsOfCommit(answer.commitTimestamp);
     } catch (error) {
@@ -160,10 +167,13 @@ export class Connection {
   }
 
   async #attempt<T>(operation: Operation, work: Work<T>): Promise<T> {
+    // Only then the client: while it waited for a session, another may have taken its place.
     const session = await this.#sessions.take(operation);
-    const attempt: Attempt = { operation, session, transaction: null, committing: false };
+    const lent = await this.#takeClient(operation, session);
+    const { client } = lent;
+    const attempt: Attempt = { operation, client, session, transaction: null, committing: false };
     const working = work(attempt);
-    void this.#cleanUp(attempt, working);
+    void this.#cleanUp(attempt, lent, working);
     try {
       return await operation.race(working);
     } catch (error) {
@@ -172,14 +182,24 @@ export class Connection {
     }
   }
 
+  async #takeClient(operation: Operation, session: string): Promise<Lent> {
+    try {
+      return await this.#clients.take(operation);
+    } catch (error) {
+      this.#sessions.giveBack(session);
+      throw error;
+    }
+  }
+
   /** Once nothing of an attempt is under way any more: ends its transaction, which would block others. */
-  async #cleanUp(attempt: Attempt, working: Promise<unknown>): Promise<void> {
+  async #cleanUp(attempt: Attempt, lent: Lent, working: Promise<unknown>): Promise<void> {
     let error: unknown = await working.then(
       () => null,
       (thrown: unknown) => thrown,
     );
     const { transaction } = attempt;
     if (transaction?.begun === true && !isOver(error)) error = await transaction.rollback();
+    this.#clients.giveBack(lent, error);
     // Also of a database that was made anew, where old sessions find no table.
     if (grpcCode(error) === Grpc.NOT_FOUND) this.#sessions.forgetAll();
     else if (transaction !== null && error !== null && isVague(error)) this.#sessions.giveUp();

@@ -1,6 +1,6 @@
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Store } from "../ports.ts";
-import { makeClient } from "./client.ts";
+import { makeClient, type SpannerClient } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { checkSchema } from "./inspect.ts";
 import { parsePath } from "./path.ts";
@@ -24,7 +24,9 @@ export interface SpannerOptions {
 export async function openSpanner(options: SpannerOptions): Promise<Store> {
   const { path, lockTable, logTable, runtime, emulatorHost } = options;
   parsePath(path);
-  const connect = async () => new Connection(await makeClient(emulatorHost), path, runtime);
+  const another = (former: SpannerClient) => makeClient(emulatorHost, former);
+  const connect = async () =>
+    new Connection(await makeClient(emulatorHost), path, runtime, another);
   const lockConnection = await connect();
   const connection = await connect();
   const store = new SpannerStore({ lockTable, logTable, lockConnection, connection });

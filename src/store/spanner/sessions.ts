@@ -1,5 +1,5 @@
 import type { Operation } from "../../runtime/operation.ts";
-import type { SpannerClient } from "./client.ts";
+import type { LiveClient } from "./live-client.ts";
 
 /** Of one client; as many calls may be under way at once. A connection to Spanner carries 100. */
 const MAX_SESSIONS = 64;
@@ -15,23 +15,14 @@ export class Sessions {
   #lent = 0;
 
   constructor(
-    private readonly client: SpannerClient,
+    private readonly clients: LiveClient,
     private readonly database: string,
   ) {}
 
   /** Lends a free session, a new one, or the first that becomes free. Must be given back or dropped. */
   async take(operation: Operation): Promise<string> {
-    while (this.#lent >= MAX_SESSIONS) {
-      const free = Promise.withResolvers<void>();
-      this.#waiting.push(free.resolve);
-      try {
-        await operation.race(free.promise);
-      } catch (error) {
-        this.#leave(free.resolve);
-        throw error;
-      }
-    }
-    this.#lent++;
+    if (this.#lent < MAX_SESSIONS) this.#lent++;
+    else await this.#turn(operation);
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     try {
@@ -59,28 +50,44 @@ export class Sessions {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#idle.splice(0).map((session) => this.#delete(session)));
+    const { current: client } = this.clients;
+    const call = { timeout: DELETE_TIMEOUT_MS, retry: null };
+    const idle = this.#idle.splice(0);
+    await Promise.allSettled(idle.map((name) => client.deleteSession({ name }, call)));
   }
 
   async #create(operation: Operation): Promise<string> {
+    const lent = await this.clients.take(operation);
     const call = { timeout: Math.ceil(operation.remainingMs()), retry: null };
-    const [session] = await this.client.createSession({ database: this.database }, call);
-    return session.name as string;
+    const { database } = this;
+    try {
+      const [session] = await lent.client.createSession({ database }, call);
+      this.clients.giveBack(lent, null);
+      return session.name as string;
+    } catch (error) {
+      this.clients.giveBack(lent, error);
+      throw error;
+    }
   }
 
-  async #delete(session: string): Promise<void> {
-    await this.client.deleteSession({ name: session }, { timeout: DELETE_TIMEOUT_MS, retry: null });
+  /** Waits until a lent one is handed on: first come, first served. */
+  async #turn(operation: Operation): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    try {
+      await operation.race(promise);
+    } catch (error) {
+      const at = this.#waiting.indexOf(resolve);
+      if (at >= 0) this.#waiting.splice(at, 1);
+      // Its turn had come already: it is the next one's.
+      else this.#returned();
+      throw error;
+    }
   }
 
   #returned(): void {
-    this.#lent--;
-    this.#waiting.shift()?.();
-  }
-
-  /** Somebody stopped waiting: if its turn had come already, it is the next one's. */
-  #leave(resolve: () => void): void {
-    const at = this.#waiting.indexOf(resolve);
-    if (at >= 0) this.#waiting.splice(at, 1);
-    else this.#waiting.shift()?.();
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#lent--;
+    else next();
   }
 }

@@ -11,7 +11,11 @@ export class Operation {
   readonly #timeoutMs: number;
   readonly #caller: AbortSignal | undefined;
   #controller: AbortController | null = null;
+  #reason: HedgerowError | null = null;
+  #armed = false;
   #disposed = false;
+  /** What ends the races under way: they do without the signal, which costs as much as the rest of a call. */
+  readonly #racing = new Set<(reason: HedgerowError) => void>();
   readonly #detach: (() => void)[] = [];
 
   /** `what` names the call in the error, as in "put". */
@@ -34,15 +38,17 @@ export class Operation {
 
   /** Aborts with a HedgerowError as its reason: `timeout`, `canceled` or `stopped`. */
   get signal(): AbortSignal {
-    this.#controller ??= this.#arm();
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      this.#arm();
+      if (this.#reason !== null) this.#controller.abort(this.#reason);
+    }
     return this.#controller.signal;
   }
 
   /** Why the operation is over: `timeout`, `canceled` or `stopped`; null while it is not. */
   get ended(): HedgerowError | null {
-    const reason: unknown = this.#controller?.signal.reason;
-    if (reason instanceof HedgerowError) return reason;
-    if (this.#disposed) return null;
+    if (this.#reason !== null || this.#disposed) return this.#reason;
     if (this.#caller?.aborted) return givenReason(this.#caller) ?? this.#canceled();
     if (this.shutdown?.aborted) return givenReason(this.shutdown) ?? this.#stopped();
     return this.clock.now() >= this.deadline ? this.#timedOut() : null;
@@ -61,14 +67,30 @@ export class Operation {
 
   /** What `work` gives, unless the operation ends first: then its reason, whatever becomes of `work`. */
   race<T>(work: Promise<T>): Promise<T> {
-    return raceSignal(work, this.signal);
+    this.#arm();
+    return new Promise((resolve, reject) => {
+      if (this.#reason !== null) {
+        work.catch(() => {}); // its outcome no longer has a reader
+        return reject(this.#reason);
+      }
+      this.#racing.add(reject);
+      work.then(
+        (value) => {
+          this.#racing.delete(reject);
+          resolve(value);
+        },
+        (error) => {
+          this.#racing.delete(reject);
+          reject(error);
+        },
+      );
+    });
   }
 
   /** Ends what is still under way: nobody waits for it. Does nothing once the operation is over. */
   abandon(): void {
-    if (this.#controller?.signal.aborted) return;
-    const message = `${this.what}: nobody waits for it any more`;
-    this.#controller?.abort(new HedgerowError("canceled", message));
+    if (this.#reason !== null || !this.#armed) return;
+    this.#end(new HedgerowError("canceled", `${this.what}: nobody waits for it any more`));
   }
 
   [Symbol.dispose](): void {
@@ -76,22 +98,24 @@ export class Operation {
     for (const detach of this.#detach.splice(0)) detach();
   }
 
-  #arm(): AbortController {
-    const controller = new AbortController();
-    const { ended } = this;
-    if (ended !== null) controller.abort(ended);
-    if (ended !== null || this.#disposed) return controller;
-    const end = (reason: HedgerowError) => {
-      controller.abort(reason);
-      this[Symbol.dispose]();
-    };
+  #arm(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#reason = this.ended;
+    if (this.#reason !== null || this.#disposed) return;
     if (this.deadline < Infinity) {
-      const timer = this.clock.schedule(this.remainingMs(), () => end(this.#timedOut()));
+      const timer = this.clock.schedule(this.remainingMs(), () => this.#end(this.#timedOut()));
       this.#detach.push(() => timer.cancel());
     }
-    this.#follow(this.#caller, (reason) => end(reason ?? this.#canceled()));
-    this.#follow(this.shutdown, (reason) => end(reason ?? this.#stopped()));
-    return controller;
+    this.#follow(this.#caller, (reason) => this.#end(reason ?? this.#canceled()));
+    this.#follow(this.shutdown, (reason) => this.#end(reason ?? this.#stopped()));
+  }
+
+  #end(reason: HedgerowError): void {
+    this.#reason = reason;
+    for (const reject of this.#racing) reject(reason);
+    this.#controller?.abort(reason);
+    this[Symbol.dispose]();
   }
 
   #follow(signal: AbortSignal | undefined, end: (given: HedgerowError | null) => void): void {
@@ -119,19 +143,6 @@ export class Operation {
 function givenReason(signal: AbortSignal): HedgerowError | null {
   const reason: unknown = signal.reason;
   return reason instanceof HedgerowError ? reason : null;
-}
-
-/** What `work` gives, unless `signal` aborts first: then its reason. */
-export function raceSignal<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error);
-    if (signal.aborted) {
-      work.catch(() => {}); // its outcome no longer has a reader
-      return abort();
-    }
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
 
 /** Waits `ms` milliseconds; rejects with the signal's reason if that aborts first. */

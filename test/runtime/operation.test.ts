@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { HedgerowError } from "../../src/errors.ts";
-import { Operation, raceSignal, sleep } from "../../src/runtime/operation.ts";
+import { Operation, sleep } from "../../src/runtime/operation.ts";
 import { backoffMs } from "../../src/runtime/runtime.ts";
 import { Machine } from "../simulation/world/machine.ts";
 import { Prng } from "../simulation/world/prng.ts";
@@ -62,9 +62,11 @@ test("race gives up at the deadline, whatever becomes of the work", async () => 
   scheduler.runUntil(100);
   late.reject(new Error("nobody listens any more"));
   await expect(raced).rejects.toThrow("not done within 100 ms");
-  await expect(raceSignal(Promise.resolve("done"), new AbortController().signal)).resolves.toBe(
-    "done",
+  await expect(operation.race(Promise.resolve("too late"))).rejects.toThrow(
+    "not done within 100 ms",
   );
+  using timely = new Operation(clock, "put", {}, 100);
+  await expect(timely.race(Promise.resolve("done"))).resolves.toBe("done");
 });
 
 test("sleep wakes on time, or with the signal's reason", async () => {

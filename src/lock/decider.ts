@@ -35,9 +35,11 @@ export function contendFrom(now: number): Contending {
   return { kind: "contending", attemptAt: now, watched: null };
 }
 
-export function nextStep(state: LockState, now: number): Step {
+/** A contender that lets others go before it looks `lagMs` later than it might. */
+export function nextStep(state: LockState, now: number, lagMs = 0): Step {
   if (state.kind === "contending") {
-    return now >= state.attemptAt ? { kind: "read" } : { kind: "wait", until: state.attemptAt };
+    const lookAt = state.attemptAt + lagMs;
+    return now >= lookAt ? { kind: "read" } : { kind: "wait", until: lookAt };
   }
   if (now >= state.deadline) return { kind: "step-down", token: state.token };
   if (now >= state.renewAt) return { kind: "renew", token: state.token };

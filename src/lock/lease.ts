@@ -149,9 +149,8 @@ export class Lease implements Leadership {
   async #run(): Promise<void> {
     while (!this.#stopping && !this.#over) {
       this.#iterations++;
-      const lagMs = this.#state.kind === "contending" ? this.#lagMs : 0;
-      const step = decider.nextStep(this.#state, this.#now() - lagMs);
-      if (step.kind === "wait") await this.#sleepUntil(step.until + lagMs);
+      const step = decider.nextStep(this.#state, this.#now(), this.#lagMs);
+      if (step.kind === "wait") await this.#sleepUntil(step.until);
       else if (step.kind === "read") await this.#contend();
       else if (step.kind === "renew") await this.#renew(step.token);
       else this.#lose("not renewed in time");

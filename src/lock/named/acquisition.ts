@@ -29,7 +29,7 @@ export class Acquisition {
   constructor(options: AcquisitionOptions) {
     this.#lease = options.openLease({
       onHeld: (held) => {
-        this.#standing.leave(true);
+        this.#standing.leave(Number(held.token));
         this.#held.resolve(held);
       },
       onMiss: (error) => this.#onMiss(error),
@@ -52,7 +52,7 @@ export class Acquisition {
 
   /** Resolves, within seconds, to the token of a lock that it got nevertheless and gave back; null for none. */
   abandon(): Promise<number | null> {
-    this.#standing.leave(false);
+    this.#standing.leave(0);
     return this.#lease.stop();
   }
 

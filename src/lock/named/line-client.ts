@@ -62,9 +62,12 @@ export class LineClient {
     return { ahead: reply.ahead ?? 0, leader };
   }
 
-  /** Gives a place up; that the leader does not hear of it costs the next in the line a moment. */
-  leave(name: string, contender: string, acquired: boolean): Promise<void> {
-    const request = { name, contender, acquired };
+  /**
+   * Gives a place up: the lock is taken under `token`, or with 0 not wanted any more. That the leader does not hear
+   * of it costs the next in the line a moment.
+   */
+  leave(name: string, contender: string, token: number): Promise<void> {
+    const request = { name, contender, token: BigInt(token) };
     return this.#tell(leaveLock, request, () => this.options.lines.serveLeave(request));
   }
 

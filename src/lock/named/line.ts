@@ -18,7 +18,8 @@ interface Standing extends Place {
 export class Line {
   /** The token that was given up, while nobody is known to have taken the lock since. */
   freed: number | null = null;
-  #lastFreed = 0;
+  /** Of those that are known to have been given out or up, the newest token. */
+  #newest = 0;
   #places: Standing[] = [];
 
   get length(): number {
@@ -39,6 +40,13 @@ export class Line {
     return known;
   }
 
+  /** The lock was taken. Messages overtake each other: its release may have been heard of before. */
+  take(token: number): void {
+    if (token <= this.#newest) return;
+    this.#newest = token;
+    this.freed = null;
+  }
+
   /** Tells whether it was there, and whether it was its turn. */
   leave(contender: string): "absent" | "waiting" | "told" {
     const at = this.#places.findIndex((place) => place.contender === contender);
@@ -50,8 +58,8 @@ export class Line {
 
   /** The lock was given up; tells whether that is news. */
   release(token: number): boolean {
-    if (token <= this.#lastFreed) return false;
-    this.#lastFreed = token;
+    if (token < this.#newest || token === this.freed) return false;
+    this.#newest = token;
     this.freed = token;
     for (const place of this.#places) place.told = false;
     return true;

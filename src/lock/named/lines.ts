@@ -67,20 +67,20 @@ export class Lines {
     return { ahead };
   }
 
-  /** Gives a place up: the lock is acquired, or not wanted any more. */
+  /** Gives a place up: the lock was taken under `token`, or with 0 is not wanted any more. */
   serveLeave(request: {
     readonly name: string;
     readonly contender: string;
-    readonly acquired: boolean;
+    readonly token: bigint;
   }): Record<string, never> {
-    const { name, contender, acquired } = request;
+    const { name, contender, token } = request;
     this.#serve(name);
     const line = this.#lines.get(name);
     if (line === undefined) return {};
     const hadTurn = this.#drop(line, contender) === "told";
-    if (hadTurn && acquired) line.freed = null;
-    // Whose turn it was does not want it: the next need not wait until that shows.
-    if (hadTurn && !acquired) this.#advance(name, line);
+    line.take(Number(token));
+    // Whose turn it was has not taken it: the next need not wait until that shows.
+    if (hadTurn && line.freed !== null) this.#advance(name, line);
     this.#tidy(name, line);
     return {};
   }

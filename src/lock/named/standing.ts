@@ -44,14 +44,14 @@ export class Standing {
     void this.#ask(++this.#asked);
   }
 
-  /** Gives the place up, in the background. Idempotent. */
-  leave(acquired: boolean): void {
+  /** Gives the place up, in the background: the lock is taken under `token`, or with 0 not wanted. Idempotent. */
+  leave(token: number): void {
     if (this.#left.signal.aborted) return;
     const { client, name, contender } = this.options;
     this.#left.abort(new HedgerowError("canceled", "it waits no longer"));
     this.#timer?.cancel();
     this.#unlisten();
-    void client.leave(name, contender, acquired);
+    void client.leave(name, contender, token);
   }
 
   async #ask(asked: number): Promise<void> {

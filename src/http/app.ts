@@ -43,7 +43,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const app = new Hono<Env>();
   const shared = { logger, maxBytes: MAX_API_BYTES };
   const generic = connectHandlers(
-    (router) => registerClientApi(router, node, DEFAULT_TIMEOUT_MS),
+    (router) => registerClientApi(router, node, clock, DEFAULT_TIMEOUT_MS),
     shared,
   );
   const unary = unaryRoutes({

@@ -10,7 +10,9 @@ import {
 } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import type { BroadcastReply, HedgerowNode, MemberInfo } from "../node/api.ts";
 import { type PeerRoute, serve } from "../rpc/port.ts";
+import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
+import { holdLock } from "./hold-lock.ts";
 import { timestampOf } from "./timestamp.ts";
 
 const { status, put, get, send } = HedgerowService.method;
@@ -41,6 +43,7 @@ export function clientRoutes(node: HedgerowNode): PeerRoute[] {
 export function registerClientApi(
   router: ConnectRouter,
   node: HedgerowNode,
+  clock: Clock,
   defaultTimeoutMs: number,
 ): void {
   for (const { method, handle } of clientRoutes(node)) {
@@ -52,6 +55,9 @@ export function registerClientApi(
   }
   router.rpc(HedgerowService.method.broadcast, (request, context) =>
     broadcast(node, request, context),
+  );
+  router.rpc(HedgerowService.method.holdLock, (request, context) =>
+    holdLock(node, clock, request, context),
   );
 }
 

@@ -17,6 +17,9 @@ const ATTEMPTS = 3;
 const HOUR_MS = 3_600_000;
 const TWENTY_YEARS_MS = 20 * 365 * 24 * HOUR_MS;
 
+/** Where authorities are kept. */
+export type AuthorityLog = Pick<LogStore, "append" | "read">;
+
 export interface Authorities {
   /** Signs new certificates: the newest, once all nodes have had the time to learn of it. */
   readonly signer: KeyAndCertificate;
@@ -29,7 +32,7 @@ export interface Authorities {
  * once one wins, and all take the winner's. `self` is this node's address.
  */
 export async function loadAuthorities(
-  log: LogStore,
+  log: AuthorityLog,
   clock: Clock,
   self: string,
   options: CallOptions = {},
@@ -52,7 +55,7 @@ export async function loadAuthorities(
 }
 
 async function insertFirst(
-  log: LogStore,
+  log: AuthorityLog,
   clock: Clock,
   self: string,
   options: CallOptions,

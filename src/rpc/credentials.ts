@@ -1,8 +1,12 @@
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime, Timer } from "../runtime/runtime.ts";
-import type { LogStore } from "../store/ports.ts";
-import { type Authorities, loadAuthorities, RELOAD_INTERVAL_MS } from "./authority.ts";
+import {
+  type Authorities,
+  type AuthorityLog,
+  loadAuthorities,
+  RELOAD_INTERVAL_MS,
+} from "./authority.ts";
 import { issueCertificate } from "./certificates.ts";
 import type { TlsMaterial } from "./tls.ts";
 
@@ -19,7 +23,7 @@ const STORE_TIMEOUT_MS = 10_000;
 export interface CredentialsOptions {
   readonly tls: "auto" | "none";
   /** Where the authority lies. Not needed without TLS. */
-  readonly log: LogStore | null;
+  readonly log: AuthorityLog | null;
   readonly runtime: Runtime;
   readonly logger: Logger;
   /** `host:port` of this node's peer listener; with the incarnation it stands in the certificate. */
@@ -57,7 +61,7 @@ export async function openCredentials(options: CredentialsOptions): Promise<Cred
   return new RenewedCertificate(options, load, await load());
 }
 
-function loader({ runtime, address }: CredentialsOptions, log: LogStore) {
+function loader({ runtime, address }: CredentialsOptions, log: AuthorityLog) {
   return () => loadAuthorities(log, runtime.clock, address, { timeoutMs: STORE_TIMEOUT_MS });
 }
 

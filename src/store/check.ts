@@ -4,10 +4,19 @@ import {
   checkKey,
   checkLockRow,
   checkName,
+  checkUserKey,
   checkValue,
+  checkVersionId,
   MAX_BATCH_ENTRIES,
 } from "./limits.ts";
-import { type Fence, NO_APPEND_ID, type NewEntry, type Permit, type TakeOver } from "./ports.ts";
+import {
+  type Fence,
+  NO_APPEND_ID,
+  type NewEntry,
+  type PermitChange,
+  type TakeOver,
+  type Trim,
+} from "./ports.ts";
 
 /** Input that every store refuses alike, before it touches its database. All throw `invalid_argument` or `too_large`. */
 
@@ -46,6 +55,7 @@ export function checkAppend(entries: readonly NewEntry[], fence: Fence | null): 
     if (entry.id !== NO_APPEND_ID) checkEntryId(entry.id);
     checkValue(entry.value);
     checkName(entry.leader, "leader");
+    checkConditions(entry);
     keys.add(entry.key);
   }
   if (keys.size < entries.length) {
@@ -56,25 +66,42 @@ export function checkAppend(entries: readonly NewEntry[], fence: Fence | null): 
   }
 }
 
-export function checkSemaphore(name: string, fence: Fence): void {
-  checkName(name, "semaphore name");
-  checkFence(fence);
+export function checkConditions({ ifVersion, fence }: Pick<NewEntry, "ifVersion" | "fence">): void {
+  if (ifVersion !== undefined && ifVersion !== "") checkVersionId(ifVersion);
+  if (fence !== undefined) checkFence(fence);
 }
 
-export function checkSemaphoreLimit(limit: number): void {
-  if (!Number.isSafeInteger(limit) || limit < 1) {
-    throw new HedgerowError(
-      "invalid_argument",
-      "a semaphore's limit must be a whole number above 0",
-    );
+export function checkTrim(keys: readonly Trim[], keep: number, limit: number, fence: Fence | null) {
+  if (fence !== null) checkFence(fence);
+  for (const { key, before } of keys) {
+    checkUserKey(key);
+    checkWhole("a time", before, 0);
+  }
+  checkWhole("keep", keep, 1);
+  checkCount(limit);
+}
+
+/** How many of something are asked for. */
+export function checkCount(count: number): void {
+  checkWhole("a limit", count, 1);
+}
+
+export function checkChange(name: string, change: PermitChange, fence: Fence | null): void {
+  checkName(name, "semaphore name");
+  if (fence !== null) checkFence(fence);
+  checkWhole("a semaphore's limit", change.limit, 1);
+  for (const { owner } of change.release) checkName(owner, "owner");
+  for (const { owner, holder, incarnation, grant } of change.acquire) {
+    checkName(owner, "owner");
+    checkName(holder, "holder");
+    checkName(grant, "grant");
+    checkWhole("an incarnation", incarnation, 0);
   }
 }
 
-export function checkPermit(permit: Permit): void {
-  checkName(permit.owner, "owner");
-  checkName(permit.holder, "holder");
-  if (!Number.isSafeInteger(permit.incarnation) || permit.incarnation < 0) {
-    throw new HedgerowError("invalid_argument", "an incarnation must be a whole number from 0 up");
+function checkWhole(what: string, value: number, least: number): void {
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new HedgerowError("invalid_argument", `${what} must be a whole number from ${least} up`);
   }
 }
 

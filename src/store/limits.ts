@@ -61,6 +61,11 @@ export function checkEntryId(id: string): void {
   }
 }
 
+/** The id of a version that is there, as somebody names it: an appended entry's, or that of the `-` row. */
+export function checkVersionId(id: string): void {
+  if (id !== NO_APPEND_ID) checkEntryId(id);
+}
+
 /** `what` as it stands in the error, as in "message". */
 export function checkBytes(what: string, bytes: Uint8Array, maxBytes: number): void {
   if (bytes.length > maxBytes) throw tooLarge(what, bytes.length, maxBytes);

@@ -83,7 +83,7 @@ export interface Fence {
 /** Id of the one row of a key that `noAppend` puts replace. */
 export const NO_APPEND_ID = "-";
 
-export interface NewEntry {
+export interface Entry {
   readonly key: string;
   /** `-` replaces the key's `-` row; any other id is inserted, and stays. */
   readonly id: string;
@@ -92,7 +92,15 @@ export interface NewEntry {
   readonly leader: string;
 }
 
-export interface StoredEntry extends NewEntry {
+/** What is to be written, on conditions that the database checks in the write's own transaction. */
+export interface NewEntry extends Entry {
+  /** Id of the version that must be the key's newest; empty: it must have none. Default: no condition. */
+  readonly ifVersion?: string | undefined;
+  /** A claim to any lock, beside the leader's own. Default: no condition. */
+  readonly fence?: Fence | undefined;
+}
+
+export interface StoredEntry extends Entry {
   /** Microseconds since the epoch; rises with every entry of one key. */
   readonly timestamp: number;
 }
@@ -101,7 +109,30 @@ export type AppendOutcome =
   /** Written now, or found there with the same value: acknowledged with the stored time. */
   | { readonly kind: "written"; readonly timestamp: number }
   /** The id exists with another value; this entry was not written, the others were. */
-  | { readonly kind: "conflict" };
+  | { readonly kind: "conflict" }
+  /** Another version than `ifVersion` is the newest: the one of this id, empty for none. Not written. */
+  | { readonly kind: "other-version"; readonly current: string }
+  /** The lock that the entry names has another token. Not written. */
+  | { readonly kind: "fenced" };
+
+/** A version's place among those of its key, whose order is (timestamp, id). */
+export interface LogCursor {
+  readonly timestamp: number;
+  readonly id: string;
+}
+
+/** A key, and the times of its first and last version, microseconds since the epoch. */
+export interface KeyHistory {
+  readonly key: string;
+  readonly oldest: number;
+  readonly newest: number;
+}
+
+/** What may go of a key: versions before a time, microseconds since the epoch. */
+export interface Trim {
+  readonly key: string;
+  readonly before: number;
+}
 
 /** Newest first: 0 the latest, n > 0 the newest n, -1 all, -2 the oldest, any other the latest. */
 export type ReadLimit = number;
@@ -111,7 +142,8 @@ export interface LogStore {
    * Writes entries of different keys in one transaction, each independently of the others' conflicts;
    * two of one key are `invalid_argument`, more than MAX_BATCH_ENTRIES `too_large`.
    * With a fence the transaction reads the lock's token and writes nothing unless it is the fence's:
-   * then it throws `fenced`. null is for direct writes.
+   * then it throws `fenced`. null is for direct writes. An entry that is there already, with the same value,
+   * is acknowledged whatever its own conditions: it is the retry of a write whose reply was lost.
    */
   append(
     entries: readonly NewEntry[],
@@ -120,6 +152,32 @@ export interface LogStore {
   ): Promise<AppendOutcome[]>;
   /** Versions of a key in the order (timestamp, id), newest first; rows without a timestamp are left out. */
   read(key: string, limit: ReadLimit, options?: CallOptions): Promise<StoredEntry[]>;
+  /**
+   * The first versions of a key after a place (null: all), at most `limit`, oldest first. None that is
+   * committed later comes before one that was read.
+   */
+  readAfter(
+    key: string,
+    after: LogCursor | null,
+    limit: number,
+    options?: CallOptions,
+  ): Promise<StoredEntry[]>;
+  /** When the version of this id was written, microseconds since the epoch; null if the key has none. */
+  locate(key: string, id: string, options?: CallOptions): Promise<number | null>;
+  /** The first keys after one (null: all), at most `limit`, in the store's own order. */
+  keys(after: string | null, limit: number, options?: CallOptions): Promise<KeyHistory[]>;
+  /**
+   * Removes versions, each key's oldest first and at most `limit` in all; tells how many. The newest `keep`
+   * of each key stay (at least 1), and its `-` row. Fenced as `append` is. Keys of Hedgerow's own are
+   * `invalid_argument`.
+   */
+  trim(
+    keys: readonly Trim[],
+    keep: number,
+    limit: number,
+    fence: Fence | null,
+    options?: CallOptions,
+  ): Promise<number>;
 }
 
 /** Who holds a permit. */
@@ -128,37 +186,57 @@ export interface Permit {
   readonly owner: string;
   /** Address of the member on whose behalf it is held. */
   readonly holder: string;
-  /** Incarnation of that member. */
+  /** Incarnation of that member; 0 in rows of the Go system. */
   readonly incarnation: number;
+  /** Made by the holder for this one acquisition; empty in rows of the Go system. */
+  readonly grant: string;
+  /** The work is not the member's own: it does not end with the member's process. */
+  readonly detached: boolean;
+}
+
+/** What one transaction does to the permits of a semaphore. */
+export interface PermitChange {
+  /** The limit that those who take permits know. */
+  readonly limit: number;
+  /** Permits to give back; those that are not there, or there by another grant, are passed over. */
+  readonly release: readonly Pick<Permit, "owner" | "grant">[];
+  /** Permits to take in this order, once the others are back. */
+  readonly acquire: readonly Permit[];
+}
+
+export type AcquireOutcome =
+  /** Taken now, or found there by the same grant. */
+  | "acquired"
+  /** The owner has a permit by another grant. */
+  | "held"
+  /** As many as the limit are taken. */
+  | "full"
+  /** The semaphore exists with another limit. */
+  | "other-limit";
+
+/** A semaphore as it lies in the table. */
+export interface SemaphoreRows {
+  /** null without any: once drained, the name is free for another limit. */
+  readonly limit: number | null;
+  /** In the order in which they were taken. */
+  readonly permits: readonly Permit[];
 }
 
 /**
- * Permits as rows of the log table, in the Go system's layout (parity.md). All writes are fenced by the
- * leader's token, as those of the log are.
+ * Permits as rows of the log table, in the Go system's layout (parity.md). A semaphore is there from its
+ * first permit to its last.
  */
 export interface SemaphoreStore {
-  /** Creates the semaphore, or finds it. */
-  create(
+  /** Without reading the rest of the log table. */
+  read(name: string, options?: CallOptions): Promise<SemaphoreRows>;
+  /**
+   * Gives permits back and takes others in one transaction, which counts them; gives the outcomes of those to
+   * take. The same change again has the effect of one. Fenced by the leader's token as the log's writes are.
+   */
+  change(
     name: string,
-    limit: number,
-    creator: string,
-    fence: Fence,
+    change: PermitChange,
+    fence: Fence | null,
     options?: CallOptions,
-  ): Promise<{ readonly kind: "ready" } | { readonly kind: "other-limit"; readonly limit: number }>;
-  /** Takes a permit if fewer than the limit are taken; "held" when this owner has one already. */
-  acquire(
-    name: string,
-    permit: Permit,
-    fence: Fence,
-    options?: CallOptions,
-  ): Promise<"acquired" | "held" | "full" | "missing">;
-  /** Gives the owner's permit back. The last one takes the semaphore's own row with it. */
-  release(
-    name: string,
-    owner: string,
-    fence: Fence,
-    options?: CallOptions,
-  ): Promise<"released" | "not-held">;
-  /** The permits taken, in the order in which they were, without reading the rest of the log table. */
-  permits(name: string, options?: CallOptions): Promise<Permit[]>;
+  ): Promise<AcquireOutcome[]>;
 }

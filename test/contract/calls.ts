@@ -18,7 +18,8 @@ function everyCall(
     leaseMs: 2_000,
     minAgeMs: 0,
   };
-  const permit = { owner: "o", holder: "h:1", incarnation: 1 };
+  const permit = { owner: "o", holder: "h:1", incarnation: 1, grant: "g", detached: false };
+  const change = { limit: 1, release: [], acquire: [permit] };
   return [
     ping(options),
     lock.read("fresh", options),
@@ -27,10 +28,12 @@ function everyCall(
     lock.release(fence.name, fence.token, options),
     log.append([entry("fresh", "1", "v")], fence, options),
     log.read("fresh", 0, options),
-    semaphores.create("fresh", 1, "c:1", fence, options),
-    semaphores.acquire("fresh", permit, fence, options),
-    semaphores.release("fresh", "o", fence, options),
-    semaphores.permits("fresh", options),
+    log.readAfter("fresh", null, 1, options),
+    log.locate("fresh", "1", options),
+    log.keys(null, 1, options),
+    log.trim([{ key: "fresh", before: 1 }], 1, 1, fence, options),
+    semaphores.change("fresh", change, fence, options),
+    semaphores.read("fresh", options),
   ];
 }
 

@@ -1,13 +1,12 @@
 import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { AUTHORITY_KEY } from "../../src/rpc/authority.ts";
+import { AUTHORITY_KEY, type AuthorityLog } from "../../src/rpc/authority.ts";
 import { openCredentials } from "../../src/rpc/credentials.ts";
 import { HedgerowError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
 import { createAuthority } from "../../src/rpc/certificates.ts";
 import { systemRuntime } from "../../src/runtime/system.ts";
 import { MemoryDatabase } from "../../src/store/memory/database.ts";
-import type { LogStore } from "../../src/store/ports.ts";
 import type { TlsMaterial } from "../../src/rpc/tls.ts";
 import { validity } from "./kit/cluster.ts";
 import { ManualClock } from "./kit/clock.ts";
@@ -18,12 +17,12 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
-function database(clock = runtime.clock): () => LogStore {
+function database(clock = runtime.clock): () => AuthorityLog {
   const memory = new MemoryDatabase(clock);
-  return () => memory.connect().log as LogStore;
+  return () => memory.connect().log as AuthorityLog;
 }
 
-async function open(log: LogStore, address: string, validityMs?: number) {
+async function open(log: AuthorityLog, address: string, validityMs?: number) {
   const options = { tls: "auto", log, runtime, logger: silentLogger, address, validityMs } as const;
   const credentials = await openCredentials(options);
   const material = credentials.current();
@@ -59,7 +58,7 @@ test("a certificate is short-lived, and valid for clocks that are an hour behind
 });
 
 /** A new authority of the cluster. */
-async function rotate(log: LogStore, id: string): Promise<string> {
+async function rotate(log: AuthorityLog, id: string): Promise<string> {
   const { key, cert } = createAuthority(validity(-HOUR_MS, DAY_MS));
   const value = JSON.stringify({ key, cert });
   await log.append([{ key: AUTHORITY_KEY, id, value, leader: "10.0.0.9:1" }], null);
@@ -99,7 +98,7 @@ test("an authority that cannot be read is an error that names the mend; none nee
 
 /** Credentials on a clock that is moved by hand. */
 async function onManualClock(
-  log: LogStore,
+  log: AuthorityLog,
   { clock = new ManualClock(), address = "10.0.0.1:8080" } = {},
 ) {
   const logger = new RecordingLogger();
@@ -149,7 +148,7 @@ test("a machine that slept, or whose clock was set back, has a valid certificate
 test("without the store, certificates are renewed under the authorities that are known", async () => {
   const log = database()();
   let away = false;
-  const flaky: LogStore = {
+  const flaky: AuthorityLog = {
     append: (...call) => log.append(...call),
     read: (...call) =>
       away ? Promise.reject(new HedgerowError("unavailable", "away")) : log.read(...call),
@@ -208,7 +207,7 @@ test("a listener that could not take a certificate is given it again", async () 
 test("C4: an insert of the first authority whose reply was lost is read back, not made twice", async () => {
   const connect = database();
   const log = connect();
-  const losing: LogStore = {
+  const losing: AuthorityLog = {
     read: (...call) => log.read(...call),
     append: async (...call) => {
       await log.append(...call);

@@ -1,36 +1,40 @@
 import { HedgerowError } from "../../errors.ts";
 import type { CallOptions } from "../../runtime/runtime.ts";
 import { DEFAULT_TIMEOUT_MS } from "../calls.ts";
-import { checkAppend } from "../check.ts";
+import { checkAppend, checkCount, checkTrim } from "../check.ts";
 import { readRange } from "../judge.ts";
-import { checkKey, MAX_VALUE_BYTES } from "../limits.ts";
-import {
-  type AppendOutcome,
-  type Fence,
-  type LogStore,
-  NO_APPEND_ID,
-  type NewEntry,
-  type ReadLimit,
-  type StoredEntry,
+import { checkKey, checkVersionId, MAX_VALUE_BYTES } from "../limits.ts";
+import type {
+  AppendOutcome,
+  Fence,
+  KeyHistory,
+  LogCursor,
+  LogStore,
+  NewEntry,
+  ReadLimit,
+  StoredEntry,
+  Trim,
 } from "../ports.ts";
-import type { Mutation, MutationWrite } from "./api.ts";
-import type { Connection, Writes } from "./connection.ts";
+import type { Statement } from "./api.ts";
+import type { Connection } from "./connection.ts";
 import { fencedWrites } from "./fence.ts";
-import type { Transaction } from "./transaction.ts";
-import { COMMIT_TIMESTAMP, key as keyOf, microsOf, text, textOf } from "./values.ts";
+import { appendWrites, insertions, isConditional, type LogTables } from "./log-append.ts";
+import * as queries from "./log-queries.ts";
+import { deleteRows, key as keyOf, microsOf, text, textOf } from "./values.ts";
 
 /** A plain answer ends at 10 MiB: so many versions surely fit. */
 const SMALL_COUNT = Math.floor((8 * 1024 * 1024) / MAX_VALUE_BYTES);
 
-/** As `#rows` fills them. */
-const COLUMNS = ["key", "id", "value", "leader", "timestamp"];
-
 export class SpannerLogStore implements LogStore {
+  readonly #tables: LogTables;
+
   constructor(
     private readonly connection: Connection,
-    private readonly lockTable: string,
+    lockTable: string,
     private readonly logTable: string,
-  ) {}
+  ) {
+    this.#tables = { lockTable, logTable };
+  }
 
   async append(
     entries: readonly NewEntry[],
@@ -41,31 +45,124 @@ export class SpannerLogStore implements LogStore {
     const { clock } = this.connection.runtime;
     const deadline = clock.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     try {
-      return await this.#insertAll(entries, fence, options);
+      if (fence !== null || entries.some(isConditional)) {
+        return await this.#append(entries, fence, [], options);
+      }
+      return await this.#insertAll(entries, options);
     } catch (error) {
       if (!HedgerowError.is(error, "conflict")) throw error;
       // One of them is there, so that none was written: now those that are not.
       const timeoutMs = deadline - clock.now();
-      return await this.#insertMissing(entries, fence, { ...options, timeoutMs });
+      return await this.#append(entries, fence, entries, { ...options, timeoutMs });
     }
   }
 
   async read(key: string, limit: ReadLimit, options: CallOptions = {}): Promise<StoredEntry[]> {
     checkKey(key);
     const { oldestFirst, count } = readRange(limit);
-    const order = oldestFirst ? "timestamp, id" : "timestamp DESC, id DESC";
-    const all = count >= Number.MAX_SAFE_INTEGER;
-    const rows = await this.connection.query(
-      "read",
-      options,
-      {
-        sql: `SELECT id, value, leader, timestamp FROM \`${this.logTable}\`
-          WHERE key = @key AND timestamp IS NOT NULL ORDER BY ${order}${all ? "" : " LIMIT @count"}`,
-        params: { fields: { key: text(key), ...(all ? {} : { count: text(`${count}`) }) } },
-        paramTypes: all ? {} : { count: { code: "INT64" } },
-      },
-      count <= SMALL_COUNT ? "small" : "large",
+    const order = oldestFirst ? "oldest first" : "newest first";
+    const bounded = count >= Number.MAX_SAFE_INTEGER ? null : count;
+    const query = queries.versions(this.logTable, key, order, bounded);
+    return this.#entries("read", key, query, count, options);
+  }
+
+  async readAfter(
+    key: string,
+    after: LogCursor | null,
+    limit: number,
+    options: CallOptions = {},
+  ): Promise<StoredEntry[]> {
+    checkKey(key);
+    checkCount(limit);
+    const query =
+      after === null
+        ? queries.versions(this.logTable, key, "oldest first", limit)
+        : queries.versionsAfter(this.logTable, key, after, limit);
+    return this.#entries("read on", key, query, limit, options);
+  }
+
+  async locate(key: string, id: string, options: CallOptions = {}): Promise<number | null> {
+    checkKey(key);
+    checkVersionId(id);
+    const [row] = await this.connection.query("find a version", options, {
+      sql: `SELECT timestamp FROM \`${this.logTable}\` WHERE key = @key AND id = @id`,
+      params: { fields: { key: text(key), id: text(id) } },
+    });
+    return row === undefined ? null : microsOf(row[0]);
+  }
+
+  async keys(
+    after: string | null,
+    limit: number,
+    options: CallOptions = {},
+  ): Promise<KeyHistory[]> {
+    if (after !== null) checkKey(after);
+    checkCount(limit);
+    const query = queries.keysAfter(this.logTable, after ?? "", limit);
+    const rows = await this.connection.query("list keys", options, query);
+    return rows.map(([key, oldest, newest]) => ({
+      key: textOf(key) ?? "",
+      oldest: microsOf(oldest) as number,
+      newest: microsOf(newest) as number,
+    }));
+  }
+
+  /** Old versions stay old: they are looked for outside of the transaction, which then locks nobody's key. */
+  async trim(
+    keys: readonly Trim[],
+    keep: number,
+    limit: number,
+    fence: Fence | null,
+    options: CallOptions = {},
+  ): Promise<number> {
+    checkTrim(keys, keep, limit, fence);
+    const { clock } = this.connection.runtime;
+    const deadline = clock.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const query = queries.oldVersions(this.logTable, keys, keep, limit);
+    const old = await this.connection.query("trim", options, query, "large");
+    const rows = old.map(([key, id]) => keyOf(textOf(key) ?? "", textOf(id) ?? ""));
+    const mutations = rows.length > 0 ? [deleteRows(this.logTable, { keys: rows })] : [];
+    const rest = { ...options, timeoutMs: deadline - clock.now() };
+    if (fence === null) {
+      if (rows.length > 0) await this.connection.write("trim", rest, mutations);
+      return rows.length;
+    }
+    return this.connection.readWrite("trim", rest, (transaction) =>
+      fencedWrites(transaction, this.#tables.lockTable, fence, () => ({
+        mutations,
+        result: () => rows.length,
+      })),
     );
+  }
+
+  /** Of entries without conditions, and without a fence: if one is there, none is written, and `conflict` thrown. */
+  async #insertAll(entries: readonly NewEntry[], options: CallOptions): Promise<AppendOutcome[]> {
+    if (entries.length === 0) return [];
+    const mutations = insertions(this.logTable, entries);
+    const timestamp = await this.connection.write("append", options, mutations);
+    return entries.map(() => ({ kind: "written", timestamp }));
+  }
+
+  #append(
+    entries: readonly NewEntry[],
+    fence: Fence | null,
+    suspected: readonly NewEntry[],
+    options: CallOptions,
+  ): Promise<AppendOutcome[]> {
+    return this.connection.readWrite("append", options, (transaction) =>
+      appendWrites(transaction, this.#tables, entries, fence, suspected),
+    );
+  }
+
+  async #entries(
+    what: string,
+    key: string,
+    query: Statement,
+    count: number,
+    options: CallOptions,
+  ): Promise<StoredEntry[]> {
+    const size = count <= SMALL_COUNT ? "small" : "large";
+    const rows = await this.connection.query(what, options, query, size);
     return rows.map(([id, value, leader, timestamp]) => ({
       key,
       id: textOf(id) ?? "",
@@ -74,92 +171,4 @@ export class SpannerLogStore implements LogStore {
       timestamp: microsOf(timestamp) as number,
     }));
   }
-
-  /** Takes for granted that no appended entry is there; else nothing is written, and `conflict` thrown. */
-  async #insertAll(
-    entries: readonly NewEntry[],
-    fence: Fence | null,
-    options: CallOptions,
-  ): Promise<AppendOutcome[]> {
-    const writes: Writes<AppendOutcome[]> = {
-      mutations: this.#writes(entries),
-      result: (timestamp) => entries.map(() => ({ kind: "written", timestamp })),
-    };
-    if (fence !== null) {
-      return this.connection.readWrite("append", options, (transaction) =>
-        fencedWrites(transaction, this.lockTable, fence, () => writes),
-      );
-    }
-    if (entries.length === 0) return [];
-    return writes.result(await this.connection.write("append", options, writes.mutations));
-  }
-
-  /** Looks which entries are there, and writes the others in the same transaction. */
-  #insertMissing(
-    entries: readonly NewEntry[],
-    fence: Fence | null,
-    options: CallOptions,
-  ): Promise<AppendOutcome[]> {
-    return this.connection.readWrite("append", options, async (transaction) => {
-      const write = async (): Promise<Writes<AppendOutcome[]>> => {
-        const stored = await this.#stored(transaction, entries);
-        const missing = entries.filter((entry) => !stored.has(entry.key));
-        return {
-          mutations: this.#writes(missing),
-          result: (timestamp) =>
-            entries.map((entry) => outcome(entry, stored.get(entry.key), timestamp)),
-        };
-      };
-      return fence === null ? write() : fencedWrites(transaction, this.lockTable, fence, write);
-    });
-  }
-
-  /** What is stored under the ids of the appended entries, by key: a batch has one entry of each. */
-  async #stored(
-    transaction: Transaction,
-    entries: readonly NewEntry[],
-  ): Promise<Map<string, Stored>> {
-    const keys = entries
-      .filter(({ id }) => id !== NO_APPEND_ID)
-      .map((entry) => keyOf(entry.key, entry.id));
-    const rows = await transaction.readLarge(this.logTable, { keys }, [
-      "key",
-      "value",
-      "timestamp",
-    ]);
-    return new Map(
-      rows.map(([key, value, timestamp]) => [
-        textOf(key) ?? "",
-        { value: textOf(value), timestamp: microsOf(timestamp) },
-      ]),
-    );
-  }
-
-  /** As few mutations as can be: each names its columns once, for all of its rows. */
-  #writes(entries: readonly NewEntry[]): Mutation[] {
-    const versions = entries.filter(({ id }) => id !== NO_APPEND_ID);
-    const replaced = entries.filter(({ id }) => id === NO_APPEND_ID);
-    const mutations: Mutation[] = [];
-    if (versions.length > 0) mutations.push({ insert: this.#rows(versions) });
-    if (replaced.length > 0) mutations.push({ insertOrUpdate: this.#rows(replaced) });
-    return mutations;
-  }
-
-  #rows(entries: readonly NewEntry[]): MutationWrite {
-    const values = entries.map(({ key, id, value, leader }) => ({
-      values: [text(key), text(id), text(value), text(leader), COMMIT_TIMESTAMP],
-    }));
-    return { table: this.logTable, columns: COLUMNS, values };
-  }
-}
-
-interface Stored {
-  readonly value: string | null;
-  readonly timestamp: number | null;
-}
-
-function outcome(entry: NewEntry, stored: Stored | undefined, timestamp: number): AppendOutcome {
-  if (stored === undefined) return { kind: "written", timestamp };
-  if (stored.value !== entry.value || stored.timestamp === null) return { kind: "conflict" };
-  return { kind: "written", timestamp: stored.timestamp };
 }

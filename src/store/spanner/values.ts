@@ -8,6 +8,15 @@ export const RELEASED: Value = { stringValue: "1970-01-01T00:00:00Z" };
 
 export const text = (value: string): Value => ({ stringValue: value });
 
+/** A time in microseconds since the epoch, as Spanner reads it. Never through Date alone: that counts in milliseconds. */
+export function time(micros: number): Value {
+  const seconds = Math.floor(micros / 1e6);
+  const fraction = String(micros - seconds * 1e6).padStart(6, "0");
+  return text(`${new Date(seconds * 1e3).toISOString().slice(0, 19)}.${fraction}Z`);
+}
+
+export const list = (values: Value[]): Value => ({ listValue: { values } });
+
 /** A row's key, or the whole row of a key that has several parts. */
 export const key = (...parts: string[]): ListValue => ({
   values: parts.map(text),

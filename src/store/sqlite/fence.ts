@@ -11,8 +11,13 @@ export class FenceCheck {
     this.#token = connection.prepare(`SELECT token FROM "${lockTable}" WHERE name = ?`);
   }
 
+  /** null for a lock without a row, and for a row without a token. */
+  token(lockRow: string): number | null {
+    return this.#token.get(lockRow)?.token ?? null;
+  }
+
   /** Throws `fenced` unless the lock's token is the fence's. */
   check(fence: Fence): void {
-    if (this.#token.get(fence.name)?.token !== fence.token) throw fenced(fence.name);
+    if (this.token(fence.name) !== fence.token) throw fenced(fence.name);
   }
 }

@@ -9,6 +9,8 @@ export class LogRows {
   readonly #newest: Statement<{ timestamp: number | null }, []>;
   readonly #put: Statement<unknown, [number, string, string, string, string]>;
   readonly #delete: Statement<unknown, [string, string]>;
+  readonly #bound: Statement<{ timestamp: number }, [string, number]>;
+  readonly #trim: Statement<unknown, [string, number, number]>;
   /** The newest timestamp when a row was last deleted: it may have been that row's. */
   readonly #lastTimestamp: HighMark;
 
@@ -24,6 +26,13 @@ export class LogRows {
          leader = excluded.leader WHERE excluded.id = '${NO_APPEND_ID}'`,
     );
     this.#delete = connection.prepare(`DELETE FROM "${logTable}" WHERE id = ? AND key = ?`);
+    this.#bound = connection.prepare(
+      `SELECT timestamp FROM "${logTable}" WHERE key = ? ORDER BY timestamp DESC LIMIT 1 OFFSET ?`,
+    );
+    this.#trim = connection.prepare(
+      `DELETE FROM "${logTable}" WHERE timestamp IN (SELECT timestamp FROM "${logTable}"
+         WHERE key = ? AND timestamp < ? AND id <> '${NO_APPEND_ID}' ORDER BY timestamp LIMIT ?)`,
+    );
     this.#lastTimestamp = new HighMark(connection, "last_timestamp");
   }
 
@@ -44,6 +53,15 @@ export class LogRows {
     if (this.#delete.run(id, key).changes === 0) return false;
     this.#lastTimestamp.raise(newest);
     return true;
+  }
+
+  /**
+   * Removes a key's oldest versions before a time, except for the newest `keep` and the `-` row. As the
+   * newest of the key stays, so does the newest of the table.
+   */
+  trim(key: string, before: number, keep: number, limit: number): number {
+    const bound = this.#bound.get(key, keep - 1)?.timestamp ?? 0;
+    return this.#trim.run(key, Math.min(bound, before), limit).changes;
   }
 
   #newestTimestamp(): number {

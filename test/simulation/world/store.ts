@@ -100,6 +100,12 @@ export class StoreLink {
             (outcomes) => observer.appended(entries, outcomes, fence),
           ),
         read: (key, limit, options) => this.#call("get", options, () => log.read(key, limit)),
+        readAfter: (key, after, limit, options) =>
+          this.#call("read on", options, () => log.readAfter(key, after, limit)),
+        locate: (key, id, options) => this.#call("locate", options, () => log.locate(key, id)),
+        keys: (after, limit, options) => this.#call("keys", options, () => log.keys(after, limit)),
+        trim: (keys, keep, limit, fence, options) =>
+          this.#call("trim", options, () => log.trim(keys, keep, limit, fence)),
       },
       semaphores,
       ping: (options) => this.#call("ping", options, () => this.database.ping()),

@@ -18,9 +18,10 @@ test("a seed gives the same history each time, and another seed another one", ()
   expect(runSeed(8).traceHash).not.toBe(first.traceHash);
 });
 
-test("the runs do something: leaders change, and puts are acknowledged", () => {
+test("the runs do something: leaders change, puts are acknowledged, and locks are held", () => {
   const runs = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((seed) => runSeed(seed));
   expect(Math.min(...runs.map((run) => run.acknowledged))).toBeGreaterThan(50);
+  expect(Math.min(...runs.map((run) => run.locksTaken))).toBeGreaterThan(20);
   expect(runs.reduce((sum, run) => sum + run.takeOvers, 0)).toBeGreaterThan(20);
 });
 
@@ -34,7 +35,7 @@ test("with contenders of the Go system both take over from each other, past mark
   expect(runSeed(5).goTakeOvers).toBe(0);
 });
 
-test("control: without fence and deadline checks the checkers find former leaders that write", () => {
+test("control: without fence and deadline checks the checkers find former leaders that write, and two holders", () => {
   const found = [];
   for (let seed = 1; seed <= 40; seed++) {
     found.push(...runSeed(seed, { protections: false }).violations);
@@ -43,6 +44,7 @@ test("control: without fence and deadline checks the checkers find former leader
     [],
   );
   expect(found.filter((violation) => violation.includes("lead at once"))).not.toEqual([]);
+  expect(found.filter((violation) => violation.includes("hold short at once"))).not.toEqual([]);
 }, 120_000);
 
 test("control: without them ours write on when a contender of the Go system has the lock", () => {

@@ -10,6 +10,7 @@ import {
 import { SimulatedCluster } from "./cluster.ts";
 import { injectFaults } from "./faults.ts";
 import { addGoContenders } from "./go-contender.ts";
+import { LockWorkload } from "./lock-workload.ts";
 import { Workload } from "./workload.ts";
 
 const LEASE_MS = 2_000;
@@ -39,7 +40,9 @@ export interface RunResult {
   readonly events: number;
   readonly simulatedMs: number;
   readonly acknowledged: number;
-  /** By our nodes. */
+  /** Beside the leader's. */
+  readonly locksTaken: number;
+  /** Of the leader's lock, by our nodes. */
   readonly takeOvers: number;
   readonly goTakeOvers: number;
   /** Take-overs by our nodes past a marker that a Go contender had left. */
@@ -61,12 +64,15 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   });
   const { scheduler } = cluster;
   const lost: string[] = [];
+  const locks = new LockWorkload(cluster);
   scheduler.afterEach = () => {
+    locks.holders.check();
     checkSingleLeader(cluster, violations);
     checkLostToken(cluster, observer, lost);
   };
   const workload = new Workload(cluster);
   workload.start(faultsMs + RECOVERY_MS, 4);
+  locks.start(faultsMs + RECOVERY_MS, 3);
   injectFaults(cluster, faultsMs);
   if (go) addGoContenders(cluster, faultsMs);
   scheduler.runUntil(faultsMs);
@@ -79,15 +85,20 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     violations.push(`not whole ${RECOVERY_MS} ms after the last fault: ${describe(cluster)}`);
   }
   const lastPuts = cluster.nodes.map((_, i) => workload.put("last", i));
+  const lastLocks = locks.lastRound();
   workload.stop();
+  locks.stop();
   // Longer than any call may take: what is read then is all there will be.
   scheduler.runUntil(scheduler.now + 6_000);
   for (const put of lastPuts) {
     if (put?.outcome !== "ok")
       violations.push(`a put after recovery: ${put?.outcome ?? "no node"}`);
   }
+  if (lastLocks() > 0) violations.push(`${lastLocks()} locks were not to be had after recovery`);
   violations.push(
     ...lost,
+    ...locks.wrong,
+    ...locks.holders.violations,
     ...observer.violations,
     ...workload.late,
     ...checkLog(workload.puts, readAll(cluster)),
@@ -101,6 +112,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     events: scheduler.events,
     simulatedMs: scheduler.now,
     acknowledged: workload.puts.filter((put) => put.outcome === "ok").length,
+    locksTaken: locks.acquired,
     takeOvers: observer.tokens.length,
     goTakeOvers: observer.goTakeOvers,
     markersOvercome: observer.markersOvercome,

@@ -48,7 +48,18 @@ export function inputContract(makeWorld: MakeWorld): void {
   describe("input (L13)", () => {
     const { store, other, fence } = useWorld(makeWorld);
     const takeOver = { writer: "w:1", expectedToken: null, leaseMs: 2_000, minAgeMs: 0 };
-    const permit: Permit = { owner: "o", holder: "h:1", incarnation: 1 };
+    const permit: Permit = {
+      owner: "o",
+      holder: "h:1",
+      incarnation: 1,
+      grant: "g",
+      detached: false,
+    };
+    const taking = (what: Partial<Permit>) => ({
+      limit: 1,
+      release: [],
+      acquire: [{ ...permit, ...what }],
+    });
 
     test("lock names and writers of any text are kept exactly, and apart", async () => {
       const tokens = new Map<string, number>();
@@ -83,13 +94,20 @@ export function inputContract(makeWorld: MakeWorld): void {
     test("semaphores and owners of any text are kept exactly, and apart", async () => {
       const claim = await fence();
       for (const text of AWKWARD) {
-        const owned = { owner: text, holder: text, incarnation: Number.MAX_SAFE_INTEGER };
-        await store().semaphores.create(text, 1, text, claim);
-        expect(await store().semaphores.acquire(text, owned, claim)).toBe("acquired");
-        expect(await other().semaphores.permits(text)).toEqual([owned]);
+        const owned = {
+          owner: text,
+          holder: text,
+          grant: text,
+          incarnation: Number.MAX_SAFE_INTEGER,
+        };
+        expect(await store().semaphores.change(text, taking(owned), claim)).toEqual(["acquired"]);
+        const { permits } = await other().semaphores.read(text);
+        expect(permits).toEqual([{ ...permit, ...owned }]);
       }
       for (const text of AWKWARD) {
-        expect(await other().semaphores.release(text, text, claim)).toBe("released");
+        const release = [{ owner: text, grant: text }];
+        await other().semaphores.change(text, { limit: 1, release, acquire: [] }, claim);
+        expect(await other().semaphores.read(text)).toEqual({ limit: null, permits: [] });
       }
     });
 
@@ -117,15 +135,17 @@ export function inputContract(makeWorld: MakeWorld): void {
           lock.release(name, 1),
           log.append([entry("k", "1", "v")], { ...claim, name }),
           log.append([{ ...entry("k", "1", "v"), leader: name }], null),
-          semaphores.create(name, 1, "c:1", claim),
-          semaphores.create("s", 1, name, claim),
-          semaphores.create("s", 1, "c:1", { ...claim, name }),
-          semaphores.acquire(name, permit, claim),
-          semaphores.acquire("s", { ...permit, owner: name }, claim),
-          semaphores.acquire("s", { ...permit, holder: name }, claim),
-          semaphores.release(name, "o", claim),
-          semaphores.release("s", name, claim),
-          semaphores.permits(name),
+          semaphores.change(name, taking({}), claim),
+          semaphores.change("s", taking({}), { ...claim, name }),
+          semaphores.change("s", taking({ owner: name }), claim),
+          semaphores.change("s", taking({ holder: name }), claim),
+          semaphores.change("s", taking({ grant: name }), claim),
+          semaphores.change(
+            "s",
+            { limit: 1, release: [{ owner: name, grant: "g" }], acquire: [] },
+            claim,
+          ),
+          semaphores.read(name),
         ];
         for (const call of calls) await expectCode(call, code);
       }
@@ -166,12 +186,13 @@ export function inputContract(makeWorld: MakeWorld): void {
           lock.release("demo", wrong),
           lock.acquire({ ...takeOver, name: "demo", expectedToken: wrong }),
           log.append([], { ...claim, token: wrong }),
-          semaphores.create("s", wrong, "c:1", claim),
-          semaphores.acquire("s", { ...permit, incarnation: wrong }, claim),
+          semaphores.change("s", { ...taking({}), limit: wrong }, claim),
+          semaphores.change("s", taking({ incarnation: wrong }), claim),
         ];
         for (const call of calls) await expectCode(call, "invalid_argument");
       }
-      await expectCode(semaphores.create("s", 0, "c:1", claim), "invalid_argument");
+      const none = semaphores.change("s", { ...taking({}), limit: 0 }, claim);
+      await expectCode(none, "invalid_argument");
       for (const minAgeMs of [-1, Number.NaN]) {
         await expectCode(lock.acquire({ ...takeOver, name: "demo", minAgeMs }), "invalid_argument");
       }

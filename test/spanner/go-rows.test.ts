@@ -118,41 +118,43 @@ describeWithEmulator("rows of the Go system, and ours", () => {
     const fence = await lead();
     const { semaphores } = store();
     await go().createSemaphore("s", 2, GO_ID);
-    expect(await semaphores.create("s", 3, OUR_ID, fence)).toEqual({
-      kind: "other-limit",
-      limit: 2,
-    });
-    expect(await semaphores.create("s", 2, OUR_ID, fence)).toEqual({ kind: "ready" });
+    const ours = { owner: OUR_ID, holder: OUR_ID, incarnation: 7, grant: "g", detached: false };
+    const take = (limit: number, permit = ours) =>
+      semaphores.change("s", { limit, release: [], acquire: [permit] }, fence);
+    const giveBack = (owner: string, grant: string) =>
+      semaphores.change("s", { limit: 2, release: [{ owner, grant }], acquire: [] }, fence);
+    expect(await take(3)).toEqual(["other-limit"]);
+    expect((await semaphores.read("s")).limit).toBe(2);
 
     expect(await go().acquire("s", GO_ID)).toBe("acquired");
-    const ours = { owner: OUR_ID, holder: OUR_ID, incarnation: 7 };
-    expect(await semaphores.acquire("s", ours, fence)).toBe("acquired");
+    expect(await take(2)).toEqual(["acquired"]);
     expect(await go().acquire("s", OUR_ID)).toBe("already acquired");
     expect(await go().acquire("s", "10.0.0.1:8080")).toBe("full");
-    const third = { ...ours, owner: "10.0.0.1:8080" };
-    expect(await semaphores.acquire("s", third, fence)).toBe("full");
-    const again = { owner: GO_ID, holder: GO_ID, incarnation: 1 };
-    expect(await semaphores.acquire("s", again, fence)).toBe("held");
-    expect(await semaphores.permits("s")).toEqual([{ ...again, incarnation: 0 }, ours]);
+    expect(await take(2, { ...ours, owner: "10.0.0.1:8080" })).toEqual(["full"]);
+    expect(await take(2, { ...ours, owner: GO_ID })).toEqual(["held"]);
+    const gos = { owner: GO_ID, holder: GO_ID, incarnation: 0, grant: "", detached: false };
+    expect((await semaphores.read("s")).permits).toEqual([gos, ours]);
     expect((await go().holders("s")).toSorted()).toEqual([GO_ID, OUR_ID].toSorted());
 
-    expect(await semaphores.release("s", GO_ID, fence)).toBe("released");
+    await giveBack(GO_ID, "");
     expect(await go().holders("s")).toEqual([OUR_ID]);
     await go().release("s", OUR_ID);
-    expect(await semaphores.permits("s")).toEqual([]);
+    expect((await semaphores.read("s")).permits).toEqual([]);
     expect(await go().readSemaphore("s")).toBeNull();
   });
 
   test("a semaphore of ours is one to it, also with another limit once it is drained", async () => {
     const fence = await lead();
     const { semaphores } = store();
-    await semaphores.create("s", 1, OUR_ID, fence);
-    expect(await go().readSemaphore("s")).toEqual({ limit: 1, value: OUR_ID });
+    const ours = { owner: OUR_ID, holder: OUR_ID, incarnation: 7, grant: "g", detached: false };
+    const change = { limit: 2, release: [], acquire: [ours] };
+    expect(await semaphores.change("s", change, fence)).toEqual(["acquired"]);
+    expect(await go().readSemaphore("s")).toEqual({ limit: 2, value: "delete-on-empty" });
     expect(await go().acquire("s", GO_ID)).toBe("acquired");
-    expect(await go().readSemaphore("s")).toEqual({ limit: 1, value: "delete-on-empty" });
-    expect(await semaphores.release("s", GO_ID, fence)).toBe("released");
+    const back = [ours, { owner: GO_ID, grant: "" }];
+    await semaphores.change("s", { limit: 2, release: back, acquire: [] }, fence);
     expect(await go().readSemaphore("s")).toBeNull();
-    expect(await semaphores.create("s", 5, OUR_ID, fence)).toEqual({ kind: "ready" });
+    await semaphores.change("s", { ...change, limit: 5 }, fence);
     expect((await go().readSemaphore("s"))?.limit).toBe(5);
   });
 });

@@ -21,9 +21,14 @@ type Step =
       readonly rows: [string, string, string][];
     }
   | { readonly do: "read"; readonly key: string; readonly limit: number }
-  | { readonly do: "create"; readonly off: number; readonly name: string; readonly limit: number }
-  | { readonly do: "permit"; readonly off: number; readonly name: string; readonly owner: string }
-  | { readonly do: "return"; readonly off: number; readonly name: string; readonly owner: string }
+  | {
+      readonly do: "change";
+      readonly off: number;
+      readonly name: string;
+      readonly limit: number;
+      readonly release: readonly [string, string][];
+      readonly acquire: readonly [string, string][];
+    }
   | { readonly do: "permits"; readonly name: string };
 
 const LOCK = "leader";
@@ -33,7 +38,10 @@ const key = fc.constantFrom("k", "l", "__hedge/semaphore/s", "__caller=x:1");
 const row = fc.tuple(key, fc.constantFrom("-", "1", "2"), fc.constantFrom("", "v", "w"));
 const rows = fc.uniqueArray(row, { maxLength: 4, selector: ([of]) => of });
 const name = fc.constantFrom("s", "s", "t");
-const owner = fc.constantFrom("x:1", "y:2", "z:3");
+const claims = fc.array(
+  fc.tuple(fc.constantFrom("x:1", "y:2", "z:3"), fc.constantFrom("g", "g", "h")),
+  { maxLength: 3 },
+);
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: kind("pass"), ms: fc.nat(900) }),
@@ -48,9 +56,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: kind("renew", "release"), off }),
   fc.record({ do: kind("append"), off: fc.option(off), rows }),
   fc.record({ do: kind("read"), key, limit: fc.integer({ min: -4, max: 5 }) }),
-  fc.record({ do: kind("create"), off, name, limit: fc.constantFrom(1, 2, 2) }),
-  fc.record({ do: kind("permit"), off, name, owner }),
-  fc.record({ do: kind("permit", "return"), off, name, owner }),
+  fc.record({
+    do: kind("change"),
+    off,
+    name,
+    limit: fc.constantFrom(1, 2, 2),
+    release: claims,
+    acquire: claims,
+  }),
   fc.record({ do: kind("permits"), name }),
 );
 
@@ -90,16 +103,17 @@ async function run(step: Step, world: HandWorld, store: FullStore): Promise<unkn
       );
     case "read":
       return log.read(step.key, step.limit);
-    case "create":
-      return semaphores.create(step.name, step.limit, "c:1", claim(step.off));
-    case "permit": {
-      const permit = { owner: step.owner, holder: "h:1", incarnation: 3 };
-      return semaphores.acquire(step.name, permit, claim(step.off));
+    case "change": {
+      const permit = { holder: "h:1", incarnation: 1, detached: false };
+      const change = {
+        limit: step.limit,
+        release: step.release.map(([owner, grant]) => ({ owner, grant })),
+        acquire: step.acquire.map(([owner, grant]) => ({ ...permit, owner, grant })),
+      };
+      return semaphores.change(step.name, change, claim(step.off));
     }
-    case "return":
-      return semaphores.release(step.name, step.owner, claim(step.off));
     case "permits":
-      return semaphores.permits(step.name);
+      return semaphores.read(step.name);
   }
 }
 

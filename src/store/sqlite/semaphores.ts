@@ -1,23 +1,34 @@
 import type { Statement } from "bun:sqlite";
-import { HedgerowError } from "../../errors.ts";
 import type { CallOptions } from "../../runtime/runtime.ts";
-import { checkPermit, checkSemaphore, checkSemaphoreLimit } from "../check.ts";
+import { checkChange } from "../check.ts";
 import { checkName } from "../limits.ts";
-import type { Fence, Permit, SemaphoreStore } from "../ports.ts";
-import * as layout from "../semaphore-rows.ts";
+import { judgeChange, semaphoreRows } from "../permit-judge.ts";
+import type {
+  AcquireOutcome,
+  Fence,
+  PermitChange,
+  SemaphoreRows,
+  SemaphoreStore,
+} from "../ports.ts";
+import {
+  CALLER_END,
+  CALLER_PREFIX,
+  decodeRows,
+  type FoundRows,
+  semaphoreKey,
+} from "../semaphore-rows.ts";
 import type { Connection } from "./connection.ts";
 import type { FenceCheck } from "./fence.ts";
 import type { LogRows } from "./log-rows.ts";
 
-type CreateResult =
-  { readonly kind: "ready" } | { readonly kind: "other-limit"; readonly limit: number };
+interface Row {
+  readonly key: string;
+  readonly id: string;
+  readonly value: string;
+}
 
 export class SqliteSemaphoreStore implements SemaphoreStore {
-  readonly #ids: Statement<{ id: string }, [string]>;
-  readonly #find: Statement<{ timestamp: number }, [string, string]>;
-  readonly #count: Statement<{ taken: number }, [string]>;
-  readonly #permits: Statement<{ key: string; value: string }, [string]>;
-  readonly #setValue: Statement<unknown, [string, string, string]>;
+  readonly #rows: Statement<Row, [string]>;
 
   constructor(
     private readonly connection: Connection,
@@ -25,105 +36,37 @@ export class SqliteSemaphoreStore implements SemaphoreStore {
     private readonly fence: FenceCheck,
     logTable: string,
   ) {
-    const taken = `FROM "${logTable}" WHERE id = ?
-      AND key >= '${layout.CALLER_PREFIX}' AND key < '${layout.CALLER_END}'`;
-    const row = "WHERE id = ? AND key = ?";
-    this.#ids = connection.prepare(`SELECT id FROM "${logTable}" WHERE key = ?`);
-    this.#find = connection.prepare(`SELECT timestamp FROM "${logTable}" ${row}`);
-    this.#count = connection.prepare(`SELECT count(*) AS taken ${taken}`);
-    this.#permits = connection.prepare(`SELECT key, value ${taken} ORDER BY timestamp`);
-    this.#setValue = connection.prepare(`UPDATE "${logTable}" SET value = ? ${row}`);
-  }
-
-  async create(
-    name: string,
-    limit: number,
-    creator: string,
-    fence: Fence,
-    options: CallOptions = {},
-  ): Promise<CreateResult> {
-    checkSemaphore(name, fence);
-    checkSemaphoreLimit(limit);
-    checkName(creator, "creator");
-    return this.connection.write("create a semaphore", options, (): CreateResult => {
-      this.fence.check(fence);
-      const found = this.#limit(name);
-      if (found === null) {
-        this.#insert(layout.semaphoreKey(name), layout.limitId(limit), creator, creator);
-      } else if (found !== limit) {
-        return { kind: "other-limit", limit: found };
-      }
-      return { kind: "ready" };
-    });
-  }
-
-  async acquire(
-    name: string,
-    permit: Permit,
-    fence: Fence,
-    options: CallOptions = {},
-  ): Promise<"acquired" | "held" | "full" | "missing"> {
-    checkSemaphore(name, fence);
-    checkPermit(permit);
-    const semaphore = layout.semaphoreKey(name);
-    const key = layout.permitKey(permit.owner);
-    return this.connection.write("acquire a permit", options, () => {
-      this.fence.check(fence);
-      const limit = this.#limit(name);
-      if (limit === null) return "missing";
-      if (this.#find.get(semaphore, key) !== null) return "held";
-      if (this.#taken(semaphore) >= limit) return "full";
-      this.#insert(key, semaphore, layout.encodePermit(permit), permit.holder);
-      this.#setValue.run(layout.DELETE_ON_EMPTY, layout.limitId(limit), semaphore);
-      return "acquired";
-    });
-  }
-
-  async release(
-    name: string,
-    owner: string,
-    fence: Fence,
-    options: CallOptions = {},
-  ): Promise<"released" | "not-held"> {
-    checkSemaphore(name, fence);
-    checkName(owner, "owner");
-    const semaphore = layout.semaphoreKey(name);
-    return this.connection.write("release a permit", options, () => {
-      this.fence.check(fence);
-      if (!this.rows.delete(layout.permitKey(owner), semaphore)) return "not-held";
-      const limit = this.#limit(name);
-      if (limit !== null && this.#taken(semaphore) === 0) {
-        this.rows.delete(semaphore, layout.limitId(limit));
-      }
-      return "released";
-    });
-  }
-
-  async permits(name: string, options: CallOptions = {}): Promise<Permit[]> {
-    checkName(name, "semaphore name");
-    return this.connection.read("read the permits", options, () =>
-      this.#permits
-        .all(layout.semaphoreKey(name))
-        .map((row) => layout.decodePermit(row.key, row.value)),
+    // One statement, so that both halves see one state of the file.
+    this.#rows = connection.prepare(
+      `SELECT key, id, value, timestamp FROM "${logTable}" WHERE key = ?1
+       UNION ALL SELECT key, id, value, timestamp FROM "${logTable}"
+         WHERE id = ?1 AND key >= '${CALLER_PREFIX}' AND key < '${CALLER_END}'
+       ORDER BY timestamp`,
     );
   }
 
-  /** The limit of the semaphore's own row, or null without one. */
-  #limit(name: string): number | null {
-    for (const { id } of this.#ids.all(layout.semaphoreKey(name))) {
-      const limit = layout.limitOf(id);
-      if (limit !== null) return limit;
-    }
-    return null;
+  async read(name: string, options: CallOptions = {}): Promise<SemaphoreRows> {
+    checkName(name, "semaphore name");
+    return this.connection.read("read a semaphore", options, () => semaphoreRows(this.#find(name)));
   }
 
-  #taken(semaphore: string): number {
-    const counted = this.#count.get(semaphore);
-    if (counted === null) throw new HedgerowError("internal", "a count gave no row");
-    return counted.taken;
+  async change(
+    name: string,
+    change: PermitChange,
+    fence: Fence | null,
+    options: CallOptions = {},
+  ): Promise<AcquireOutcome[]> {
+    checkChange(name, change, fence);
+    return this.connection.write("change permits", options, () => {
+      if (fence !== null) this.fence.check(fence);
+      const { outcomes, remove, insert } = judgeChange(name, this.#find(name), change);
+      for (const { key, id } of remove) this.rows.delete(key, id);
+      for (const row of insert) this.rows.put(this.rows.nextTimestamp(), row);
+      return outcomes;
+    });
   }
 
-  #insert(key: string, id: string, value: string, leader: string): void {
-    this.rows.put(this.rows.nextTimestamp(), { key, id, value, leader });
+  #find(name: string): FoundRows {
+    return decodeRows(name, this.#rows.all(semaphoreKey(name)));
   }
 }

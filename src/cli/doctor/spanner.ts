@@ -37,7 +37,9 @@ export async function checkSpanner(
   const client = await attempt(access, makeClient(emulatorHost));
   if (client === null) return report(null);
   await using stack = new AsyncDisposableStack();
-  const connection = stack.adopt(new Connection(client, path, runtime), (made) => made.close());
+  const connection = stack.adopt(new Connection({ client, database: path, runtime }), (made) =>
+    made.close(),
+  );
   const admitted = await attempt(access, checkAccess(client, emulatorHost, runtime));
   if (admitted === null) return report(null);
   findings.push(admitted);

@@ -38,7 +38,7 @@ export class LockTable {
     const row = this.rows.get(name);
     if (row === undefined) return null;
     const { token, writer, heartbeat, leaseMs } = row;
-    const marked = this.rows.has(markerName(name, token));
+    const marked = this.rows.has(markerName(name, token ?? 0));
     return {
       token: token ?? 0,
       writer: writer ?? "",
@@ -77,7 +77,7 @@ export class LockTable {
   #deleteOldMarkers(name: string, minAgeMs: number): void {
     const token = this.token(name);
     const tokenAgeMs = token === null ? 0 : (this.clock.wallMicros() - token) / 1e3;
-    const kept = markerName(name, token);
+    const kept = markerName(name, token ?? 0);
     for (const [marker, row] of this.rows) {
       const isMarker = row.token === null && row.writer === null && marker !== kept;
       if (!isMarker || !marker.startsWith(`${name}_`)) continue;

@@ -37,7 +37,9 @@ export async function applySchema(
   await using admin = new Admin(database, emulatorHost, runtime);
   await using stack = new AsyncDisposableStack();
   const client = await makeClient(emulatorHost);
-  const connection = stack.adopt(new Connection(client, path, runtime), (made) => made.close());
+  const connection = stack.adopt(new Connection({ client, database: path, runtime }), (made) =>
+    made.close(),
+  );
   const { signal } = operation;
   const look = () => inspectSchema(connection, tables, { signal }).catch(absent);
   try {

@@ -1,27 +1,22 @@
+import { HedgerowError } from "../../errors.ts";
 import { Operation, sleep } from "../../runtime/operation.ts";
-import type { CallOptions, Runtime } from "../../runtime/runtime.ts";
+import { backoffMs, type CallOptions, type Runtime } from "../../runtime/runtime.ts";
 import { canceled, checkStart, DEFAULT_TIMEOUT_MS, storeClosed } from "../calls.ts";
-import type { CommitRequest, Mutation, Row, Statement } from "./api.ts";
+import type { Mutation, Row, Statement } from "./api.ts";
+import { Attempt, rpc } from "./attempt.ts";
 import type { SpannerClient } from "./client.ts";
-import {
-  Grpc,
-  grpcCode,
-  isSessionGone,
-  isVague,
-  noAnswer,
-  spannerError,
-  unknownOutcome,
-} from "./errors.ts";
+import { Grpc, grpcCode, isSessionGone, noAnswer, spannerError, unknownOutcome } from "./errors.ts";
 import { type Lent, LiveClient } from "./live-client.ts";
-import { Sessions } from "./sessions.ts";
 import { readRows, streamRows } from "./rows.ts";
-import { microsOfCommit } from "./values.ts";
+import { Sessions } from "./sessions.ts";
 import { Transaction } from "./transaction.ts";
 
-/** Before the next attempt, as of a transaction that gave way to another: a random pause between these. */
-const RETRY_PAUSE_MS = { from: 5, to: 25 };
+/** Before the next attempt of a call that did nothing, doubled each time, of which a random half is taken off. */
+const PAUSE_MS = { first: 20, longest: 1_000 };
 /** A call that surely did nothing, because the connection or the session was lost, is made again this often. */
 const RECONNECTIONS = 3;
+/** How long `close` waits for what calls have left behind. */
+const CLOSE_MS = 1_000;
 
 /** What a read-write transaction found, and what it writes: nothing, and it is rolled back. */
 export interface Writes<T> {
@@ -30,15 +25,14 @@ export interface Writes<T> {
   readonly result: (commitMicros: number) => T;
 }
 
-/** One try of a call, on a session of its own. */
-interface Attempt {
-  readonly operation: Operation;
+export interface ConnectionOptions {
   readonly client: SpannerClient;
-  readonly session: string;
-  /** Spanner may hold it open. */
-  transaction: Transaction | null;
-  /** A commit was sent, and its answer is not there. */
-  committing: boolean;
+  readonly database: string;
+  readonly runtime: Runtime;
+  /** Makes a client in place of one whose connection has gone silent; null: that one is kept. */
+  readonly another?: ((former: SpannerClient) => Promise<SpannerClient>) | null;
+  /** A read-write transaction waits until those of unknown outcome before it can no longer be committed. */
+  readonly ordered?: boolean;
 }
 
 type Work<T> = (attempt: Attempt) => Promise<T>;
@@ -48,17 +42,20 @@ type Work<T> = (attempt: Attempt) => Promise<T>;
  * may have been written; `conflict` where a row to be inserted is there already, and nothing was written.
  */
 export class Connection {
+  readonly database: string;
+  readonly runtime: Runtime;
   readonly #clients: LiveClient;
   readonly #sessions: Sessions;
   readonly #shutdown = new AbortController();
+  /** What ended calls have left behind: transactions to be rolled back. */
+  readonly #cleanUps = new Set<Promise<void>>();
+  /** Of them, those whose commit was sent and not answered. */
+  readonly #unsettled = new Set<Promise<void>>();
 
-  constructor(
-    client: SpannerClient,
-    readonly database: string,
-    readonly runtime: Runtime,
-    /** Makes a client in place of one whose connection has gone silent; null: that one is kept. */
-    another: ((former: SpannerClient) => Promise<SpannerClient>) | null = null,
-  ) {
+  constructor(private readonly options: ConnectionOptions) {
+    const { client, database, runtime, another = null } = options;
+    this.database = database;
+    this.runtime = runtime;
     this.#clients = new LiveClient(client, another, database, runtime.clock);
     this.#sessions = new Sessions(this.#clients, database);
   }
@@ -70,20 +67,20 @@ export class Connection {
     statement: Statement,
     size: "small" | "large" = "small",
   ): Promise<Row[]> {
-    return this.#run(what, options, ({ operation, client, session }) => {
+    return this.#run(what, options, async ({ operation, client, session }) => {
       const request = { ...statement, session };
-      const call = { timeout: Math.ceil(operation.remainingMs()), retry: null };
-      return size === "small"
-        ? client.executeSql(request, call).then(([rows]) => readRows(rows))
-        : streamRows(client.executeStreamingSql(request, call)).then(({ rows }) => rows);
+      if (size === "large") {
+        const stream = client.executeStreamingSql(request, rpc(operation));
+        return (await streamRows(stream, operation.signal)).rows;
+      }
+      const [answer] = await client.executeSql(request, rpc(operation));
+      return readRows(answer);
     });
   }
 
   /** Writes without having read anything, in one round trip; gives the commit timestamp in microseconds. */
   write(what: string, options: CallOptions, mutations: readonly Mutation[]): Promise<number> {
-    return this.#run(what, options, (attempt) =>
-      this.#commit(attempt, { singleUseTransaction: { readWrite: {} } }, mutations),
-    );
+    return this.#run(what, options, (attempt) => attempt.write(mutations));
   }
 
   /**
@@ -97,43 +94,25 @@ export class Connection {
   ): Promise<T> {
     return this.#run(what, options, async (attempt) => {
       const { client, session, operation } = attempt;
+      if (this.options.ordered === true && this.#unsettled.size > 0) {
+        await operation.race(Promise.all(this.#unsettled));
+      }
       const transaction = new Transaction(client, session, operation);
       attempt.transaction = transaction;
       const { mutations, result } = await work(transaction);
       if (mutations.length === 0) return result(0);
-      const { id: transactionId } = transaction;
-      const commitMicros = await this.#commit(attempt, { transactionId }, mutations);
-      attempt.transaction = null;
-      return result(commitMicros);
+      return result(await attempt.commit(transaction, mutations, this.runtime));
     });
   }
 
-  /** Ends calls under way with `stopped`. */
+  /** Ends calls under way with `stopped`, and rolls back what they have begun. */
   async close(): Promise<void> {
     if (this.#shutdown.signal.aborted) return;
     this.#shutdown.abort(storeClosed("store"));
+    const { clock } = this.runtime;
+    await Promise.race([Promise.all(this.#cleanUps), sleep(clock, CLOSE_MS)]);
     await this.#sessions.close();
     await this.#clients.close();
-  }
-
-  async #commit(
-    attempt: Attempt,
-    transaction: CommitRequest,
-    mutations: readonly Mutation[],
-  ): Promise<number> {
-    const { operation, client, session } = attempt;
-    operation.check();
-    attempt.committing = true;
-    try {
-      const timeout = Math.ceil(operation.remainingMs());
-      const request = { ...transaction, session, mutations: [...mutations] };
-      const [answer] = await client.commit(request, { timeout, retry: null });
-      attempt.committing = false;
-      return microsOfCommit(answer.commitTimestamp);
-    } catch (error) {
-      attempt.committing = isVague(error);
-      throw error;
-    }
   }
 
   async #run<T>(what: string, options: CallOptions, work: Work<T>): Promise<T> {
@@ -145,7 +124,8 @@ export class Connection {
     try {
       return await this.#attempts(operation, work);
     } catch (error) {
-      if (error !== operation.ended) throw spannerError(what, this.database, error);
+      const ended = error === operation.ended || HedgerowError.is(error, "timeout", "stopped");
+      if (!ended) throw spannerError(what, this.database, error);
       if (shutdown.aborted) throw storeClosed(what);
       if (options.signal?.aborted) throw canceled(what, options.signal);
       throw noAnswer(what, this.database, error);
@@ -154,14 +134,16 @@ export class Connection {
 
   async #attempts<T>(operation: Operation, work: Work<T>): Promise<T> {
     const { clock, random } = this.runtime;
-    for (let reconnections = 0; ;) {
+    let reconnections = 0;
+    for (let attempts = 0; ; attempts++) {
       try {
         return await this.#attempt(operation, work);
       } catch (error) {
         const aborted = grpcCode(error) === Grpc.ABORTED;
         if (!aborted && !(isReconnectable(error) && reconnections++ < RECONNECTIONS)) throw error;
-        const { from, to } = RETRY_PAUSE_MS;
-        await sleep(clock, from + random.next() * (to - from), operation.signal);
+        const pauseMs = backoffMs(random, attempts, PAUSE_MS.first, PAUSE_MS.longest);
+        if (pauseMs >= operation.remainingMs()) throw error;
+        await sleep(clock, pauseMs, operation.signal);
       }
     }
   }
@@ -170,15 +152,18 @@ export class Connection {
     // Only then the client: while it waited for a session, another may have taken its place.
     const session = await this.#sessions.take(operation);
     const lent = await this.#takeClient(operation, session);
-    const { client } = lent;
-    const attempt: Attempt = { operation, client, session, transaction: null, committing: false };
+    const attempt = new Attempt(operation, lent.client, session);
     const working = work(attempt);
-    void this.#cleanUp(attempt, lent, working);
+    const cleanUp = this.#cleanUp(attempt, lent, working);
+    this.#cleanUps.add(cleanUp);
+    void cleanUp.finally(() => this.#cleanUps.delete(cleanUp));
     try {
       return await operation.race(working);
     } catch (error) {
-      if (attempt.committing) throw unknownOutcome(operation.what, this.database, error);
-      throw error;
+      if (!attempt.committing) throw error;
+      this.#unsettled.add(cleanUp);
+      void cleanUp.finally(() => this.#unsettled.delete(cleanUp));
+      throw unknownOutcome(operation.what, this.database, error);
     }
   }
 
@@ -193,24 +178,17 @@ export class Connection {
 
   /** Once nothing of an attempt is under way any more: ends its transaction, which would block others. */
   async #cleanUp(attempt: Attempt, lent: Lent, working: Promise<unknown>): Promise<void> {
-    let error: unknown = await working.then(
+    const error = await working.then(
       () => null,
       (thrown: unknown) => thrown,
     );
-    const { transaction } = attempt;
-    if (transaction?.begun === true && !isOver(error)) error = await transaction.rollback();
     this.#clients.giveBack(lent, error);
-    // Also of a database that was made anew, where old sessions find no table.
-    if (grpcCode(error) === Grpc.NOT_FOUND) this.#sessions.forgetAll();
-    else if (transaction !== null && error !== null && isVague(error)) this.#sessions.giveUp();
-    else this.#sessions.giveBack(attempt.session);
+    const { session } = attempt;
+    if (isSessionGone(error)) return this.#sessions.forgetAll();
+    const state = await attempt.end(error, this.#clients.current, this.runtime);
+    if (state === "usable") this.#sessions.giveBack(session);
+    else this.#sessions.giveUp(session, state);
   }
-}
-
-/** Spanner itself has ended the transaction. */
-function isOver(error: unknown): boolean {
-  const code = grpcCode(error);
-  return code === Grpc.ABORTED || code === Grpc.ALREADY_EXISTS;
 }
 
 /** The next attempt may succeed: another session, another connection. */

@@ -85,7 +85,8 @@ export function spannerError(what: string, database: string, error: unknown): He
     case Grpc.UNAUTHENTICATED:
       return failed("store_failed", `${name} does not accept the credentials: ${CREDENTIALS}`);
     case Grpc.NOT_FOUND:
-      return failed("store_failed", missing(name, missingResource(error)));
+    case Grpc.INVALID_ARGUMENT: // as SQL has it; no argument of a caller's gets here unchecked
+      return failed("store_failed", missing(name, missingResource(error), oneLine(error)));
     case null:
       return failed("store_failed", `${name}: ${oneLine(error)}: ${CREDENTIALS}`);
     default:
@@ -96,12 +97,12 @@ export function spannerError(what: string, database: string, error: unknown): He
 const CREDENTIALS =
   "use Workload Identity, GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login";
 
-function missing(name: string, resource: string | null): string {
+function missing(name: string, resource: string | null, says: string): string {
   const apply = `hedgerow schema apply --store ${name}`;
   if (resource === "Instance")
     return `${name}: there is no such instance: create it, then run ${apply}`;
   if (resource === "Database") return `${name}: there is no such database: run ${apply}`;
-  return `${name} lacks a table or a column: run ${apply}`;
+  return `${name} lacks a table or a column (${says}): run ${apply}`;
 }
 
 function oneLine(error: unknown): string {

@@ -8,11 +8,12 @@ const MAX_DELETED = 1_000;
 
 /** Asks for a lock's row, and for all that can be its markers. */
 export function lockRowQuery(lockTable: string, name: string): Statement {
+  const columns = `SELECT name, token, heartbeat, writer,
+      TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), heartbeat, MICROSECOND),
+      TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), token, MICROSECOND) FROM \`${lockTable}\``;
   return {
-    sql: `SELECT name, token, heartbeat, writer,
-        TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), heartbeat, MICROSECOND),
-        TIMESTAMP_DIFF(CURRENT_TIMESTAMP(), token, MICROSECOND)
-      FROM \`${lockTable}\` WHERE name = @name OR (name >= @first AND name <= @last)`,
+    // Two seeks: nothing of another lock is read, and so nothing of it locked.
+    sql: `${columns} WHERE name = @name UNION ALL ${columns} WHERE name >= @first AND name <= @last`,
     params: {
       fields: { name: text(name), first: text(`${name}_0`), last: text(`${name}_9~`) },
     },

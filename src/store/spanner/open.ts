@@ -25,16 +25,17 @@ export async function openSpanner(options: SpannerOptions): Promise<Store> {
   const { path, lockTable, logTable, runtime, emulatorHost } = options;
   parsePath(path);
   const another = (former: SpannerClient) => makeClient(emulatorHost, former);
-  const connect = async () =>
-    new Connection(await makeClient(emulatorHost), path, runtime, another);
-  const lockConnection = await connect();
-  const connection = await connect();
-  const store = new SpannerStore({ lockTable, logTable, lockConnection, connection });
-  try {
-    await checkSchema(lockConnection, { lockTable, logTable });
-    return store;
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
+  const shared = { database: path, runtime, another };
+  await using opened = new AsyncDisposableStack();
+  const connect = async (ordered: boolean) => {
+    const client = await makeClient(emulatorHost);
+    const connection = new Connection({ ...shared, client, ordered });
+    opened.defer(() => connection.close());
+    return connection;
+  };
+  const lockConnection = await connect(false);
+  await checkSchema(lockConnection, { lockTable, logTable });
+  const connection = await connect(true);
+  opened.move();
+  return new SpannerStore({ lockTable, logTable, lockConnection, connection });
 }

@@ -20,10 +20,11 @@ interface AnswerStream {
   on(event: "data", listen: (part: PartialResultSet) => void): unknown;
   on(event: "end", listen: () => void): unknown;
   on(event: "error", listen: (error: Error) => void): unknown;
+  cancel(): void;
 }
 
 /** Joins the parts of a streamed answer: a part may end in the middle of a row, and of a text. */
-export function streamRows(stream: AnswerStream): Promise<Streamed> {
+export function streamRows(stream: AnswerStream, signal: AbortSignal): Promise<Streamed> {
   const values: Value[] = [];
   let width = 0;
   let chunked = false;
@@ -39,6 +40,7 @@ export function streamRows(stream: AnswerStream): Promise<Streamed> {
     chunked = part.chunkedValue === true;
   });
   return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => stream.cancel(), { once: true });
     stream.on("error", reject);
     stream.on("end", () => resolve({ rows: inRows(values, width), transactionId: begun }));
   });
@@ -46,6 +48,7 @@ export function streamRows(stream: AnswerStream): Promise<Streamed> {
 
 function inRows(values: readonly Value[], width: number): Row[] {
   const rows: Row[] = [];
+  if (width === 0) return rows; // no answer has rows and no columns
   for (let at = 0; at < values.length; at += width) rows.push(values.slice(at, at + width));
   return rows;
 }

@@ -1,8 +1,11 @@
+import { HedgerowError } from "../../errors.ts";
 import type { Operation } from "../../runtime/operation.ts";
+import { rpc } from "./attempt.ts";
 import type { LiveClient } from "./live-client.ts";
 
 /** Of one client; as many calls may be under way at once. A connection to Spanner carries 100. */
 const MAX_SESSIONS = 64;
+const MAX_WAITING = 10_000;
 const DELETE_TIMEOUT_MS = 1_000;
 
 /**
@@ -25,9 +28,15 @@ export class Sessions {
     else await this.#turn(operation);
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
+    const creating = this.#create(operation);
     try {
-      return await operation.race(this.#create(operation));
+      return await operation.race(creating);
     } catch (error) {
+      // One that comes after all is the next call's.
+      creating.then(
+        (session) => this.#idle.push(session),
+        () => {}, // reported as the error, or too late for it
+      );
       this.#returned();
       throw error;
     }
@@ -38,8 +47,9 @@ export class Sessions {
     this.#returned();
   }
 
-  /** Gives up a session whose state is not known: Spanner deletes it once it was idle for an hour. */
-  giveUp(): void {
+  /** Gives up a session. One that Spanner may be at work on is left to it: it deletes what was idle for an hour. */
+  giveUp(session: string, state: "doubtful" | "unknown"): void {
+    if (state === "doubtful") void this.#delete(session);
     this.#returned();
   }
 
@@ -50,18 +60,20 @@ export class Sessions {
   }
 
   async close(): Promise<void> {
-    const { current: client } = this.clients;
+    await Promise.all(this.#idle.splice(0).map((session) => this.#delete(session)));
+  }
+
+  /** Where it fails, Spanner deletes it by itself, an hour later. */
+  async #delete(name: string): Promise<void> {
     const call = { timeout: DELETE_TIMEOUT_MS, retry: null };
-    const idle = this.#idle.splice(0);
-    await Promise.allSettled(idle.map((name) => client.deleteSession({ name }, call)));
+    await this.clients.current.deleteSession({ name }, call).catch(() => {});
   }
 
   async #create(operation: Operation): Promise<string> {
     const lent = await this.clients.take(operation);
-    const call = { timeout: Math.ceil(operation.remainingMs()), retry: null };
     const { database } = this;
     try {
-      const [session] = await lent.client.createSession({ database }, call);
+      const [session] = await lent.client.createSession({ database }, rpc(operation));
       this.clients.giveBack(lent, null);
       return session.name as string;
     } catch (error) {
@@ -72,6 +84,10 @@ export class Sessions {
 
   /** Waits until a lent one is handed on: first come, first served. */
   async #turn(operation: Operation): Promise<void> {
+    if (this.#waiting.length >= MAX_WAITING) {
+      const message = `${operation.what}: ${MAX_WAITING} calls to Spanner wait already: try again later`;
+      throw new HedgerowError("overloaded", message, { retryDelayMs: 100 });
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push(resolve);
     try {

@@ -28,9 +28,10 @@ export class SpannerStore implements Store {
   }
 
   async ping(options: CallOptions = {}): Promise<void> {
-    const { connection, lockTable } = this.options;
+    // Not behind what the application asks: a node that is busy is ready.
+    const { lockConnection, lockTable } = this.options;
     const sql = `SELECT name FROM \`${lockTable}\` LIMIT 1`;
-    await connection.query("ping", options, { sql });
+    await lockConnection.query("ping", options, { sql });
   }
 
   async close(): Promise<void> {

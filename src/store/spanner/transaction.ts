@@ -1,5 +1,6 @@
 import type { Operation } from "../../runtime/operation.ts";
 import type { KeySet, ResultSet, Row, Statement, TransactionSelector } from "./api.ts";
+import { rpc } from "./attempt.ts";
 import type { SpannerClient } from "./client.ts";
 import { readRows, streamRows, transactionId } from "./rows.ts";
 
@@ -29,7 +30,7 @@ export class Transaction {
   async read(table: string, keySet: KeySet, columns: string[]): Promise<Row[]> {
     const { session } = this;
     const request = { session, table, keySet, columns, transaction: this.#selector() };
-    const [answer] = await this.client.read(request, this.#call());
+    const [answer] = await this.client.read(request, rpc(this.operation));
     return this.#rows(answer);
   }
 
@@ -38,7 +39,8 @@ export class Transaction {
     const { session } = this;
     const request = { session, table, keySet, columns, transaction: this.#selector() };
     const { rows, transactionId } = await streamRows(
-      this.client.streamingRead(request, this.#call()),
+      this.client.streamingRead(request, rpc(this.operation)),
+      this.operation.signal,
     );
     this.#id ??= transactionId;
     return rows;
@@ -47,15 +49,15 @@ export class Transaction {
   async query(statement: Statement): Promise<Row[]> {
     const { session } = this;
     const request = { ...statement, session, transaction: this.#selector() };
-    const [answer] = await this.client.executeSql(request, this.#call());
+    const [answer] = await this.client.executeSql(request, rpc(this.operation));
     return this.#rows(answer);
   }
 
   /** Gives what went wrong, or null. */
-  async rollback(): Promise<unknown> {
+  async rollback(client: SpannerClient): Promise<unknown> {
     const request = { session: this.session, transactionId: this.id };
     try {
-      await this.client.rollback(request, { timeout: ROLLBACK_TIMEOUT_MS, retry: null });
+      await client.rollback(request, { timeout: ROLLBACK_TIMEOUT_MS, retry: null });
       return null;
     } catch (error) {
       return error;
@@ -63,12 +65,7 @@ export class Transaction {
   }
 
   #selector(): TransactionSelector {
-    this.operation.check();
     return this.#id === null ? { begin: { readWrite: {} } } : { id: this.#id };
-  }
-
-  #call() {
-    return { timeout: Math.ceil(this.operation.remainingMs()), retry: null };
   }
 
   #rows(answer: ResultSet): Row[] {

@@ -1,0 +1,110 @@
+import { HedgerowError } from "../../errors.ts";
+import { type Operation, sleep } from "../../runtime/operation.ts";
+import { backoffMs, type Runtime } from "../../runtime/runtime.ts";
+import type { CommitRequest, Mutation } from "./api.ts";
+import type { SpannerClient } from "./client.ts";
+import { Grpc, grpcCode, isVague } from "./errors.ts";
+import type { Transaction } from "./transaction.ts";
+import { microsOfCommit } from "./values.ts";
+
+/** Before a commit whose answer did not come is sent again, and before a rollback is. */
+const REPLAY_PAUSE_MS = { first: 20, longest: 500 };
+/** For so long a rollback is tried: Spanner itself ends a transaction that was idle for 10 s where it is in the way. */
+const ROLLBACK_MS = 30_000;
+
+/** Ends a call to Spanner with its operation. Throws if that is over: gRPC takes a time-out of 0 for none. */
+export function rpc(operation: Operation) {
+  operation.check();
+  const timeout = Math.max(1, Math.ceil(operation.remainingMs()));
+  return { timeout, retry: null, signal: operation.signal };
+}
+
+/** Of the session of an attempt that has ended. */
+export type SessionState =
+  | "usable"
+  /** Nothing of it is under way: it may be deleted. */
+  | "doubtful"
+  /** Spanner may be at work on it. */
+  | "unknown";
+
+/** One try of a call, on a session of its own. */
+export class Attempt {
+  transaction: Transaction | null = null;
+  #committing = false;
+
+  constructor(
+    readonly operation: Operation,
+    readonly client: SpannerClient,
+    readonly session: string,
+  ) {}
+
+  /** Whether a commit was sent and not refused: it may have taken effect, or may yet. */
+  get committing(): boolean {
+    return this.#committing;
+  }
+
+  /** Commits without a transaction before. Never sent again: Spanner would execute it once more. */
+  write(mutations: readonly Mutation[]): Promise<number> {
+    return this.#send({ singleUseTransaction: { readWrite: {} } }, mutations);
+  }
+
+  /** If the answer does not come, the same commit is sent again: Spanner executes it once, and answers each time. */
+  async commit(
+    { id: transactionId }: Transaction,
+    mutations: readonly Mutation[],
+    { clock, random }: Runtime,
+  ): Promise<number> {
+    for (let sent = 0; ; sent++) {
+      try {
+        return await this.#send({ transactionId }, mutations);
+      } catch (error) {
+        if (!this.#committing || this.operation.ended !== null) throw error;
+        const pauseMs = backoffMs(random, sent, REPLAY_PAUSE_MS.first, REPLAY_PAUSE_MS.longest);
+        await sleep(clock, pauseMs, this.operation.signal);
+      }
+    }
+  }
+
+  /** Rolls back what the attempt has left open; `error` is how it ended, null if well. */
+  async end(error: unknown, client: SpannerClient, runtime: Runtime): Promise<SessionState> {
+    const { transaction } = this;
+    const code = grpcCode(error);
+    if (code === Grpc.NOT_FOUND) return "doubtful"; // perhaps the session is of a database that was made anew
+    const vague = error !== null && !(error instanceof HedgerowError) && isVague(error);
+    if (transaction === null) return "usable";
+    if (!transaction.begun) return vague ? "unknown" : "usable";
+    // Spanner itself has ended it.
+    if (code === Grpc.ABORTED || code === Grpc.ALREADY_EXISTS) return "usable";
+    if (this.#committing && error === null) return "usable";
+    return (await rolledBack(transaction, client, runtime)) ? "usable" : "unknown";
+  }
+
+  async #send(transaction: CommitRequest, mutations: readonly Mutation[]): Promise<number> {
+    const { operation, client, session } = this;
+    const call = rpc(operation);
+    this.#committing = true;
+    try {
+      const request = { ...transaction, session, mutations: [...mutations] };
+      const [answer] = await client.commit(request, call);
+      return microsOfCommit(answer.commitTimestamp);
+    } catch (error) {
+      this.#committing = isVague(error);
+      throw error;
+    }
+  }
+}
+
+/** Whether the transaction can surely not be committed any more, or was. */
+async function rolledBack(
+  transaction: Transaction,
+  client: SpannerClient,
+  { clock, random }: Runtime,
+): Promise<boolean> {
+  const deadline = clock.now() + ROLLBACK_MS;
+  for (let tries = 0; clock.now() < deadline; tries++) {
+    const error = await transaction.rollback(client);
+    if (error === null || !isVague(error)) return true;
+    await sleep(clock, backoffMs(random, tries, REPLAY_PAUSE_MS.first, REPLAY_PAUSE_MS.longest));
+  }
+  return false;
+}

@@ -56,6 +56,8 @@ export class Lease implements Leadership {
   #wake: (() => void) | null = null;
   #timer: Timer | null = null;
   #failures = 0;
+  /** Code of the last failure that was logged. */
+  #reportedCode: string | null = null;
   #kicks = 0;
   /** A token that is said to have been given up. */
   #freed: number | null = null;
@@ -222,7 +224,10 @@ export class Lease implements Leadership {
     } catch (error) {
       this.#report("renew", HedgerowError.from(error));
       if (this.#state.kind !== "leading") return;
-      this.#state = decider.renewalFailed(this.#state, this.#now(), this.#pauseMs());
+      // Never longer: as many attempts as fit in before the deadline.
+      const { runtime } = this.options;
+      const pauseMs = backoffMs(runtime.random, 0, timing.retryMs, timing.retryMs);
+      this.#state = decider.renewalFailed(this.#state, this.#now(), pauseMs);
     }
   }
 
@@ -270,7 +275,11 @@ export class Lease implements Leadership {
   #report(call: string, { code, message }: HedgerowError): void {
     this.#failures++;
     if (this.#stopping) return;
-    this.options.logger.warn("lock call failed", { call, code, error: message });
+    // The first of a kind, and then ever more seldom: an outage must not fill the log.
+    const failures = this.#failures;
+    if (code === this.#reportedCode && (failures & (failures - 1)) !== 0) return;
+    this.#reportedCode = code;
+    this.options.logger.warn("lock call failed", { call, code, error: message, failures });
   }
 
   /** One call to the store that surely ends: by its time-out, or at the deadline of the lease. */

@@ -1,5 +1,5 @@
-import { afterAll, describe } from "bun:test";
-import { stopSharedEmulator } from "./emulator.ts";
+import { afterAll, beforeAll, describe } from "bun:test";
+import { sharedEmulator, stopSharedEmulator } from "./emulator.ts";
 import { findBinary, findEmulator } from "./find.ts";
 
 /**
@@ -9,6 +9,8 @@ import { findBinary, findEmulator } from "./find.ts";
  */
 export function describeWithEmulator(name: string, tests: () => void): void {
   describeUnlessMissing(name, findEmulator(), () => {
+    // Not in a test: what that starts ends with it, should it take too long.
+    beforeAll(async () => void (await sharedEmulator()));
     afterAll(stopSharedEmulator);
     tests();
   });

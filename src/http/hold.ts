@@ -1,3 +1,4 @@
+import { ConnectError } from "@connectrpc/connect";
 import { HedgerowError } from "../errors.ts";
 import { sleep } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
@@ -31,8 +32,10 @@ export async function* whileHeld<Message>(
     while (!caller.aborted) {
       if (claim.signal.aborted) throw HedgerowError.from(claim.signal.reason);
       yield message(heldForMs());
-      await sleep(clock, everyMs, ended).catch(() => {}); // looks itself at what has ended
+      await sleep(clock, everyMs, ended).catch(() => {}); // what has ended is looked at here
     }
+    // The server's stop and the caller's deadline say so; somebody who has gone hears nothing.
+    if (caller.reason instanceof ConnectError) throw caller.reason;
   } finally {
     await claim.release();
   }

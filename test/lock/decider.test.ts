@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import {
   acquired,
+  claimFreed,
   type Contending,
   contendFrom,
   judgeRow,
@@ -10,6 +11,7 @@ import {
   renewed,
 } from "../../src/lock/decider.ts";
 import { leaseTiming } from "../../src/lock/timing.ts";
+import { mayTakeOver } from "../../src/store/judge.ts";
 
 const timing = leaseTiming(30_000);
 const row = (ageMs: number | null, beat = "b1") => ({
@@ -43,6 +45,21 @@ test("a contender reads when it is time, and not before", () => {
   const state = refused(contendFrom(0), 0, 50);
   expect(nextStep(state, 49)).toEqual({ kind: "wait", until: 50 });
   expect(nextStep(state, 50)).toEqual({ kind: "read" });
+});
+
+test("a contender that lets others go first reads so much later", () => {
+  const state = refused(contendFrom(0), 0, 50);
+  expect(nextStep(state, 549, 500)).toEqual({ kind: "wait", until: 550 });
+  expect(nextStep(state, 550, 500)).toEqual({ kind: "read" });
+});
+
+test("of a row that is said to be free it claims nothing but a free row of that token", () => {
+  const takeOver = { name: "jobs", writer: "a:1", leaseMs: 1_000, ...claimFreed(7) };
+  expect(mayTakeOver(row(Infinity), takeOver)).toBe(true);
+  expect(mayTakeOver(row(600_000_000), takeOver)).toBe(false);
+  expect(mayTakeOver(row(null), takeOver)).toBe(false);
+  expect(mayTakeOver({ ...row(Infinity), token: 8 }, takeOver)).toBe(false);
+  expect(mayTakeOver(null, takeOver)).toBe(false);
 });
 
 test("no row: it claims at once, on the condition that there still is none", () => {

@@ -32,7 +32,10 @@ export class CommitChecker implements CommitObserver {
 
   acquired(token: number, takeOver: TakeOver, at: number): void {
     const { name, writer, expectedToken, minAgeMs } = takeOver;
-    if (!name.startsWith(LOCK_ROW_PREFIX)) return this.#acquiredNamed(token, name);
+    if (!name.startsWith(LOCK_ROW_PREFIX)) {
+      this.#acquiredNamed(token, name);
+      return;
+    }
     if (token <= this.#newestToken) {
       this.violations.push(`token ${token} follows ${this.#newestToken}`);
     }

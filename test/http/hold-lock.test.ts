@@ -1,0 +1,132 @@
+import { afterEach, expect, test } from "bun:test";
+import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import { type Client, createClient } from "@connectrpc/connect";
+import { HedgerowError } from "../../src/errors.ts";
+import { HedgerowService } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
+import { createHttpApp } from "../../src/http/app.ts";
+import { HttpListener } from "../../src/http/listener.ts";
+import type * as api from "../../src/node/api.ts";
+import { silentLogger } from "../../src/observe/logger.ts";
+import { fromConnectError } from "../../src/rpc/errors.ts";
+import { createTransport } from "../../src/rpc/transport.ts";
+import { systemClock } from "../../src/runtime/system.ts";
+import { failureOf, until } from "../rpc/kit/wait.ts";
+import { fakeNode } from "./fake-node.ts";
+
+const clock = systemClock();
+const open: (() => Promise<unknown>)[] = [];
+afterEach(() => Promise.all(open.splice(0).map((close) => close())));
+
+/** A lock whose one claim the test loses by hand, and what was asked of it. */
+function fakeLock(heldForMs: number) {
+  const calls: unknown[][] = [];
+  const lost = new AbortController();
+  const state = { released: 0 };
+  const held: api.HeldLock = {
+    name: "jobs",
+    token: "1735787045123456",
+    heldForMs,
+    signal: lost.signal,
+    release: async () => void state.released++,
+    [Symbol.asyncDispose]: async () => {},
+  };
+  const lock = (name: string, options?: api.LockOptions): api.Lock => {
+    calls.push(["lock", name, options?.leaseMs]);
+    const take = (how: string) => async (call?: { timeoutMs?: number | undefined }) => {
+      calls.push([how, call?.timeoutMs]);
+      return held;
+    };
+    return { name, acquire: take("acquire"), tryAcquire: take("tryAcquire") };
+  };
+  return { lock, calls, lost, state };
+}
+
+function serving(node: Partial<api.HedgerowNode>): Client<typeof HedgerowService> {
+  const listener = new HttpListener({ address: "127.0.0.1:0", clock });
+  open.push(() => listener.stop());
+  listener.serve(
+    createHttpApp({
+      node: fakeNode(node),
+      hostname: "pod-1",
+      rules: { boundHost: "127.0.0.1", hosts: [], origins: [] },
+      logger: silentLogger,
+      clock,
+    }),
+  );
+  const transport = createTransport({ clock, baseUrl: `http://${listener.address}` });
+  return createClient(HedgerowService, transport);
+}
+
+test("the first message is the grant, others prolong it, and leaving the stream releases", async () => {
+  const { lock, calls, state } = fakeLock(60);
+  const client = serving({ lock });
+  const leave = new AbortController();
+  const stream = client.holdLock({ name: "jobs", leaseMs: 5_000 }, { signal: leave.signal });
+  const seen: [string, number][] = [];
+  const reading = failureOf(
+    (async () => {
+      for await (const { token, lease } of stream) {
+        seen.push([token, lease === undefined ? 0 : durationMs(lease)]);
+      }
+    })(),
+  );
+  await until("the grant and two more", () => seen.length >= 3);
+  expect(seen[0]).toEqual(["1735787045123456", 60]);
+  expect(calls).toEqual([
+    ["lock", "jobs", 5_000],
+    ["acquire", undefined],
+  ]);
+  expect(state.released).toBe(0);
+  leave.abort();
+  await reading;
+  await until("it is released", () => state.released === 1);
+});
+
+test("a lost lock ends the stream with claim_lost", async () => {
+  const { lock, lost, state } = fakeLock(10_000);
+  const client = serving({ lock });
+  const messages = client.holdLock({ name: "jobs" })[Symbol.asyncIterator]();
+  await messages.next();
+  lost.abort(new HedgerowError("claim_lost", "lock is lost: not renewed in time"));
+  const error = fromConnectError((await failureOf(messages.next())) as never);
+  expect(error.code).toBe("claim_lost");
+  expect(error.message).toContain("not renewed in time");
+  await until("it is released", () => state.released === 1);
+});
+
+test("a server that stops ends the stream and releases", async () => {
+  const { lock, state } = fakeLock(10_000);
+  const client = serving({ lock });
+  const messages = client.holdLock({ name: "jobs" })[Symbol.asyncIterator]();
+  await messages.next();
+  const [stop] = open;
+  await stop?.();
+  await failureOf(messages.next());
+  expect(state.released).toBe(1);
+});
+
+test("wait: none waits for ever, a time bounds it, 0 tries once", async () => {
+  const { lock, calls } = fakeLock(10_000);
+  const client = serving({ lock });
+  for (const wait of [undefined, durationFromMs(2_500), durationFromMs(0)]) {
+    const leave = new AbortController();
+    const request = { name: "jobs", ...(wait !== undefined && { wait }) };
+    const stream = client.holdLock(request, { signal: leave.signal });
+    await stream[Symbol.asyncIterator]().next();
+    leave.abort();
+  }
+  expect(calls.filter(([how]) => how !== "lock")).toEqual([
+    ["acquire", undefined],
+    ["acquire", 2_500],
+    ["tryAcquire", undefined],
+  ]);
+});
+
+test("what the lock refuses is the stream's error", async () => {
+  const taken = new HedgerowError("taken", "lock is held");
+  const tryAcquire = () => Promise.reject(taken);
+  const client = serving({ lock: (name) => ({ name, acquire: tryAcquire, tryAcquire }) });
+  const messages = client.holdLock({ name: "jobs", wait: durationFromMs(0) });
+  const failed = await failureOf(messages[Symbol.asyncIterator]().next());
+  expect(fromConnectError(failed as never).code).toBe("taken");
+});

@@ -7,6 +7,9 @@ import { fromConnectError } from "../rpc/errors.ts";
 import { createTransport } from "../rpc/transport.ts";
 import type { CliContext } from "./context.ts";
 
+/** The node's own word on why nothing came of a call says more than that its time is over. */
+const GRACE_MS = 500;
+
 export type HedgerowClient = Client<typeof HedgerowService>;
 
 /** Of every call: its deadline in milliseconds, and the signal of Ctrl-C. */
@@ -55,6 +58,7 @@ function clientOf({ runtime }: CliContext, server: string): HedgerowClient {
     clock: runtime.clock,
     baseUrl: server,
     maxBytes: MAX_API_BYTES,
+    graceMs: GRACE_MS,
     // No proxy reaches this machine's own loopback.
     direct: isLoopback(new URL(server).hostname.replace(/^\[|\]$/g, "")),
   });

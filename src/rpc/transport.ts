@@ -27,6 +27,8 @@ export interface TransportOptions {
   readonly tls?: () => TlsMaterial | null;
   /** Bytes of one message. Default 4 MiB + 64 KiB. */
   readonly maxBytes?: number;
+  /** Milliseconds past its deadline that a call waits for what the server says of its end. Default 0. */
+  readonly graceMs?: number;
   /** Goes around the proxy that the environment may name. Default false. */
   readonly direct?: boolean;
 }
@@ -42,9 +44,11 @@ export function createTransport(options: TransportOptions): Transport {
 
 class FetchTransport implements Transport {
   readonly #maxBytes: number;
+  readonly #graceMs: number;
 
   constructor(private readonly options: TransportOptions) {
     this.#maxBytes = options.maxBytes ?? MAX_CALL_BYTES;
+    this.#graceMs = options.graceMs ?? 0;
   }
 
   async unary<I extends DescMessage, O extends DescMessage>(
@@ -111,7 +115,7 @@ class FetchTransport implements Transport {
     timeoutMs: number | undefined,
   ): Operation {
     const wanted = timeoutMs ?? this.options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    const limits = { signal, timeoutMs: Math.min(wanted, MAX_STREAM_TIMEOUT_MS) };
+    const limits = { signal, timeoutMs: Math.min(wanted, MAX_STREAM_TIMEOUT_MS) + this.#graceMs };
     return new Operation(this.options.clock, method.name, limits, DEFAULT_TIMEOUT_MS);
   }
 
@@ -126,7 +130,8 @@ class FetchTransport implements Transport {
     const headers = new Headers(given);
     headers.set("content-type", contentType);
     headers.set("connect-protocol-version", "1");
-    headers.set("connect-timeout-ms", String(Math.max(1, Math.ceil(operation.remainingMs()))));
+    const serverMs = operation.remainingMs() - this.#graceMs;
+    headers.set("connect-timeout-ms", String(Math.max(1, Math.ceil(serverMs))));
     const material = this.options.tls?.() ?? null;
     return fetch(this.options.baseUrl.replace(/\/$/, "") + pathOf(method), {
       method: "POST",

@@ -86,6 +86,8 @@ const CONTENT_TYPE = /^application\/(proto|json)\s*(;|$)/i;
 const TIMEOUT = /^\d{1,10}$/;
 /** Calls that may take longer keep their quiet connection open, which would end sooner (bind.ts). */
 const LONG_CALL_MS = 60_000;
+/** A handler may say why it did not end in time; then the call is ended for it. */
+const LATE_MS = 50;
 
 class UnaryService {
   readonly #maxBytes: number;
@@ -118,7 +120,7 @@ class UnaryService {
     try {
       const timeoutMs = checkHeaders(request.headers);
       if (timeoutMs > LONG_CALL_MS) server.timeout(request, 0);
-      const deadline = this.options.clock.now() + timeoutMs;
+      const deadline = this.options.clock.now() + timeoutMs + LATE_MS;
       const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request);
       const body = await call.within(() => readBody(request, "request", this.#maxBytes));
       const reply = await route.serve({ body, format, call });

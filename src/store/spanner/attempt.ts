@@ -1,9 +1,10 @@
 import { HedgerowError } from "../../errors.ts";
-import { type Operation, sleep } from "../../runtime/operation.ts";
+import { Operation, sleep } from "../../runtime/operation.ts";
 import { backoffMs, type Runtime } from "../../runtime/runtime.ts";
 import type { CommitRequest, Mutation } from "./api.ts";
 import type { SpannerClient } from "./client.ts";
 import { Grpc, grpcCode, isVague } from "./errors.ts";
+import type { LiveClient } from "./live-client.ts";
 import type { Transaction } from "./transaction.ts";
 import { microsOfCommit } from "./values.ts";
 
@@ -66,7 +67,7 @@ export class Attempt {
   }
 
   /** Rolls back what the attempt has left open; `error` is how it ended, null if well. */
-  async end(error: unknown, client: SpannerClient, runtime: Runtime): Promise<SessionState> {
+  async end(error: unknown, clients: LiveClient, runtime: Runtime): Promise<SessionState> {
     const { transaction } = this;
     const code = grpcCode(error);
     if (code === Grpc.NOT_FOUND) return "doubtful"; // perhaps the session is of a database that was made anew
@@ -76,7 +77,7 @@ export class Attempt {
     // Spanner itself has ended it.
     if (code === Grpc.ABORTED || code === Grpc.ALREADY_EXISTS) return "usable";
     if (this.#committing && error === null) return "usable";
-    return (await rolledBack(transaction, client, runtime)) ? "usable" : "unknown";
+    return (await rolledBack(transaction, clients, runtime)) ? "usable" : "unknown";
   }
 
   async #send(transaction: CommitRequest, mutations: readonly Mutation[]): Promise<number> {
@@ -97,13 +98,18 @@ export class Attempt {
 /** Whether the transaction can surely not be committed any more, or was. */
 async function rolledBack(
   transaction: Transaction,
-  client: SpannerClient,
+  clients: LiveClient,
   { clock, random }: Runtime,
 ): Promise<boolean> {
-  const deadline = clock.now() + ROLLBACK_MS;
-  for (let tries = 0; clock.now() < deadline; tries++) {
-    const error = await transaction.rollback(client);
-    if (error === null || !isVague(error)) return true;
+  using operation = new Operation(clock, "roll back", {}, ROLLBACK_MS);
+  for (let tries = 0; operation.ended === null; tries++) {
+    try {
+      // Of the newest client: the connection of the attempt's own may have gone silent.
+      await clients.use(operation, (client) => transaction.rollback(client));
+      return true;
+    } catch (error) {
+      if (!isVague(error)) return true;
+    }
     await sleep(clock, backoffMs(random, tries, REPLAY_PAUSE_MS.first, REPLAY_PAUSE_MS.longest));
   }
   return false;

@@ -185,7 +185,7 @@ export class Connection {
     this.#clients.giveBack(lent, error);
     const { session } = attempt;
     if (isSessionGone(error)) return this.#sessions.forgetAll();
-    const state = await attempt.end(error, this.#clients.current, this.runtime);
+    const state = await attempt.end(error, this.#clients, this.runtime);
     if (state === "usable") this.#sessions.giveBack(session);
     else this.#sessions.giveUp(session, state);
   }

@@ -10,7 +10,7 @@ import { Grpc, grpcCode } from "./errors.ts";
  * the next one after twice as long. gRPC leaves those that never came about to the kernel, which keeps them
  * for up to 15 minutes: they must not become many.
  */
-const SILENT_MS = { first: 2_000, longest: 30_000 };
+const SILENT_MS = { first: 1_500, longest: 30_000 };
 /** A call waits no longer for a connection, in milliseconds, unless it is the first one. */
 const CONNECT_MS = 1_000;
 
@@ -80,6 +80,19 @@ export class LiveClient {
       this.#silentMs = SILENT_MS.first;
     }
     this.#leave(lent);
+  }
+
+  /** Lends a client for the time of one call. Throws as `take` and the call do. */
+  async use<T>(operation: Operation, call: (client: SpannerClient) => Promise<T>): Promise<T> {
+    const lent = await this.take(operation);
+    try {
+      const answer = await call(lent.client);
+      this.giveBack(lent, null);
+      return answer;
+    } catch (error) {
+      this.giveBack(lent, error);
+      throw error;
+    }
   }
 
   /** Calls under way end as they end. */

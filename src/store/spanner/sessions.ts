@@ -69,17 +69,11 @@ export class Sessions {
     await this.clients.current.deleteSession({ name }, call).catch(() => {});
   }
 
-  async #create(operation: Operation): Promise<string> {
-    const lent = await this.clients.take(operation);
-    const { database } = this;
-    try {
-      const [session] = await lent.client.createSession({ database }, rpc(operation));
-      this.clients.giveBack(lent, null);
+  #create(operation: Operation): Promise<string> {
+    return this.clients.use(operation, async (client) => {
+      const [session] = await client.createSession({ database: this.database }, rpc(operation));
       return session.name as string;
-    } catch (error) {
-      this.clients.giveBack(lent, error);
-      throw error;
-    }
+    });
   }
 
   /** Waits until a lent one is handed on: first come, first served. */

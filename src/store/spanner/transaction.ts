@@ -53,15 +53,10 @@ export class Transaction {
     return this.#rows(answer);
   }
 
-  /** Gives what went wrong, or null. */
-  async rollback(client: SpannerClient): Promise<unknown> {
+  /** Throws what Spanner answers. */
+  async rollback(client: SpannerClient): Promise<void> {
     const request = { session: this.session, transactionId: this.id };
-    try {
-      await client.rollback(request, { timeout: ROLLBACK_TIMEOUT_MS, retry: null });
-      return null;
-    } catch (error) {
-      return error;
-    }
+    await client.rollback(request, { timeout: ROLLBACK_TIMEOUT_MS, retry: null });
   }
 
   #selector(): TransactionSelector {

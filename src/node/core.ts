@@ -219,7 +219,9 @@ export class Core {
   }
 
   #onLeaseChange(leads: boolean, token: number, why: string): void {
-    this.config.logger.info(leads ? "leading" : "no longer leading", { token, why });
+    const { logger } = this.config;
+    if (leads) logger.info("leading", { token });
+    else logger.info("no longer leading", { token, why });
     this.#directory.learn({ address: this.config.address, token, released: !leads });
     if (leads) void this.#announce(token, false);
     this.#callBack("onLeaderChange", () => this.config.onLeaderChange?.(leads));

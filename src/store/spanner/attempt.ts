@@ -5,6 +5,7 @@ import type { CommitRequest, Mutation } from "./api.ts";
 import type { SpannerClient } from "./client.ts";
 import { Grpc, grpcCode, isVague } from "./errors.ts";
 import type { LiveClient } from "./live-client.ts";
+import { rpc } from "./rpc.ts";
 import type { Transaction } from "./transaction.ts";
 import { microsOfCommit } from "./values.ts";
 
@@ -12,13 +13,6 @@ import { microsOfCommit } from "./values.ts";
 const REPLAY_PAUSE_MS = { first: 20, longest: 500 };
 /** For so long a rollback is tried: Spanner itself ends a transaction that was idle for 10 s where it is in the way. */
 const ROLLBACK_MS = 30_000;
-
-/** Ends a call to Spanner with its operation. Throws if that is over: gRPC takes a time-out of 0 for none. */
-export function rpc(operation: Operation) {
-  operation.check();
-  const timeout = Math.max(1, Math.ceil(operation.remainingMs()));
-  return { timeout, retry: null, signal: operation.signal };
-}
 
 /** Of the session of an attempt that has ended. */
 export type SessionState =

@@ -3,11 +3,12 @@ import { Operation, sleep } from "../../runtime/operation.ts";
 import { backoffMs, type CallOptions, type Runtime } from "../../runtime/runtime.ts";
 import { canceled, checkStart, DEFAULT_TIMEOUT_MS, storeClosed } from "../calls.ts";
 import type { Mutation, Row, Statement } from "./api.ts";
-import { Attempt, rpc } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
 import type { SpannerClient } from "./client.ts";
 import { Grpc, grpcCode, isSessionGone, noAnswer, spannerError, unknownOutcome } from "./errors.ts";
 import { type Lent, LiveClient } from "./live-client.ts";
 import { readRows, streamRows } from "./rows.ts";
+import { rpc } from "./rpc.ts";
 import { Sessions } from "./sessions.ts";
 import { Transaction } from "./transaction.ts";
 

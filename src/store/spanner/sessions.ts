@@ -1,7 +1,7 @@
 import { HedgerowError } from "../../errors.ts";
 import type { Operation } from "../../runtime/operation.ts";
-import { rpc } from "./attempt.ts";
 import type { LiveClient } from "./live-client.ts";
+import { rpc } from "./rpc.ts";
 
 /** Of one client; as many calls may be under way at once. A connection to Spanner carries 100. */
 const MAX_SESSIONS = 64;

@@ -1,8 +1,8 @@
 import type { Operation } from "../../runtime/operation.ts";
 import type { KeySet, ResultSet, Row, Statement, TransactionSelector } from "./api.ts";
-import { rpc } from "./attempt.ts";
 import type { SpannerClient } from "./client.ts";
 import { readRows, streamRows, transactionId } from "./rows.ts";
+import { rpc } from "./rpc.ts";
 
 const ROLLBACK_TIMEOUT_MS = 2_000;
 

@@ -32,6 +32,10 @@ export const COMMANDS: Readonly<Record<string, Listed | Group>> = {
   get: { summary: "print versions of a key, newest first", load: () => import("./get.ts") },
   send: { summary: "send a message to the leader", load: () => import("./send.ts") },
   broadcast: { summary: "send a message to all members", load: () => import("./broadcast.ts") },
+  lock: {
+    summary: "run a command while holding a lock",
+    load: () => import("./lock.ts"),
+  },
   members: { summary: "list the members", load: () => import("./members.ts") },
   leader: { summary: "print the leader's address", load: () => import("./leader.ts") },
   status: { summary: "print what a node knows", load: () => import("./status.ts") },

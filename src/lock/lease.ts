@@ -279,7 +279,8 @@ export class Lease implements Leadership {
     const failures = this.#failures;
     if (code === this.#reportedCode && (failures & (failures - 1)) !== 0) return;
     this.#reportedCode = code;
-    this.options.logger.warn("lock call failed", { call, code, error: message, failures });
+    const { logger, rowName } = this.options;
+    logger.warn("lock call failed", { lock: rowName, call, code, error: message, failures });
   }
 
   /** One call to the store that surely ends: by its time-out, or at the deadline of the lease. */

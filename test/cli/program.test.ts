@@ -12,6 +12,7 @@ const COMMANDS = [
   "get",
   "send",
   "broadcast",
+  "lock",
   "members",
   "leader",
   "status",

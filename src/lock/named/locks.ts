@@ -206,8 +206,9 @@ function taken(name: string): HedgerowError {
   return new HedgerowError("taken", `${quoted(name)} is held: wait for it, or try again later`);
 }
 
-/** A time-out says why the lock could not even be looked at, if so. */
+/** A time-out says what stood in the way. */
 function withReason(error: unknown, failure: HedgerowError | null): unknown {
-  if (failure === null || !HedgerowError.is(error, "timeout")) return error;
-  return new HedgerowError(error.code, `${error.message} (${failure.message})`, { cause: failure });
+  if (!HedgerowError.is(error, "timeout")) return error;
+  const reason = failure?.message ?? "others hold it";
+  return new HedgerowError(error.code, `${error.message} (${reason})`, { cause: failure ?? error });
 }

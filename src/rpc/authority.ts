@@ -28,13 +28,15 @@ export interface Authorities {
 }
 
 /**
- * The cluster's authorities. Where the store has none, makes the first one; of several nodes that do so at
- * once one wins, and all take the winner's. `self` is this node's address.
+ * The cluster's authorities. Where the store has none, puts back what signed until now (`known`), for then
+ * the database was lost under a running cluster; or makes the first one. Of several nodes that do so at once
+ * one wins, and all take the winner's. `self` is this node's address.
  */
 export async function loadAuthorities(
   log: AuthorityLog,
   clock: Clock,
   self: string,
+  known: Authorities | null,
   options: CallOptions = {},
 ): Promise<Authorities> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -46,7 +48,7 @@ export async function loadAuthorities(
       const signer = older === undefined || ageMs > SETTLING_MS ? newest : older;
       return { signer, trusted: authorities.map(({ cert }) => cert) };
     }
-    await insertFirst(log, clock, self, options);
+    await insertFirst(log, known?.signer ?? newAuthority(clock), self, options);
   }
   throw new HedgerowError(
     "store_failed",
@@ -54,16 +56,22 @@ export async function loadAuthorities(
   );
 }
 
+function newAuthority(clock: Clock): KeyAndCertificate {
+  const nowMs = clock.wallMicros() / 1e3;
+  // An hour back, for nodes whose clocks are behind this one's.
+  return createAuthority({
+    notBeforeMs: nowMs - HOUR_MS,
+    notAfterMs: nowMs + TWENTY_YEARS_MS,
+  });
+}
+
 async function insertFirst(
   log: AuthorityLog,
-  clock: Clock,
+  { key, cert }: KeyAndCertificate,
   self: string,
   options: CallOptions,
 ): Promise<void> {
-  const nowMs = clock.wallMicros() / 1e3;
-  // An hour back, for nodes whose clocks are behind this one's.
-  const validity = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + TWENTY_YEARS_MS };
-  const value = JSON.stringify(createAuthority(validity));
+  const value = JSON.stringify({ key, cert });
   try {
     // Whether it was written or another one was there before: the next read tells.
     await log.append([{ key: AUTHORITY_KEY, id: "1", value, leader: self }], null, options);

@@ -58,11 +58,12 @@ export async function openCredentials(options: CredentialsOptions): Promise<Cred
     );
   }
   const load = loader(options, options.log);
-  return new RenewedCertificate(options, load, await load());
+  return new RenewedCertificate(options, load, await load(null));
 }
 
 function loader({ runtime, address }: CredentialsOptions, log: AuthorityLog) {
-  return () => loadAuthorities(log, runtime.clock, address, { timeoutMs: STORE_TIMEOUT_MS });
+  const call = { timeoutMs: STORE_TIMEOUT_MS };
+  return (known: Authorities | null) => loadAuthorities(log, runtime.clock, address, known, call);
 }
 
 class RenewedCertificate implements Credentials {
@@ -79,7 +80,7 @@ class RenewedCertificate implements Credentials {
 
   constructor(
     private readonly options: CredentialsOptions,
-    private readonly load: () => Promise<Authorities>,
+    private readonly load: (known: Authorities | null) => Promise<Authorities>,
     private authorities: Authorities,
   ) {
     this.#incarnation = options.incarnation ?? Math.floor(this.#wallMs());
@@ -98,7 +99,7 @@ class RenewedCertificate implements Credentials {
   async reload(): Promise<void> {
     this.#reloadedAt = this.options.runtime.clock.now();
     const before = this.authorities;
-    const now = await this.load();
+    const now = await this.load(before);
     this.authorities = now;
     const same =
       now.signer.cert === before.signer.cert && now.trusted.join() === before.trusted.join();

@@ -16,7 +16,7 @@ export interface LostReply {
 }
 
 /** Told of what a client sends; "break": that does not arrive, and the connection breaks. */
-type Watch = (link: Link, sent: string) => "pass" | "break";
+type Watch = (link: Link, has: (text: string) => boolean) => "pass" | "break";
 
 /** One connection of a client, and the proxy's to the emulator for it. */
 class Link {
@@ -66,9 +66,12 @@ class Link {
 
   #request(chunk: Buffer): void {
     if (this.#silent) return;
+    const { length } = this.#tail;
     const sent = this.#tail + chunk.toString("latin1");
     this.#tail = sent.slice(-LONGEST_TEXT);
-    if (this.watch(this, sent) === "break") this.destroy();
+    // Not what was there before this chunk.
+    const has = (text: string) => sent.includes(text, Math.max(0, length - text.length + 1));
+    if (this.watch(this, has) === "break") this.destroy();
     else this.emulator.write(chunk);
   }
 
@@ -93,8 +96,8 @@ export class TcpProxy implements AsyncDisposable {
     const { hostname, port } = new URL(`http://${target}`);
     this.#server = createServer((client) => {
       this.connections++;
-      const watch: Watch = (link, sent) => {
-        const broken = [...this.#watches].filter((each) => each(link, sent) === "break");
+      const watch: Watch = (link, has) => {
+        const broken = [...this.#watches].filter((each) => each(link, has) === "break");
         return broken.length > 0 ? "break" : "pass";
       };
       const ended = (link: Link) => void this.#links.delete(link);
@@ -155,8 +158,8 @@ export class TcpProxy implements AsyncDisposable {
   /** The next request that has the text in it passes; nothing comes back on its connection from then on. */
   loseReplyTo(text: string): LostReply {
     const { promise, resolve } = Promise.withResolvers<Link>();
-    const watch: Watch = (link, sent) => {
-      if (sent.includes(text)) {
+    const watch: Watch = (link, has) => {
+      if (has(text)) {
         this.#watches.delete(watch);
         link.hold();
         resolve(link);
@@ -174,8 +177,8 @@ export class TcpProxy implements AsyncDisposable {
   /** The next request that has the text in it does not arrive, and its connection breaks: resolves then. */
   loseRequest(text: string): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const watch: Watch = (_link, sent) => {
-      if (!sent.includes(text)) return "pass";
+    const watch: Watch = (_link, has) => {
+      if (!has(text)) return "pass";
       this.#watches.delete(watch);
       resolve();
       return "break";
@@ -187,8 +190,8 @@ export class TcpProxy implements AsyncDisposable {
   /** Chunks of requests, from now on, that have the text in them. */
   count(text: string): { readonly seen: number } {
     const count = { seen: 0 };
-    this.#watches.add((_link, sent) => {
-      if (sent.includes(text)) count.seen++;
+    this.#watches.add((_link, has) => {
+      if (has(text)) count.seen++;
       return "pass";
     });
     return count;

@@ -32,7 +32,8 @@ export interface LockRow {
   readonly beat: string;
   /**
    * How long ago the heartbeat was by the database's clock, in milliseconds; Infinity once released;
-   * null where no clock can tell (SQLite: the heartbeat is of another boot).
+   * null where no clock can tell: the heartbeat is of another boot (SQLite), or the marker of another
+   * contender stands, which may be about to write the row (Spanner, memory). `beat` tells of the marker, too.
    */
   readonly ageMs: number | null;
   /** The lease of who took it over last, in milliseconds; null where the table does not hold it. */

@@ -101,6 +101,20 @@ export async function createInstance(
   }
 }
 
+/** Runs these statements on the database's schema. */
+export async function changeSchema(
+  { host, path }: Pick<FreshDatabase, "host" | "path">,
+  ...statements: string[]
+): Promise<void> {
+  const admin = new DatabaseAdminClient(emulatorOptions(host));
+  try {
+    const [operation] = await admin.updateDatabaseDdl({ database: path, statements }, CALL);
+    await operation.promise();
+  } finally {
+    await admin.close();
+  }
+}
+
 export async function dropDatabase(host: string, path: string): Promise<void> {
   const admin = new DatabaseAdminClient(emulatorOptions(host));
   try {

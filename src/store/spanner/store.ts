@@ -1,6 +1,8 @@
+import { HedgerowError } from "../../errors.ts";
 import type { CallOptions } from "../../runtime/runtime.ts";
 import type { LockStore, LogStore, SemaphoreStore, Store } from "../ports.ts";
 import type { Connection } from "./connection.ts";
+import { checkSchema } from "./inspect.ts";
 import { SpannerLockStore } from "./lock.ts";
 import { SpannerLogStore } from "./log.ts";
 import { SpannerSemaphoreStore } from "./semaphores.ts";
@@ -29,9 +31,19 @@ export class SpannerStore implements Store {
 
   async ping(options: CallOptions = {}): Promise<void> {
     // Not behind what the application asks: a node that is busy is ready.
-    const { lockConnection, lockTable } = this.options;
-    const sql = `SELECT name FROM \`${lockTable}\` LIMIT 1`;
-    await lockConnection.query("ping", options, { sql });
+    const { lockConnection, lockTable, logTable } = this.options;
+    const lock = `(SELECT name FROM \`${lockTable}\` LIMIT 1)`;
+    const log = `(SELECT key FROM \`${logTable}\` LIMIT 1)`;
+    const sql = logTable === "" ? lock : `${lock} UNION ALL ${log}`;
+    try {
+      await lockConnection.query("ping", options, { sql });
+    } catch (error) {
+      // Spanner names one table that it misses; this names all, and what makes them.
+      if (HedgerowError.is(error, "store_failed")) {
+        await checkSchema(lockConnection, this.options, options);
+      }
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

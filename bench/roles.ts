@@ -10,6 +10,8 @@ export interface Roles {
   server?(options: Info): Promise<Info>;
   /** Connects, and gives the call to measure. */
   client?(server: Info): Promise<Call>;
+  /** Instead: connects, and gives the whole load, where one call is not what is measured. */
+  load?(server: Info): Promise<(options: LoadOptions) => Promise<Load>>;
 }
 
 interface Request {
@@ -34,10 +36,10 @@ export async function playRole(roles: Roles): Promise<void> {
   try {
     if (role === "server" && roles.server !== undefined) {
       answer({ kind: "ready", info: await roles.server(options) });
-    } else if (role === "client" && roles.client !== undefined) {
-      const call = await roles.client(options);
+    } else if (role === "client") {
+      const run = await loadOf(roles, options);
       process.on("message", (request: Request) => {
-        closedLoop(call, request.load).then((load) => answer({ kind: "load", load }), failed);
+        run(request.load).then((load) => answer({ kind: "load", load }), failed);
       });
       answer({ kind: "ready", info: {} });
     } else {
@@ -46,6 +48,16 @@ export async function playRole(roles: Roles): Promise<void> {
   } catch (error) {
     failed(error);
   }
+}
+
+async function loadOf(
+  roles: Roles,
+  server: Info,
+): Promise<(options: LoadOptions) => Promise<Load>> {
+  if (roles.load !== undefined) return roles.load(server);
+  if (roles.client === undefined) throw new Error("no such role: client");
+  const call = await roles.client(server);
+  return (options) => closedLoop(call, options);
 }
 
 const ANSWER_DEADLINE_MS = 30_000;

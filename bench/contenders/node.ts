@@ -42,7 +42,7 @@ async function newFile(stack: AsyncDisposableStack): Promise<NodeStore> {
 }
 
 /** Everything else is at its default: mutual TLS, fenced and durable writes. */
-async function joined({ store, emulator }: Info, members: number): Promise<HedgerowNode> {
+export async function joined({ store, emulator }: Info, members: number): Promise<HedgerowNode> {
   process.env.SPANNER_EMULATOR_HOST = String(emulator);
   const node = await Hedgerow.start({
     store: String(store),

@@ -35,6 +35,8 @@ export const ERROR_CODES = {
   taken: { connect: Code.ResourceExhausted, http: 409 },
   /** The semaphore exists with another limit. Nothing was done. */
   other_limit: { connect: Code.FailedPrecondition, http: 409 },
+  /** Versions that were to come next may have been removed: begin anew. */
+  expired: { connect: Code.OutOfRange, http: 410 },
   /** Switched off by configuration. */
   not_supported: { connect: Code.Unimplemented, http: 501 },
   /** The node that was asked has no handler for messages of this kind. */

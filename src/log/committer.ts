@@ -3,6 +3,7 @@ import type { Claim, Leadership } from "../lock/lease.ts";
 import { sleep } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { AppendOutcome, LogStore, NewEntry } from "../store/ports.ts";
+import { refusalError, unknownOutcome } from "./conditions.ts";
 import { type Waiting, WaitingPuts } from "./waiting.ts";
 
 /** Bounds of what waits and of one commit. */
@@ -19,6 +20,13 @@ const RESOLVE_PAUSE_MS = 50;
 /** Time-out of one commit in milliseconds, before its outcome counts as unknown. */
 const COMMIT_TIMEOUT_MS = 2_000;
 
+/** Told of each commit before those who wait for it: the entries, and what became of each, null if unknown. */
+export type CommitListener = (
+  claim: Claim,
+  entries: readonly NewEntry[],
+  outcomes: readonly AppendOutcome[] | null,
+) => void;
+
 /**
  * The leader's writer. One commit is in flight at a time; what arrives meanwhile travels together in the
  * next. A batch holds one version per key at most, so versions of a key commit in the order of arrival.
@@ -31,11 +39,13 @@ export class Committer {
     private readonly store: LogStore,
     private readonly leadership: Leadership,
     private readonly clock: Clock,
+    private readonly onCommit: CommitListener,
   ) {}
 
   /**
    * Writes one entry under this node's claim; resolves to its timestamp in microseconds. Throws
-   * `not_leader`, `overloaded`, `timeout` (surely not written), `conflict`, and the store's errors.
+   * `not_leader`, `overloaded`, `timeout` (surely not written), `conflict`, `fenced` (by the entry's own
+   * condition), and the store's errors.
    */
   append(entry: NewEntry, deadline: number): Promise<number> {
     if (this.leadership.claim() === null) return Promise.reject(notLeader());
@@ -79,14 +89,15 @@ export class Committer {
     for (;;) {
       const claim = this.leadership.claim();
       if (unresolved !== null && claim?.token !== unresolved.token) {
-        return rejectAll(batch, unknownOutcome());
+        return this.#giveUp(batch, unresolved);
       }
       if (claim === null) return rejectAll(batch, notLeader());
       try {
         const outcomes = await this.store.append(entries, claim.fence, {
           timeoutMs: COMMIT_TIMEOUT_MS,
         });
-        return settle(batch, outcomes);
+        this.onCommit(claim, entries, outcomes);
+        return settle(batch, outcomes, unresolved !== null);
       } catch (error) {
         const failure = HedgerowError.from(error);
         if (failure.code === "fenced") {
@@ -97,18 +108,30 @@ export class Committer {
           unresolved = claim;
           await sleep(this.clock, RESOLVE_PAUSE_MS);
         } else {
-          return rejectAll(batch, unresolved === null ? failure : unknownOutcome());
+          if (unresolved !== null) return this.#giveUp(batch, unresolved);
+          return rejectAll(batch, failure);
         }
       }
     }
   }
+
+  /** Its outcome stays unknown. */
+  #giveUp(batch: readonly Waiting[], claim: Claim): void {
+    const entries = batch.map((waiting) => waiting.entry);
+    this.onCommit(claim, entries, null);
+    rejectAll(batch, unknownOutcome());
+  }
 }
 
-function settle(batch: readonly Waiting[], outcomes: readonly AppendOutcome[]): void {
+function settle(
+  batch: readonly Waiting[],
+  outcomes: readonly AppendOutcome[],
+  repeated: boolean,
+): void {
   batch.forEach((waiting, i) => {
-    const outcome = outcomes[i];
-    if (outcome?.kind === "written") waiting.resolve(outcome.timestamp);
-    else waiting.reject(conflict(waiting.entry));
+    const outcome = outcomes[i] as AppendOutcome; // one for each
+    if (outcome.kind === "written") waiting.resolve(outcome.timestamp);
+    else waiting.reject(refusalError(waiting.entry, outcome, repeated));
   });
 }
 
@@ -118,14 +141,4 @@ function rejectAll(batch: readonly Waiting[], error: HedgerowError): void {
 
 function notLeader(): HedgerowError {
   return new HedgerowError("not_leader", "put: this node does not lead");
-}
-
-function unknownOutcome(): HedgerowError {
-  const message = "put: the store did not say whether it was committed; get tells";
-  return new HedgerowError("outcome_unknown", message);
-}
-
-function conflict(entry: NewEntry): HedgerowError {
-  const message = `put: id ${JSON.stringify(entry.id)} exists for this key with another value: use a new id`;
-  return new HedgerowError("conflict", message);
 }

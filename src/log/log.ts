@@ -1,14 +1,28 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { HedgerowError, type LeaderHint } from "../errors.ts";
-import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
-import type { LeaderDirectory } from "../lock/directory.ts";
-import type { Leadership } from "../lock/lease.ts";
+import type {
+  AwaitCommitsRequest,
+  AwaitCommitsResponseSchema,
+} from "../gen/hedgerow/v1/claims_pb.ts";
+import { type AppendRequest, PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
 import { type Attempt, throughLeader } from "../lock/through-leader.ts";
-import type { Peers, ServedCall } from "../rpc/port.ts";
+import type { ServedCall } from "../rpc/port.ts";
 import { Operation } from "../runtime/operation.ts";
-import type { CallOptions, Runtime } from "../runtime/runtime.ts";
-import { checkEntryId, checkKey, checkUserKey, checkValue } from "../store/limits.ts";
+import type { CallOptions } from "../runtime/runtime.ts";
+import { checkConditions } from "../store/check.ts";
+import { checkEntryId, checkUserKey, checkValue } from "../store/limits.ts";
 import { type LogStore, NO_APPEND_ID, type ReadLimit, type StoredEntry } from "../store/ports.ts";
 import { Committer } from "./committer.ts";
+import {
+  conditionsOf,
+  entryFromWire,
+  entryToWire,
+  type PutConditions,
+  type PutEntry,
+  refusalError,
+} from "./conditions.ts";
+import { History } from "./history.ts";
+import type { LogOptions } from "./options.ts";
 
 /** Default time-out of put and get, in milliseconds. */
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -17,34 +31,25 @@ const ATTEMPT_TIMEOUT_MS = 3_000;
 /** Between attempts: a put is done soon after there is a leader again. */
 const PAUSE_MS = { first: 20, longest: 500 };
 
-export interface Put extends CallOptions {
+export interface Put extends CallOptions, PutConditions {
   readonly noAppend?: boolean | undefined;
   readonly directWrite?: boolean | undefined;
   readonly id?: string | undefined;
 }
 
-export interface LogOptions {
-  /** null: no log table is configured. */
-  readonly store: LogStore | null;
-  readonly runtime: Runtime;
-  readonly peers: Peers;
-  readonly directory: LeaderDirectory;
-  readonly leadership: Leadership;
-  /** Address of this node. */
-  readonly self: string;
-  /** Somebody should look at the lock's row. */
-  readonly onDoubt: () => void;
-  /** Aborts when the node stops. */
-  readonly shutdown: AbortSignal;
-}
-
 /** The append-only key/value log: writes go through the leader, reads to the store. */
 export class Log {
-  readonly #committer: Committer | null;
+  readonly #parts: { readonly committer: Committer; readonly history: History } | null;
 
   constructor(private readonly options: LogOptions) {
     const { store, leadership, runtime } = options;
-    this.#committer = store && new Committer(store, leadership, runtime.clock);
+    if (store === null) {
+      this.#parts = null;
+      return;
+    }
+    const history = new History({ ...options, store });
+    const committer = new Committer(store, leadership, runtime.clock, history.onCommit);
+    this.#parts = { committer, history };
   }
 
   async put(key: string, value: string, put: Put = {}): Promise<{ id: string; timestamp: number }> {
@@ -52,20 +57,12 @@ export class Log {
     checkUserKey(key);
     checkValue(value);
     const id = this.#entryId(put);
-    const { runtime, self, shutdown } = this.options;
+    const conditions = conditionsOf(put);
+    const entry = conditions === null ? { key, value, id } : { key, value, id, ...conditions };
+    const { runtime, shutdown } = this.options;
     using operation = new Operation(runtime.clock, "put", put, DEFAULT_TIMEOUT_MS, shutdown);
     if (put.directWrite === true) {
-      const entry = { key, id, value, leader: self };
-      const append = store.append([entry], null, {
-        timeoutMs: operation.remainingMs(),
-        signal: operation.signal,
-      });
-      const [outcome] = await operation.race(append);
-      if (outcome?.kind === "written") return { id, timestamp: outcome.timestamp };
-      throw new HedgerowError(
-        "conflict",
-        `put: id ${JSON.stringify(id)} exists with another value`,
-      );
+      return { id, timestamp: await this.#writeDirectly(store, entry, operation) };
     }
     const timestamp = await throughLeader(
       operation,
@@ -76,8 +73,9 @@ export class Log {
         pauseMs: PAUSE_MS,
         attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
       },
-      (leader, attempt) => this.#appendAt(leader, { key, value, id }, attempt, operation),
+      (leader, attempt) => this.#appendAt(leader, entry, attempt, operation).catch(fencedIsFinal),
     );
+    if (timestamp instanceof HedgerowError) throw timestamp;
     return { id, timestamp };
   }
 
@@ -97,22 +95,48 @@ export class Log {
     return await operation.race(store.read(key, limit, { timeoutMs: operation.remainingMs() }));
   }
 
+  /** See HedgerowNode.watch. */
+  watch(
+    key: string,
+    { fromId, signal }: { fromId?: string | undefined; signal?: AbortSignal | undefined } = {},
+  ): AsyncIterableIterator<StoredEntry> {
+    if (this.#parts === null) throw notSupported();
+    return this.#parts.history.watches.watch(key, fromId, signal);
+  }
+
   /** Serves a put that another node forwarded to this one as the leader. */
-  async serveAppend(
-    request: { readonly key: string; readonly value: string; readonly id: string },
-    call: ServedCall,
-  ): Promise<{ timestamp: number }> {
-    checkKey(request.key);
-    checkUserKey(request.key);
-    checkValue(request.value);
-    if (request.id !== NO_APPEND_ID) checkEntryId(request.id);
+  async serveAppend(request: AppendRequest, call: ServedCall): Promise<{ timestamp: number }> {
+    const entry = entryFromWire(request);
+    checkUserKey(entry.key);
+    checkValue(entry.value);
+    if (entry.id !== NO_APPEND_ID) checkEntryId(entry.id);
+    checkConditions(entry);
     const deadline = this.options.runtime.clock.now() + call.timeoutMs;
-    return { timestamp: await this.#commit(request, deadline) };
+    return { timestamp: await this.#commit(entry, deadline) };
+  }
+
+  /** Tells a node that watches keys which of them were written. */
+  async serveAwaitCommits(
+    request: AwaitCommitsRequest,
+    call: ServedCall,
+  ): Promise<MessageInitShape<typeof AwaitCommitsResponseSchema>> {
+    if (this.#parts === null) throw notSupported();
+    return await this.#parts.history.serveAwaitCommits(request, call);
+  }
+
+  async #writeDirectly(store: LogStore, entry: PutEntry, operation: Operation): Promise<number> {
+    const written = { ...entry, leader: this.options.self };
+    const limits = { timeoutMs: operation.remainingMs(), signal: operation.signal };
+    const [outcome] = await operation.race(store.append([written], null, limits));
+    if (outcome === undefined) throw new HedgerowError("internal", "an append gave no outcome");
+    if (outcome.kind !== "written") throw refusalError(written, outcome, false);
+    this.#parts?.history.watches.written(entry.key);
+    return outcome.timestamp;
   }
 
   async #appendAt(
     leader: LeaderHint,
-    entry: { key: string; value: string; id: string },
+    entry: PutEntry,
     attempt: Attempt,
     operation: Operation,
   ): Promise<number> {
@@ -120,19 +144,17 @@ export class Log {
     if (leader.address === self) {
       return await operation.race(this.#commit(entry, operation.deadline));
     }
-    const reply = await peers.unary(leader.address, PeerService.method.append, entry, attempt);
+    const { append } = PeerService.method;
+    const reply = await peers.unary(leader.address, append, entryToWire(entry), attempt);
     return reply.timestamp;
   }
 
   /** Writes as the leader; the error of a node that does not lead says who does. */
-  async #commit(
-    { key, value, id }: { key: string; value: string; id: string },
-    deadline: number,
-  ): Promise<number> {
+  async #commit(entry: PutEntry, deadline: number): Promise<number> {
     const { self, directory } = this.options;
-    if (this.#committer === null) throw notSupported();
+    if (this.#parts === null) throw notSupported();
     try {
-      return await this.#committer.append({ key, value, id, leader: self }, deadline);
+      return await this.#parts.committer.append({ ...entry, leader: self }, deadline);
     } catch (error) {
       if (!HedgerowError.is(error, "not_leader")) throw error;
       const { leader } = directory;
@@ -157,6 +179,15 @@ export class Log {
     if (this.options.store === null) throw notSupported();
     return this.options.store;
   }
+}
+
+/**
+ * `fenced` comes of the entry's own condition alone, and tells what became of it: no other leader would
+ * write it. (Of its own token a leader says that it does not lead.)
+ */
+function fencedIsFinal(error: unknown): HedgerowError {
+  if (HedgerowError.is(error, "fenced")) return error;
+  throw error;
 }
 
 function notSupported(): HedgerowError {

@@ -18,12 +18,21 @@ export interface HedgerowNode extends AsyncDisposable {
 
   /**
    * Appends a version to `key`, or replaces its `-` row with `noAppend`. Written by the leader.
-   * Default time-out 10 s. Throws `invalid_argument`, `too_large`, `conflict`, `no_leader`, `timeout`,
-   * `outcome_unknown`, `not_supported`.
+   * Default time-out 10 s. Throws `invalid_argument`, `too_large`, `conflict`, `fenced`, `no_leader`,
+   * `timeout`, `outcome_unknown`, `not_supported`.
    */
   put(key: string, value: string, options?: PutOptions): Promise<PutResult>;
   /** Reads versions of `key` from the store, newest first. Default: the latest only. */
   get(key: string, options?: GetOptions): Promise<StoredEntry[]>;
+  /**
+   * Every version of `key`, oldest first, each once, across changes of the leader: those after the version
+   * `fromId`, then what is written. Begins when the first is asked for; reads on when the next is. A `-` row
+   * counts as new each time it is replaced, and what it was between may be left out. What `directWrite` of
+   * another node wrote comes within the sync interval, 30 s at most. Ends with the signal. Throws
+   * `invalid_argument` for an id that the key has not, or no longer, `expired` if versions that were to come
+   * may have been removed, `overloaded`, `stopped`, and what `get` throws; a store that is away is waited for.
+   */
+  watch(key: string, options?: WatchOptions): AsyncIterableIterator<StoredEntry>;
   /** Delivers to the leader's `onSend` and gives its reply; one attempt. Default time-out 10 s. */
   send(data: Bytes, options?: CallOptions): Promise<Uint8Array>;
   /**
@@ -49,14 +58,8 @@ export interface HedgerowNode extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Watching, and claims beside the leader's. */
+/** Claims beside the leader's. */
 export interface NodeClaims {
-  /**
-   * Every version of `key`, oldest first, each once, across changes of the leader: those after the version
-   * `fromId`, then what is written. A `-` row counts as new each time it is replaced, and what it was between
-   * may be left out. Ends with the signal. Throws `invalid_argument` for an id that the key has not.
-   */
-  watch(key: string, options?: WatchOptions): AsyncIterable<StoredEntry>;
   /** A semaphore of `limit` permits, the same for all who use the name. Nothing is done until a permit is taken. */
   semaphore(name: string, limit: number): Semaphore;
 }
@@ -67,16 +70,22 @@ export type Bytes = Uint8Array | string;
 export interface PutOptions extends CallOptions {
   /** Replaces the key's one `-` row; appended versions stay. */
   readonly noAppend?: boolean | undefined;
-  /** Writes from this node, unfenced. */
+  /** Writes from this node, unfenced by the leader's claim. Conditions are checked all the same. */
   readonly directWrite?: boolean | undefined;
   /** Id of the entry: a retry with the same id and value writes nothing twice. Default: a new ULID. */
   readonly id?: string | undefined;
   /**
    * Id of the version that must be the key's newest; empty: the key must have none. Otherwise `conflict`,
-   * whose `current` is the newest version's id.
+   * whose `current` is the newest version's id. A put that is there already, with its id and value, succeeds
+   * whatever this says: it is the retry of one whose reply was lost. `-` stands for the `-` row, whatever it
+   * holds.
    */
   readonly ifVersion?: string | undefined;
-  /** A lock's claim, checked in the write's own transaction: `fenced` unless the lock has this token still. */
+  /**
+   * A lock's claim, checked in the write's own transaction: `fenced` unless the lock has this token still.
+   * `name` and `token` are those of a HeldLock. The leader's own lock is named in full:
+   * `hedge/spindle/lockname/` and its name, with `node.token`.
+   */
   readonly fence?: { readonly name: string; readonly token: string } | undefined;
 }
 

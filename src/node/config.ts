@@ -1,4 +1,5 @@
 import type { Logger } from "../observe/logger.ts";
+import type { Retention } from "../log/expiry.ts";
 import type { GossipTiming } from "../members/timing.ts";
 import type { MembersChange, MessageHandler } from "./api.ts";
 
@@ -15,6 +16,8 @@ export interface NodeConfig {
   readonly gossip: GossipTiming;
   /** Addresses to join through, beside the lock's row. */
   readonly join: readonly string[];
+  /** What stays of a key's versions while this node leads; null: all. */
+  readonly retention: Retention | null;
   readonly logger: Logger;
   readonly onSend: MessageHandler | undefined;
   readonly onBroadcast: MessageHandler | undefined;

@@ -90,7 +90,13 @@ export class Core {
       onDoubt: () => this.#doubt(),
       shutdown: this.#shutdown.signal,
     };
-    this.log = new Log({ ...shared, store: store.log });
+    this.log = new Log({
+      ...shared,
+      logger,
+      store: store.log,
+      pollMs: config.gossip.syncIntervalMs,
+      retention: config.retention,
+    });
     this.messaging = new Messaging({
       ...shared,
       members: () => this.#gossip.members().map((member) => member.address),

@@ -131,6 +131,11 @@ export class Hedgerow implements api.HedgerowNode {
     return this.#call(() => this.core.log.get(key, options));
   }
 
+  /** Not waited for by a stop, which ends it: it would never end by itself. */
+  watch(key: string, options?: api.WatchOptions): AsyncIterableIterator<StoredEntry> {
+    return this.core.log.watch(key, options);
+  }
+
   send(data: api.Bytes, options?: CallOptions): Promise<Uint8Array> {
     return this.#call(() => this.core.messaging.send(data, options));
   }

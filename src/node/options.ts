@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { HedgerowError, messageOf } from "../errors.ts";
 import { DEFAULT_LEASE_MS, MIN_LEASE_MS } from "../lock/timing.ts";
+import { MAX_KEPT_VERSIONS, MIN_KEEP_MS, type Retention } from "../log/expiry.ts";
 import { FAST_PROFILE } from "../members/timing.ts";
 import { type Logger, silentLogger } from "../observe/logger.ts";
 import { checkName } from "../store/limits.ts";
@@ -27,6 +28,16 @@ export interface HedgerowOptions {
   readonly lease?: number | string | undefined;
   /** Milliseconds or a duration: how often whole member lists are compared. Default 30 s, at least 2 s. */
   readonly syncInterval?: number | string | undefined;
+  /**
+   * How many of the newest versions of each key stay, 1 to 10,000: while this node leads it removes older
+   * ones, a minute after they were written at the soonest, those of `keepAge` excepted. Default: all stay.
+   */
+  readonly keepVersions?: number | undefined;
+  /**
+   * Versions younger than this stay, milliseconds or a duration of a minute at least: while this node leads
+   * it removes older ones, `keepVersions` of the newest (1 by default) excepted. Default: all stay.
+   */
+  readonly keepAge?: number | string | undefined;
   /** Addresses to join through, beside the lock's row. */
   readonly join?: readonly string[] | undefined;
   /** Mutual TLS between peers with the cluster's own authority, or plain text. Default "auto". */
@@ -83,6 +94,10 @@ const schema = z.strictObject({
   logTable: z._default(z.union([table, z.literal("")]), "logtable"),
   lease: z._default(atLeast(MIN_LEASE_MS), DEFAULT_LEASE_MS),
   syncInterval: z._default(atLeast(2_000), FAST_PROFILE.syncIntervalMs),
+  keepVersions: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_KEPT_VERSIONS))),
+  keepAge: z.optional(
+    duration.check(z.refine((ms) => ms >= MIN_KEEP_MS, "must be a minute or more")),
+  ),
   join: z._default(z.readonly(z.array(z.string())), []),
   tls: z._default(z.enum(["auto", "none"]), "auto"),
   logger: z.optional(z.custom<Logger>()),
@@ -134,6 +149,7 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     logTable: data.logTable,
     leaseMs: data.lease,
     gossip: { ...FAST_PROFILE, syncIntervalMs: data.syncInterval },
+    retention: retentionOf(data),
     join: data.join,
     tls: data.tls,
     logger: data.logger ?? silentLogger,
@@ -143,4 +159,13 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     onMembersChanged: options.onMembersChanged,
     onFatal: options.onFatal,
   };
+}
+
+function retentionOf(given: {
+  readonly keepVersions?: number | undefined;
+  readonly keepAge?: number | undefined;
+}): Retention | null {
+  const { keepVersions, keepAge } = given;
+  if (keepVersions === undefined && keepAge === undefined) return null;
+  return { keepVersions: keepVersions ?? 1, keepAgeMs: keepAge ?? null };
 }

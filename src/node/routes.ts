@@ -40,6 +40,7 @@ export function peerRoutes({ directory, gossip, locks, log, messaging }: Parts):
     serve(members.sync, (request) => gossip.serveSync(request)),
     serve(members.ping, (request) => gossip.servePing(request)),
     serve(members.pingIndirect, (request, call) => gossip.servePingIndirect(request, call)),
+    serve(claims.awaitCommits, (request, call) => log.serveAwaitCommits(request, call)),
     serve(claims.awaitLock, async (request) => locks.lines.serveAwait(request)),
     serve(claims.leaveLock, async (request) => locks.lines.serveLeave(request)),
     serve(claims.lockReleased, async (request) => locks.lines.serveReleased(request)),

@@ -31,13 +31,21 @@ export function checkLockRow(row: string): void {
 /** A key as users give it: the prefixes of Hedgerow's own rows are refused. */
 export function checkUserKey(key: string): void {
   checkKey(key);
-  const prefix = RESERVED_PREFIXES.find((reserved) => key.startsWith(reserved));
+  const prefix = reservedPrefix(key);
   if (prefix !== undefined) {
     throw new HedgerowError(
       "invalid_argument",
       `keys that begin with ${prefix} are Hedgerow's own: choose another key`,
     );
   }
+}
+
+export function isReservedKey(key: string): boolean {
+  return reservedPrefix(key) !== undefined;
+}
+
+function reservedPrefix(key: string): string | undefined {
+  return RESERVED_PREFIXES.find((reserved) => key.startsWith(reserved));
 }
 
 /** A key as stores take it. */

@@ -33,6 +33,10 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
       const found = entries.filter((entry) => entry.key === key);
       return limit === -1 ? found : found.slice(0, Math.max(1, limit));
     },
+    async *watch(key, { fromId = "" } = {}) {
+      const versions = entries.filter((entry) => entry.key === key).reverse();
+      yield* versions.slice(versions.findIndex(({ id }) => id === fromId) + 1);
+    },
     send: async (data) => reply("sent", data),
     sendToLeader: async (data) => reply("reliably sent", data),
     broadcast: async (data) =>

@@ -160,6 +160,7 @@ export class SimulatedCluster {
       lockName: "simulated",
       leaseMs: this.options.leaseMs,
       gossip: FAST_PROFILE,
+      retention: null,
       join: [],
       logger: silentLogger,
       onSend: (data) => data,

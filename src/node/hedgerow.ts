@@ -71,6 +71,11 @@ export class Hedgerow implements api.HedgerowNode {
       incarnation,
       name: checked.name ?? address,
       protections: PROTECTIONS,
+      onLeaderChange: (leads) => {
+        // In a database that was lost and made anew, before a new node founds another authority.
+        if (leads) void credentials.refresh();
+        return checked.onLeaderChange?.(leads);
+      },
       onFatal: async (error) => {
         await node?.stop();
         await checked.onFatal?.(error);

@@ -42,6 +42,8 @@ export interface Credentials {
   onRenewed(listener: (material: TlsMaterial) => void): void;
   /** Reads the authorities now and, if whom to trust or who signs has changed, renews the certificate. */
   reload(): Promise<void>;
+  /** `reload` whose failure is logged. */
+  refresh(): Promise<void>;
   /** Stops renewing. Idempotent. */
   close(): void;
 }
@@ -49,7 +51,13 @@ export interface Credentials {
 /** Finds or founds the cluster's authority, and issues this node's first certificate under it. */
 export async function openCredentials(options: CredentialsOptions): Promise<Credentials> {
   if (options.tls === "none") {
-    return { current: () => null, onRenewed() {}, reload: async () => {}, close() {} };
+    return {
+      current: () => null,
+      onRenewed() {},
+      reload: async () => {},
+      refresh: async () => {},
+      close() {},
+    };
   }
   if (options.log === null) {
     throw new HedgerowError(
@@ -106,6 +114,14 @@ class RenewedCertificate implements Credentials {
     if (!same) this.#renew();
   }
 
+  async refresh(): Promise<void> {
+    await this.reload().catch((error: unknown) =>
+      this.options.logger.warn("authorities not readable, those known stay in use", {
+        error: messageOf(error),
+      }),
+    );
+  }
+
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -118,14 +134,8 @@ class RenewedCertificate implements Credentials {
   }
 
   async #check(): Promise<void> {
-    const { runtime, logger } = this.options;
-    if (runtime.clock.now() - this.#reloadedAt >= RELOAD_INTERVAL_MS) {
-      await this.reload().catch((error: unknown) =>
-        logger.warn("authorities not readable, those known stay in use", {
-          error: messageOf(error),
-        }),
-      );
-    }
+    const { runtime } = this.options;
+    if (runtime.clock.now() - this.#reloadedAt >= RELOAD_INTERVAL_MS) await this.refresh();
     if (this.#due()) this.#renew();
     else if (this.#unannounced) this.#announce();
     this.#schedule();

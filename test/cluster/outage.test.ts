@@ -134,6 +134,12 @@ describeWithOwnEmulator("Spanner goes away", () => {
     expect(cluster.living.length).toBe(cluster.nodes.length);
     await cluster.settled();
     expect(await watch.stop()).toEqual([]);
+    // The cluster's authority is back: who starts now is of it.
+    const [last] = cluster.nodes.slice(-1) as [Node];
+    last.signal("SIGTERM");
+    expect(await last.exited()).toBe(0);
+    last.start();
+    await cluster.settled();
   }, 60_000);
 
   test("its database dropped and made again: the same", async () => {

@@ -9,6 +9,8 @@ export function exitCodeOf(error: unknown): 1 | 2 {
 /** The one line that says what went wrong and how to mend it, and the command's name once. */
 export function errorLine(program: string, error: unknown): string {
   const message = oneLine(messageOf(error).trim());
-  const own = `${program.split(" ").at(-1)}: `;
-  return `${program}: ${message.startsWith(own) ? message.slice(own.length) : message}\n`;
+  const words = program.split(" ");
+  const own = [words.slice(1).join(" "), words.at(-1)].map((name) => `${name}: `);
+  const [named] = own.filter((name) => message.startsWith(name));
+  return `${program}: ${message.slice(named?.length ?? 0)}\n`;
 }

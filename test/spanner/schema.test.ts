@@ -5,7 +5,7 @@ import { openStore } from "../../src/store/open.ts";
 import { ddlStatements } from "../../src/store/spanner/ddl.ts";
 import { RESERVED_WORDS } from "../../src/store/spanner/reserved-words.ts";
 import { freePorts } from "../cli/process-kit.ts";
-import { emulatorOptions, freshDatabase, GO_SYSTEM_TABLES } from "./database.ts";
+import { changeSchema, emulatorOptions, freshDatabase, GO_SYSTEM_TABLES } from "./database.ts";
 import { sharedEmulator } from "./emulator.ts";
 import { describeWithEmulator } from "./rule.ts";
 import { Sql } from "./sql.ts";
@@ -87,7 +87,7 @@ describeWithEmulator("schema apply", () => {
 
   test("adds tables, columns and options to what is there, and leaves the rest", async () => {
     await using database = await freshDatabase([
-      `CREATE TABLE LockTable (name STRING(200) NOT NULL, token TIMESTAMP, note STRING(9))
+      `CREATE TABLE LockTable (name STRING(1068) NOT NULL, token TIMESTAMP, note STRING(9))
        PRIMARY KEY (name)`,
     ]);
     await using sql = new Sql(database.host, database.path);
@@ -112,7 +112,7 @@ describeWithEmulator("schema apply", () => {
     await using database = await freshDatabase([
       "CREATE TABLE locktable (name STRING(MAX), writer INT64) PRIMARY KEY (name)",
     ]);
-    const says = `spanner:${database.path}: column writer of locktable is INT64 instead of STRING(MAX): drop the column, or name another table with --lock-table`;
+    const says = `spanner:${database.path}: column writer of locktable is INT64 instead of STRING(MAX): name another table with --lock-table, or drop this one if nobody needs it`;
     expect(await apply(database.path)).toEqual({
       code: 1,
       stdout: "",
@@ -126,6 +126,44 @@ describeWithEmulator("schema apply", () => {
     expect(
       await sql.query("SELECT 1 FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_NAME = 'logtable'"),
     ).toEqual([]);
+  });
+
+  test("texts without room, and an index of another kind, are told with what mends them", async () => {
+    await using database = await freshDatabase([
+      `CREATE TABLE locktable (name STRING(50) NOT NULL, heartbeat TIMESTAMP NOT NULL)
+       PRIMARY KEY (name)`,
+      "CREATE INDEX logtable_by_time ON locktable (heartbeat)",
+    ]);
+    const { code, stderr } = await apply(database.path);
+    expect(code).toBe(1);
+    const mends = [...stderr.matchAll(/: run (.*?)(?:, or| if)/g)].map(
+      ([, mend]) => mend as string,
+    );
+    expect(mends).toEqual([
+      "ALTER TABLE locktable ALTER COLUMN name STRING(MAX) NOT NULL",
+      "ALTER TABLE locktable ALTER COLUMN heartbeat TIMESTAMP",
+      "DROP INDEX logtable_by_time",
+    ]);
+    await changeSchema(database, ...mends.reverse());
+    expect((await apply(database.path)).code).toBe(0);
+    await open(database.path);
+    expect(await apply(database.path)).toEqual(NOTHING(database.path));
+  });
+
+  test("a name that something else has is told in one line, with a mend", async () => {
+    await using index = await freshDatabase([
+      "CREATE TABLE t (a INT64) PRIMARY KEY (a)",
+      "CREATE INDEX locktable ON t (a)",
+    ]);
+    expect((await apply(index.path)).stderr).toContain("name another table with --lock-table");
+    await using sequence = await freshDatabase([
+      "CREATE SEQUENCE locktable OPTIONS (sequence_kind = 'bit_reversed_positive')",
+    ]);
+    const { code, stderr } = await apply(sequence.path);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^hedgerow schema apply: spanner:[^\n]*locktable[^\n]*: mend the schema by hand, or name other tables with --lock-table and --log-table\n$/,
+    );
   });
 
   test("a database of the PostgreSQL dialect is told as such", async () => {

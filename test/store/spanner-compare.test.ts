@@ -27,10 +27,28 @@ test("what was made is fine, in any order of columns", () => {
   expect(compareTable(LOG, made(LOG).reverse())).toEqual(FINE);
 });
 
-test("small and capital letters are the same, and texts may be bounded", () => {
+test("small and capital letters are the same", () => {
   const spelled = made(LOCK).map((column) => ({ ...column, name: column.name.toUpperCase() }));
   expect(compareTable(LOCK, spelled)).toEqual(FINE);
-  expect(compareTable(LOG, changed(LOG, "value", { type: "STRING(1024)" }))).toEqual(FINE);
+});
+
+test.each([
+  [LOCK, "name", 1068, " NOT NULL"],
+  [LOCK, "writer", 1024, ""],
+  [LOG, "key", 4096, ""],
+  [LOG, "id", 1042, ""],
+  [LOG, "value", 2_097_152, ""],
+  [LOG, "leader", 1024, ""],
+])("texts may be bounded, but not below what is written: %#", (table, name, least, end) => {
+  const bounded = (length: number) =>
+    compareTable(table, changed(table, name, { type: `STRING(${length})` }));
+  expect(bounded(least)).toEqual(FINE);
+  const { problems, missing } = bounded(least - 1);
+  expect(missing).toEqual([]);
+  const takesNull = made(table).find((column) => column.name === name)?.takesNull;
+  expect(problems).toEqual([
+    `column ${name} of ${table.name} is STRING(${least - 1}), which must be STRING(${least}) or more: run ALTER TABLE ${table.name} ALTER COLUMN ${name} STRING(MAX)${takesNull ? "" : end}, or name another table with ${table.flag}`,
+  ]);
 });
 
 test("columns of others do not disturb, as long as rows can do without them", () => {
@@ -89,7 +107,8 @@ test.each([
   expect(compared.missing).toEqual([]);
   expect(compared.problems).toHaveLength(1);
   expect(compared.problems[0]).toContain(problem);
-  expect(compared.problems[0]).toEndWith(", or name another table with --lock-table");
+  expect(compared.problems[0]).toContain("name another table with --lock-table");
+  expect(compared.problems[0]).not.toMatch(/: drop/);
 });
 
 test("the parts of a key have an order", () => {

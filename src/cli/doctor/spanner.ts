@@ -1,3 +1,4 @@
+import { HedgerowError } from "../../errors.ts";
 import { Operation } from "../../runtime/operation.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { Admin } from "../../store/spanner/admin.ts";
@@ -17,7 +18,10 @@ const MAX_APART_MS = 1_000;
 /** Of one question about the account, in milliseconds. */
 const ACCOUNT_TIMEOUT_MS = 10_000;
 
-/** Stops at the first check without which the others mean nothing. Creates nothing: `schema apply` does. */
+/**
+ * Stops at the first check without which the others mean nothing. Creates nothing: `schema apply` does. Throws
+ * `invalid_argument` for what nothing can be looked at with.
+ */
 export async function checkSpanner(
   question: StoreQuestion,
   path: string,
@@ -29,6 +33,7 @@ export async function checkSpanner(
   /** What `work` gives; null if it failed, which then is a finding. */
   const attempt = <T>(check: string, work: Promise<T>): Promise<T | null> =>
     work.catch((error: unknown) => {
+      if (HedgerowError.is(error, "invalid_argument")) throw error;
       findings.push(failedBy(check, error));
       return null;
     });

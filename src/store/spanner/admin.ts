@@ -2,7 +2,7 @@ import type {
   DatabaseAdminClient,
   InstanceAdminClient,
 } from "@google-cloud/spanner/build/src/v1/index.js";
-import { HedgerowError } from "../../errors.ts";
+import { HedgerowError, messageOf } from "../../errors.ts";
 import { type Operation, sleep } from "../../runtime/operation.ts";
 import { backoffMs, type Runtime } from "../../runtime/runtime.ts";
 import { clientOptions } from "./client.ts";
@@ -78,9 +78,13 @@ export class Admin implements AsyncDisposable {
   async updateDdl(operation: Operation, statements: readonly string[]): Promise<void> {
     const client = await this.#client();
     const request = { database: this.path.name, statements: [...statements] };
-    await this.#finish(operation, client, () =>
-      client.updateDatabaseDdl(request, callOptions(operation)),
-    );
+    try {
+      await this.#finish(operation, client, () =>
+        client.updateDatabaseDdl(request, callOptions(operation)),
+      );
+    } catch (error) {
+      throw codeOf(error) === Grpc.FAILED_PRECONDITION ? standsInTheWay(error) : error;
+    }
   }
 
   /** Of these permissions those that the account has; null where there are none to have, as on the emulator. */
@@ -168,5 +172,14 @@ function mayNotCreate({ name, instance }: DatabasePath, cause: unknown): Hedgero
     "store_failed",
     `this account may not create spanner:${name}: grant it roles/spanner.databaseAdmin on the instance ${instance}, or create the database by other means`,
     { cause },
+  );
+}
+
+/** As where something else has a table's name. */
+function standsInTheWay(error: unknown): HedgerowError {
+  return new HedgerowError(
+    "store_failed",
+    `${messageOf(error)}: mend the schema by hand, or name other tables with --lock-table and --log-table`,
+    { cause: error },
   );
 }

@@ -19,8 +19,8 @@ export async function clientOptions(emulatorHost: string | null) {
     gaxServerStreamingRetries: true,
   };
   if (emulatorHost === null) return common;
-  const [, servicePath, port] = /^(.+):(\d{1,5})$/.exec(emulatorHost) ?? [];
-  if (servicePath === undefined) {
+  const [, servicePath, port] = /^([\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/.exec(emulatorHost) ?? [];
+  if (servicePath === undefined || Number(port) < 1 || Number(port) > 65_535) {
     throw new HedgerowError(
       "invalid_argument",
       `SPANNER_EMULATOR_HOST ${JSON.stringify(emulatorHost)}: give host:port, as in 127.0.0.1:9010`,

@@ -3,6 +3,7 @@ import {
   allowCommitTimestamp,
   type Column,
   createTable,
+  retype,
   same,
   type Table,
 } from "./ddl.ts";
@@ -49,11 +50,13 @@ export function compareTable(wanted: Table, found: readonly FoundColumn[]): Comp
   );
   const problems = [
     ...keyProblems(wanted, found),
-    ...pairs.flatMap(([column, has]) => (has === undefined ? [] : columnProblems(column, has))),
+    ...pairs.flatMap(([column, has]) =>
+      has === undefined ? [] : columnProblems(column, has, wanted.flag),
+    ),
     ...found
       .filter(({ name }) => !wanted.columns.some((column) => same(column.name, name)))
-      .flatMap(foreignProblems),
-  ].map((problem) => `${problem}, or name another table with ${wanted.flag}`);
+      .flatMap((column) => foreignProblems(column, wanted.flag)),
+  ];
   if (problems.length > 0) return { problems, missing: [] };
   return {
     problems: [],
@@ -70,27 +73,48 @@ function keyProblems(wanted: Table, found: readonly FoundColumn[]): string[] {
   if (key.length === wanted.primaryKey.length && key.every(asWanted)) return [];
   const needed = `(${wanted.primaryKey.join(", ")})`;
   return [
-    `${found[0]?.table} has the primary key (${key.join(", ")}) instead of ${needed}: drop the table if nobody needs it`,
+    `${found[0]?.table} has the primary key (${key.join(", ")}) instead of ${needed}: ${otherTable(wanted.flag)}`,
   ];
 }
 
-/** A STRING of any length will do: what does not fit, the database refuses by itself. */
-function columnProblems(column: Column, found: FoundColumn): string[] {
-  const type = column.type === "TIMESTAMP" ? column.type : "STRING";
+function columnProblems(column: Column, found: FoundColumn, flag: string): string[] {
+  const kind = column.type === "TIMESTAMP" ? column.type : "STRING";
   const where = `column ${found.name} of ${found.table}`;
-  if (found.type.replace(/\(.*\)$/, "") !== type) {
-    return [`${where} is ${found.type} instead of ${column.type}: drop the column`];
+  if (found.type.replace(/\(.*\)$/, "") !== kind) {
+    return [`${where} is ${found.type} instead of ${column.type}: ${otherTable(flag)}`];
+  }
+  const takesNull = column.takesNull || found.takesNull;
+  const statement = retype(found.table, found.name, column.type, takesNull);
+  const mend = `run ${statement}, or name another table with ${flag}`;
+  if (lengthOf(found.type) < column.leastLength) {
+    return [
+      `${where} is ${found.type}, which must be STRING(${column.leastLength}) or more: ${mend}`,
+    ];
   }
   if (column.takesNull && !found.takesNull) {
-    return [`${where} is NOT NULL, and rows without it are written: drop the NOT NULL`];
+    return [`${where} is NOT NULL, and rows without it are written: ${mend}`];
   }
   return [];
 }
 
-function foreignProblems({ table, name, takesNull, filledIn }: FoundColumn): string[] {
+/** Characters that the type has room for. */
+function lengthOf(type: string): number {
+  const [, length] = /^STRING\((\d+)\)$/.exec(type) ?? [];
+  return length === undefined ? Number.POSITIVE_INFINITY : Number(length);
+}
+
+/** What is there may be needed by others. */
+function otherTable(flag: string): string {
+  return `name another table with ${flag}, or drop this one if nobody needs it`;
+}
+
+function foreignProblems(
+  { table, name, takesNull, filledIn }: FoundColumn,
+  flag: string,
+): string[] {
   if (takesNull || filledIn) return [];
   return [
-    `column ${name} of ${table} is NOT NULL, and Hedgerow does not write it: give it a default`,
+    `column ${name} of ${table} is NOT NULL, and Hedgerow does not write it: give it a default, or name another table with ${flag}`,
   ];
 }
 

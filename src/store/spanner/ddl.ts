@@ -1,4 +1,7 @@
 import { HedgerowError } from "../../errors.ts";
+import { LOCK_ROW_PREFIX, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES } from "../limits.ts";
+import { markerName } from "../markers.ts";
+import { semaphoreKey } from "../semaphore-rows.ts";
 import { RESERVED_WORDS } from "./reserved-words.ts";
 
 export interface TableNames {
@@ -14,7 +17,13 @@ export interface Column {
   readonly notNull: boolean;
   /** Whether rows without a value are written. */
   readonly takesNull: boolean;
+  /** Characters that a text must have room for; 0 for what is no text. */
+  readonly leastLength: number;
 }
+
+/** Of a marker, which has the longest number, of the lock that has the longest name. */
+const MAX_ROW_NAME = markerName(LOCK_ROW_PREFIX, null).length + MAX_NAME_BYTES;
+const MAX_SEMAPHORE_KEY = semaphoreKey("").length + MAX_NAME_BYTES;
 
 export interface Table {
   readonly name: string;
@@ -24,17 +33,19 @@ export interface Table {
   readonly primaryKey: readonly string[];
 }
 
-const text = (name: string, takesNull: boolean, notNull = false): Column => ({
+const text = (name: string, leastLength: number, takesNull: boolean, notNull = false): Column => ({
   name,
   type: "STRING(MAX)",
   notNull,
   takesNull,
+  leastLength,
 });
 const time = (name: string, takesNull: boolean): Column => ({
   name,
   type: "TIMESTAMP",
   notNull: false,
   takesNull,
+  leastLength: 0,
 });
 
 /** The tables of hedge and spindle, column by column. Markers of take-overs have only a name. */
@@ -43,10 +54,10 @@ export function tablesOf({ lockTable, logTable }: TableNames): Table[] {
     name: lockTable,
     flag: "--lock-table",
     columns: [
-      text("name", false, true),
+      text("name", MAX_ROW_NAME, false, true),
       time("heartbeat", true),
       time("token", true),
-      text("writer", true),
+      text("writer", MAX_NAME_BYTES, true),
     ],
     primaryKey: ["name"],
   };
@@ -54,10 +65,10 @@ export function tablesOf({ lockTable, logTable }: TableNames): Table[] {
     name: logTable,
     flag: "--log-table",
     columns: [
-      text("id", false),
-      text("key", false),
-      text("value", false),
-      text("leader", false),
+      text("id", MAX_SEMAPHORE_KEY, false),
+      text("key", MAX_KEY_BYTES, false),
+      text("value", MAX_VALUE_BYTES, false),
+      text("leader", MAX_NAME_BYTES, false),
       time("timestamp", false),
     ],
     primaryKey: ["key", "id"],
@@ -78,6 +89,11 @@ export function createTable({ name, columns, primaryKey }: Table): string {
 
 export function addColumn(table: string, column: Column): string {
   return `ALTER TABLE ${table} ADD COLUMN ${columnDefinition(column)}`;
+}
+
+/** Makes room for any text, or lets a column be empty: it gets the type that it was to be made with. */
+export function retype(table: string, column: string, type: string, takesNull: boolean): string {
+  return `ALTER TABLE ${table} ALTER COLUMN ${column} ${type}${takesNull ? "" : " NOT NULL"}`;
 }
 
 export function allowCommitTimestamp(table: string, column: string): string {

@@ -1,4 +1,5 @@
 import { HedgerowError, messageOf } from "../../errors.ts";
+import { environmentVariable } from "../../runtime/system.ts";
 import { NODE_ROLE } from "./permissions.ts";
 
 /** gRPC's status codes, as in google.rpc.Code. */
@@ -31,6 +32,14 @@ const VAGUE: ReadonlySet<number | null> = new Set([
   Grpc.DATA_LOSS,
 ]);
 
+/** After these nothing is known of a transaction that the call was about: the call itself was turned away. */
+const TURNED_AWAY: ReadonlySet<number | null> = new Set([
+  Grpc.PERMISSION_DENIED,
+  Grpc.RESOURCE_EXHAUSTED,
+  Grpc.UNIMPLEMENTED,
+  Grpc.UNAUTHENTICATED,
+]);
+
 /** The gRPC status code of what Google's clients throw; null for what is none of Spanner's answers. */
 export function grpcCode(error: unknown): number | null {
   if (!(error instanceof Error) || !("code" in error)) return null;
@@ -39,6 +48,11 @@ export function grpcCode(error: unknown): number | null {
 
 export function isVague(error: unknown): boolean {
   return VAGUE.has(grpcCode(error));
+}
+
+/** Whether a transaction whose commit was sent before may have been committed, or may yet be. */
+export function leavesOpen(error: unknown): boolean {
+  return isVague(error) || TURNED_AWAY.has(grpcCode(error));
 }
 
 /** What Spanner says does not exist, as in "Session"; null if it does not say. */
@@ -62,10 +76,7 @@ export function spannerError(what: string, database: string, error: unknown): He
     new HedgerowError(code, `${what}: ${says}`, { cause: error });
   switch (grpcCode(error)) {
     case Grpc.UNAVAILABLE:
-      return failed(
-        "unavailable",
-        `${name} cannot be reached: check network and SPANNER_EMULATOR_HOST`,
-      );
+      return failed("unavailable", unreachable(database));
     case Grpc.DEADLINE_EXCEEDED:
     case Grpc.CANCELLED:
       return noAnswer(what, database, error);
@@ -94,13 +105,27 @@ export function spannerError(what: string, database: string, error: unknown): He
   }
 }
 
+const EMULATOR = "SPANNER_EMULATOR_HOST";
+
+/** That nobody answers where the database is looked for. */
+export function unreachable(database: string): string {
+  const emulator = environmentVariable(EMULATOR);
+  const name = `spanner:${database} cannot be reached at`;
+  return emulator === null
+    ? `${name} spanner.googleapis.com: check the network`
+    : `${name} ${emulator}: start the emulator there, or mend or unset ${EMULATOR}`;
+}
+
 const CREDENTIALS =
   "use Workload Identity, GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login";
 
 function missing(name: string, resource: string | null, says: string): string {
   const apply = `hedgerow schema apply --store ${name}`;
-  if (resource === "Instance")
-    return `${name}: there is no such instance: create it, then run ${apply}`;
+  if (resource === "Instance") {
+    // The emulator's costs nothing.
+    const create = environmentVariable(EMULATOR) === null ? "create it, then " : "";
+    return `${name}: there is no such instance: ${create}run ${apply}`;
+  }
   if (resource === "Database") return `${name}: there is no such database: run ${apply}`;
   return `${name} lacks a table or a column (${says}): run ${apply}`;
 }
@@ -111,7 +136,7 @@ function oneLine(error: unknown): string {
 
 /** Of a call that did nothing before its time was over. */
 export function noAnswer(what: string, database: string, error: unknown): HedgerowError {
-  const message = `${what}: spanner:${database} did not answer in time; nothing was written`;
+  const message = `${what}: spanner:${database} did not answer in time`;
   return new HedgerowError("unavailable", message, { cause: error });
 }
 

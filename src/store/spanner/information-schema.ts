@@ -4,6 +4,7 @@ import type { Value } from "./api.ts";
 import type { FoundColumn } from "./compare.ts";
 import type { Connection } from "./connection.ts";
 import { type TableNames, tablesOf, timeIndex } from "./ddl.ts";
+import type { FoundIndex } from "./time-index.ts";
 import { Grpc, grpcCode } from "./errors.ts";
 import { textOf } from "./values.ts";
 
@@ -19,21 +20,16 @@ const COLUMNS = `SELECT c.TABLE_NAME, c.COLUMN_NAME, c.SPANNER_TYPE, c.IS_NULLAB
   LEFT JOIN INFORMATION_SCHEMA.INDEX_COLUMNS AS k
     ON k.TABLE_SCHEMA = c.TABLE_SCHEMA AND k.TABLE_NAME = c.TABLE_NAME
     AND k.COLUMN_NAME = c.COLUMN_NAME AND k.INDEX_TYPE = 'PRIMARY_KEY'
-  WHERE c.TABLE_SCHEMA = '' AND LOWER(c.TABLE_NAME) IN UNNEST(@tables)`;
+  WHERE c.TABLE_SCHEMA = '' AND LOWER(c.TABLE_NAME) IN UNNEST(@names)`;
 
-/** The columns of the tables of these names, of those that are there. */
+/** The columns of the tables that have one of our names, that of the index included. */
 export async function readColumns(
   connection: Queries,
   tables: TableNames,
   options: CallOptions,
 ): Promise<FoundColumn[]> {
-  const names = tablesOf(tables).map(({ name }) => ({ stringValue: name.toLowerCase() }));
   const rows = await connection
-    .query("schema", options, {
-      sql: COLUMNS,
-      params: { fields: { tables: { listValue: { values: names } } } },
-      paramTypes: { tables: { code: "ARRAY", arrayElementType: { code: "STRING" } } },
-    })
+    .query("schema", options, { sql: COLUMNS, ...namesParameter(namesOf(tables)) })
     .catch((error: unknown) => explainDialect(connection, options, error));
   return rows.map(([table, name, type, takesNull, filledIn, takesCommitTimestamp, keyPlace]) => ({
     table: textOf(table) ?? "",
@@ -46,17 +42,50 @@ export async function readColumns(
   }));
 }
 
-export async function hasTimeIndex(
+const INDEXES = `SELECT i.INDEX_NAME, i.TABLE_NAME, i.IS_NULL_FILTERED, c.COLUMN_NAME, c.COLUMN_ORDERING
+  FROM INFORMATION_SCHEMA.INDEXES AS i
+  JOIN INFORMATION_SCHEMA.INDEX_COLUMNS AS c
+    ON c.TABLE_SCHEMA = i.TABLE_SCHEMA AND c.TABLE_NAME = i.TABLE_NAME AND c.INDEX_NAME = i.INDEX_NAME
+  WHERE i.TABLE_SCHEMA = '' AND i.INDEX_TYPE = 'INDEX' AND LOWER(i.INDEX_NAME) IN UNNEST(@names) AND c.ORDINAL_POSITION IS NOT NULL
+  ORDER BY i.INDEX_NAME, c.ORDINAL_POSITION`;
+
+/** The indexes that have one of our names, those of tables included. */
+export async function readIndexes(
   connection: Queries,
-  { logTable }: TableNames,
+  tables: TableNames,
   options: CallOptions,
-): Promise<boolean> {
-  if (logTable === "") return false;
+): Promise<FoundIndex[]> {
   const rows = await connection.query("schema", options, {
-    sql: "SELECT 1 FROM INFORMATION_SCHEMA.INDEXES WHERE TABLE_SCHEMA = '' AND LOWER(INDEX_NAME) = @name",
-    params: { fields: { name: { stringValue: timeIndex(logTable).toLowerCase() } } },
+    sql: INDEXES,
+    ...namesParameter(namesOf(tables)),
   });
-  return rows.length > 0;
+  const found = new Map<string, FoundIndex>();
+  for (const [nameValue, table, nullFiltered, column, order] of rows) {
+    const name = textOf(nameValue) ?? "";
+    const index = found.get(name) ?? {
+      name,
+      table: textOf(table) ?? "",
+      nullFiltered: isTrue(nullFiltered),
+      columns: [],
+    };
+    const columns = [...index.columns, `${textOf(column)} ${textOf(order)}`];
+    found.set(name, { ...index, columns });
+  }
+  return [...found.values()];
+}
+
+/** Tables and indexes share their names. */
+function namesOf(tables: TableNames): string[] {
+  const names = tablesOf(tables).map(({ name }) => name);
+  return tables.logTable === "" ? names : [...names, timeIndex(tables.logTable)];
+}
+
+function namesParameter(names: readonly string[]) {
+  const values = names.map((name) => ({ stringValue: name.toLowerCase() }));
+  return {
+    params: { fields: { names: { listValue: { values } } } },
+    paramTypes: { names: { code: "ARRAY", arrayElementType: { code: "STRING" } } },
+  } as const;
 }
 
 const DIALECT =

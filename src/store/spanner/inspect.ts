@@ -1,15 +1,9 @@
 import { HedgerowError } from "../../errors.ts";
 import type { CallOptions } from "../../runtime/runtime.ts";
 import { compareTable, type FoundColumn, type Missing } from "./compare.ts";
-import {
-  checkTableNames,
-  createTimeIndex,
-  same,
-  type TableNames,
-  tablesOf,
-  timeIndex,
-} from "./ddl.ts";
-import { hasTimeIndex, type Queries, readColumns } from "./information-schema.ts";
+import { checkTableNames, same, type TableNames, tablesOf } from "./ddl.ts";
+import { type Queries, readColumns, readIndexes } from "./information-schema.ts";
+import { compareTimeIndex, type IndexComparison, takenName } from "./time-index.ts";
 
 export interface Inspection {
   /** What no DDL of ours mends, one line each, with its mend. */
@@ -28,16 +22,19 @@ export async function inspectSchema(
 ): Promise<Inspection> {
   checkTableNames(tables);
   const columns = await readColumns(connection, tables, options);
-  const indexed = await hasTimeIndex(connection, tables, options);
+  const indexes = await readIndexes(connection, tables, options);
   const { problems, missing } = compareAll(tables, columns);
   const { logTable } = tables;
-  const spelled = columns.find(({ table }) => same(table, logTable))?.table ?? logTable;
-  const wantsIndex = logTable !== "" && !indexed && problems.length === 0;
-  const missingIndex = wantsIndex
-    ? { what: `index ${timeIndex(spelled)}`, statement: createTimeIndex(spelled) }
-    : null;
-  return { problems, missing, missingIndex };
+  const index = logTable === "" ? NO_INDEX : compareTimeIndex(logTable, indexes, columns);
+  const taken = tablesOf(tables).flatMap(({ name, flag }) => takenName(name, flag, indexes));
+  return {
+    problems: [...problems, ...taken, ...index.problems],
+    missing,
+    missingIndex: problems.length === 0 ? index.missing : null,
+  };
 }
+
+const NO_INDEX: IndexComparison = { missing: null, problems: [] };
 
 /**
  * Resolves if the tables are there as they must be, after one query. Throws `invalid_argument` for names that

@@ -20,21 +20,16 @@ function field(message: Uint8Array, wanted: number): Uint8Array | bigint | undef
   return undefined;
 }
 
-async function connectLock(port: number, name: string): Promise<Take> {
+async function connectLock(port: number): Promise<Take> {
   const grant = await connectGrpcClient(port, "/etcdserverpb.Lease/LeaseGrant");
   const lock = await connectGrpcClient(port, "/v3lockpb.Lock/Lock");
   const unlock = await connectGrpcClient(port, "/v3lockpb.Lock/Unlock");
   const granted = await grant(new BinaryWriter().tag(1, VARINT).int64(LEASE_SECONDS).finish());
   const lease = field(granted, 2);
   if (typeof lease !== "bigint") throw new Error("etcd granted no lease");
-  const request = new BinaryWriter()
-    .tag(1, BYTES)
-    .bytes(Buffer.from(name))
-    .tag(2, VARINT)
-    .int64(lease)
-    .finish();
-  return async () => {
-    const key = field(await lock(request), 2);
+  return async (name) => {
+    const request = new BinaryWriter().tag(1, BYTES).bytes(Buffer.from(name));
+    const key = field(await lock(request.tag(2, VARINT).int64(lease).finish()), 2);
     if (!(key instanceof Uint8Array)) throw new Error("etcd granted no lock");
     return () => unlock(new BinaryWriter().tag(1, BYTES).bytes(key).finish());
   };
@@ -42,6 +37,6 @@ async function connectLock(port: number, name: string): Promise<Take> {
 
 if (import.meta.main) {
   await playRole({
-    load: async (info) => handOver(await connectLock(Number(info.port), "jobs"), info),
+    load: async (info) => handOver(await connectLock(Number(info.port)), info),
   });
 }

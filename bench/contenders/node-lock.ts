@@ -8,9 +8,8 @@ if (import.meta.main) {
     load: async (info) => {
       const node = await joined(info, Number(info.members) + 1 + Number(info.client));
       if (node.isLeader) throw new Error("another node leads than meant");
-      const lock = node.lock("jobs");
-      const take = async () => {
-        const held = await lock.acquire();
+      const take = async (name: string) => {
+        const held = await node.lock(name).acquire();
         return () => held.release();
       };
       return handOver(take, info);

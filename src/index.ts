@@ -5,14 +5,18 @@ export type {
   Bytes,
   GetOptions,
   HedgerowNode,
+  HeldPermit,
   MemberInfo,
   MembersChange,
   MessageHandler,
   NodeStatus,
   PeerStateName,
+  PermitOptions,
   PutOptions,
   PutResult,
+  Semaphore,
   SendToLeaderOptions,
+  WatchOptions,
 } from "./node/api.ts";
 export { Hedgerow } from "./node/hedgerow.ts";
 export type { HedgerowOptions } from "./node/options.ts";

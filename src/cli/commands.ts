@@ -30,6 +30,10 @@ export const COMMANDS: Readonly<Record<string, Listed | Group>> = {
   },
   put: { summary: "append a version to a key", load: () => import("./put.ts") },
   get: { summary: "print versions of a key, newest first", load: () => import("./get.ts") },
+  watch: {
+    summary: "print versions of a key as they are written",
+    load: () => import("./watch.ts"),
+  },
   send: { summary: "send a message to the leader", load: () => import("./send.ts") },
   broadcast: { summary: "send a message to all members", load: () => import("./broadcast.ts") },
   lock: {

@@ -60,6 +60,20 @@ export const SERVE_FLAGS = {
     section: STORE,
     help: "table of the log; empty: no put and get",
   },
+  keepVersions: {
+    schema: values.optionalInteger(1, 10_000),
+    value: "N",
+    fallback: "",
+    section: STORE,
+    help: "how many of each key's newest versions stay; the leader removes older ones, with --keep-age only those that are over it; empty: all stay",
+  },
+  keepAge: {
+    schema: values.optionalAge,
+    value: "DURATION",
+    fallback: "",
+    section: STORE,
+    help: "the leader removes versions that are older than this, 1m at least, but never the newest of a key, nor the newest N of --keep-versions; empty: no matter how old",
+  },
   lease: {
     schema: values.duration(2000),
     value: "DURATION",

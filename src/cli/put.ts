@@ -9,6 +9,9 @@ import { printJson } from "./output.ts";
 import * as values from "./values.ts";
 
 const ENTRY = "Entry";
+const CONDITIONS = "Conditions";
+/** In place of an id: the key must have no version. */
+const NONE = "none";
 
 export default command({
   operands: { KEY: "1 to 4096 bytes", VALUE: `at most 2 MiB; ${OR_STDIN}` },
@@ -35,13 +38,38 @@ export default command({
       typedOnly: true,
       help: "id of the version: a retry with the same one writes nothing twice; empty: a new one",
     },
+    ifVersion: {
+      schema: values.anyText,
+      value: "ID|none",
+      fallback: "",
+      section: CONDITIONS,
+      typedOnly: true,
+      help: "write only if this is the id of the key's newest version; none: only if it has none",
+    },
+    fence: {
+      schema: values.fence,
+      value: "NAME=TOKEN",
+      fallback: "",
+      section: CONDITIONS,
+      typedOnly: true,
+      help: "write only while the lock of this name has this fencing token",
+    },
     ...CLIENT_FLAGS,
   },
   async run(context, config, [key = "", given = ""]) {
     const value = await operandText(context, given, MAX_VALUE_BYTES);
-    const { noAppend, directWrite, id } = config;
+    const { noAppend, directWrite, id, ifVersion, fence } = config;
+    const request = {
+      key,
+      value,
+      noAppend,
+      directWrite,
+      id,
+      ...(ifVersion !== "" && { ifVersion: ifVersion === NONE ? "" : ifVersion }),
+      ...(fence !== null && { fence }),
+    };
     const reply = await withClient(context, config, (client, options) =>
-      client.put({ key, value, noAppend, directWrite, id }, options),
+      client.put(request, options),
     );
     const timestamp = rfc3339Micros(microsOf(reply.timestamp));
     if (config.json) printJson(context.stdout, { key, id: reply.id, timestamp });

@@ -118,6 +118,8 @@ function nodeOptions(config: ServeConfig) {
     lockTable: config.lockTable,
     lockName: config.lockName,
     logTable: config.logTable ?? "",
+    keepVersions: config.keepVersions ?? undefined,
+    keepAge: config.keepAge ?? undefined,
     lease: config.lease,
     syncInterval: config.syncInterval,
     join: config.join,

@@ -29,6 +29,16 @@ export function duration(minMs: number) {
   );
 }
 
+/** As `duration`, of any length from a minute up; null for the empty text. */
+export const optionalAge = readable(
+  "give a number with its unit, of a minute at least, as in 90m or 720h, or nothing",
+  (text) => {
+    if (text === "") return null;
+    const ms = parseDuration(text);
+    return ms !== null && ms >= 60_000 ? ms : undefined;
+  },
+);
+
 /** `30s`, as `duration` reads it. */
 export function durationText(ms: number): string {
   if (ms % HOUR_MS === 0) return `${ms / HOUR_MS}h`;
@@ -40,6 +50,14 @@ export function integer(min: number, max: number) {
   return readable(`give a whole number from ${min} to ${max}`, (text) => {
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
     return value >= min && value <= max ? value : undefined;
+  });
+}
+
+/** As `integer`; null for the empty text. */
+export function optionalInteger(min: number, max: number) {
+  return readable(`give a whole number from ${min} to ${max}, or nothing`, (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    return text === "" ? null : value >= min && value <= max ? value : undefined;
   });
 }
 
@@ -122,6 +140,13 @@ function isShort(text: string): boolean {
 
 /** Whatever is typed: the node judges it. */
 export const anyText = z.string();
+
+/** `NAME=TOKEN`, where the name may hold `=` too; null for the empty text. */
+export const fence = readable("give the lock's name, =, and the token that it gave", (text) => {
+  if (text === "") return null;
+  const [, name, token] = /^(.+)=(\d+)$/s.exec(text) ?? [];
+  return name === undefined || token === undefined ? undefined : { name, token };
+});
 
 /** `sqlite:PATH` or `spanner:projects/P/instances/I/databases/D` */
 export const storeUrl = checked(storeProblem);

@@ -1,12 +1,14 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
-import { HedgerowError, messageOf } from "../errors.ts";
+import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import { messageOf } from "../errors.ts";
 import {
   type BroadcastRequest,
   type BroadcastResponseSchema,
   EntrySchema,
   HedgerowService,
   type StatusResponseSchema,
+  type WatchLogRequest,
+  type WatchLogResponseSchema,
 } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import type { BroadcastReply, HedgerowNode, MemberInfo } from "../node/api.ts";
 import { type PeerRoute, serve } from "../rpc/port.ts";
@@ -22,9 +24,7 @@ export function clientRoutes(node: HedgerowNode): PeerRoute[] {
   return [
     serve(status, async () => statusResponse(node)),
     serve(put, async ({ key, value, noAppend, directWrite, id, ifVersion, fence }, call) => {
-      if (ifVersion !== undefined) throw notSupported("if_version");
-      if (fence !== undefined) throw notSupported("fence");
-      const options = { noAppend, directWrite, ...(id !== "" && { id }) };
+      const options = { noAppend, directWrite, ifVersion, fence, ...(id !== "" && { id }) };
       const { timeoutMs, signal } = call;
       const written = await node.put(key, value, { ...options, timeoutMs, signal });
       return { id: written.id, timestamp: timestampOf(written.timestamp) };
@@ -56,6 +56,9 @@ export function registerClientApi(
   router.rpc(HedgerowService.method.broadcast, (request, context) =>
     broadcast(node, request, context),
   );
+  router.rpc(HedgerowService.method.watchLog, (request, context) =>
+    watchLog(node, request, context),
+  );
   router.rpc(HedgerowService.method.holdLock, (request, context) =>
     holdLock(node, clock, request, context),
   );
@@ -73,6 +76,18 @@ async function* broadcast(
     signal: context.signal,
   });
   for await (const reply of replies) yield replyToWire(reply);
+}
+
+async function* watchLog(
+  node: HedgerowNode,
+  { key, fromId }: WatchLogRequest,
+  { signal }: HandlerContext,
+): AsyncIterable<MessageInitShape<typeof WatchLogResponseSchema>> {
+  for await (const entry of node.watch(key, { fromId, signal })) {
+    yield { entry: entryToWire(entry) };
+  }
+  // The server's stop and the caller's deadline say so; somebody who has gone hears nothing.
+  if (signal.reason instanceof ConnectError) throw signal.reason;
 }
 
 function replyToWire(reply: BroadcastReply): MessageInitShape<typeof BroadcastResponseSchema> {
@@ -99,11 +114,6 @@ function memberToWire({ address, name, incarnation, state, suspect }: MemberInfo
     incarnation: BigInt(incarnation),
     state: suspect ? "suspect" : state,
   };
-}
-
-/** A write whose condition is passed over would be one that nobody asked for. */
-function notSupported(field: string): HedgerowError {
-  return new HedgerowError("not_supported", `${field} of Put is not supported: leave it out`);
 }
 
 function entryToWire({ key, value, timestamp, id, leader }: StoredEntry) {

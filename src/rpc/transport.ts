@@ -86,6 +86,7 @@ class FetchTransport implements Transport {
       const response = await this.#post(method, "application/connect+proto", given, operation, {
         body: streamOf(method.input, input),
         duplex: "half",
+        timeout: false, // fetch's own, for quiet connections: a stream may be quiet
         signal: AbortSignal.any([operation.signal, ended.signal]),
       });
       if (response.body === null || !isAnswer(response, "application/connect+proto")) {
@@ -124,7 +125,7 @@ class FetchTransport implements Transport {
     contentType: string,
     given: HeadersInit | undefined,
     operation: Operation,
-    init: RequestInit & { duplex?: "half" },
+    init: BunFetchRequestInit & { duplex?: "half" },
   ): Promise<Response> {
     operation.check();
     const headers = new Headers(given);

@@ -36,6 +36,65 @@ async function withServer<T>(
 const run = (replaced: Partial<api.HedgerowNode>, ...argv: string[]) =>
   withServer(replaced, (url) => cli([...argv, "--server", url]));
 
+describe("watch", () => {
+  const version = (id: string, value: string) => ({
+    key: "k",
+    id,
+    value,
+    leader: "10.0.0.1:8080",
+    timestamp: 1_735_787_045_123_456,
+  });
+
+  test("prints a line for each version, and ends well with Ctrl-C", async () => {
+    async function* watch(_: string, { signal }: api.WatchOptions = {}) {
+      yield version("1", "first value");
+      yield version("2", "two\nlines");
+      await new Promise((resolve) => signal?.addEventListener("abort", resolve));
+    }
+    await withServer({ watch }, async (url) => {
+      const kit = cliKit(["watch", "k", "--server", url]);
+      const ended = runProgram(kit.context);
+      while (kit.written.stdout.split("\n").length < 3) await new Promise(setImmediate);
+      kit.stop.abort();
+      expect(await ended).toBe(0);
+      expect(kit.written).toEqual({
+        stdout:
+          "2025-01-02T03:04:05.123456Z  1  10.0.0.1:8080  first value\n" +
+          "2025-01-02T03:04:05.123456Z  2  10.0.0.1:8080  two\\nlines\n",
+        stderr: "",
+      });
+    });
+  });
+
+  test("as JSON, one object to a line; it ends as the node does", async () => {
+    async function* watch() {
+      yield version("1", "two\nlines");
+      throw new HedgerowError("stopped", "watch: the node is stopping");
+    }
+    const { code, stdout, stderr } = await run({ watch }, "watch", "k", "--json");
+    const { key, value, id, leader } = version("1", "two\nlines");
+    const timestamp = "2025-01-02T03:04:05.123456Z";
+    expect(
+      stdout
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line)),
+    ).toEqual([{ key, value, timestamp, id, leader }]);
+    expect([code, stderr]).toEqual([1, "hedgerow watch: the node is stopping\n"]);
+  });
+
+  test("begins where it is told to", async () => {
+    const asked: unknown[] = [];
+    async function* watch(_: string, { fromId }: api.WatchOptions = {}): AsyncGenerator<never> {
+      asked.push(fromId);
+    }
+    await run({ watch }, "watch", "k");
+    await run({ watch }, "watch", "k", "--from", "oldest");
+    await run({ watch }, "watch", "k", "--from", "id-1");
+    expect(asked).toEqual([undefined, "", "id-1"]);
+  });
+});
+
 describe("put and get", () => {
   test("put prints time and id, get a table of versions, newest first", async () => {
     await withServer({}, async (url) => {
@@ -75,6 +134,34 @@ describe("put and get", () => {
       stderr: "no version of nobody\n",
     });
     expect((await run({}, "get", "nobody", "--json")).stdout).toBe("[]\n");
+  });
+
+  test("conditions reach the node, and a conflict names the newest version", async () => {
+    const seen: unknown[] = [];
+    const put = async (_: string, __: string, { ifVersion, fence }: api.PutOptions = {}) => {
+      seen.push([ifVersion, fence?.name, fence?.token]);
+      if (ifVersion === "old") {
+        throw new HedgerowError("conflict", 'put: "new" is the newest version', { current: "new" });
+      }
+      return { id: "1", timestamp: 1 };
+    };
+    await run({ put }, "put", "k", "v", "--if-version", "none");
+    await run({ put }, "put", "k", "v", "--fence", "a=b=17");
+    const refused = await run({ put }, "put", "k", "v", "--if-version", "old");
+    const error = 'hedgerow put: "new" is the newest version\n';
+    expect(refused).toEqual({ code: 1, stdout: "", stderr: error });
+    await run({ put }, "put", "k", "v");
+    expect(seen).toEqual([
+      ["", undefined, undefined],
+      [undefined, "a=b", "17"],
+      ["old", undefined, undefined],
+      [undefined, undefined, undefined],
+    ]);
+    for (const fence of ["name", "=1", "name=", "name=x"]) {
+      const { code, stderr } = await run({ put }, "put", "k", "v", "--fence", fence);
+      expect(code).toBe(2);
+      expect(stderr).toStartWith(`hedgerow put: --fence ${fence}: give the lock's name`);
+    }
   });
 
   test("switches reach the node", async () => {

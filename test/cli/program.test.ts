@@ -9,6 +9,7 @@ const COMMANDS = [
   "schema print",
   "schema apply",
   "put",
+  "watch",
   "get",
   "send",
   "broadcast",

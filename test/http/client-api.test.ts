@@ -244,16 +244,70 @@ describe.each([
     expect(error.retryDelayMs).toBe(250);
   });
 
-  test("a condition that is not supported is refused, not passed over", async () => {
-    const client = clientOver(appKit(), protocol, binary);
-    const conditions = [{ ifVersion: "" }, { fence: {} }, { fence: { name: "l", token: "1" } }];
-    for (const condition of conditions) {
-      const refused = await client
-        .put({ key: "k", value: "v", ...condition })
-        .catch((thrown) => fromConnectError(thrown).code);
-      expect(refused).toBe("not_supported");
+  test("conditions of a put reach the node, and a conflict names the newest version", async () => {
+    const seen: unknown[] = [];
+    const put = async (_key: string, _value: string, options: api.PutOptions = {}) => {
+      const { ifVersion, fence } = options;
+      seen.push({ ifVersion, ...(fence && { fence: { name: fence.name, token: fence.token } }) });
+      if (ifVersion === "old") throw new HedgerowError("conflict", "newer", { current: "new" });
+      return { id: "1", timestamp: 1 };
+    };
+    const client = clientOver(appKit({ put }), protocol, binary);
+    const fence = { name: "l", token: "1735787045123456" };
+    await client.put({ key: "k", value: "v" });
+    await client.put({ key: "k", value: "v", ifVersion: "" });
+    await client.put({ key: "k", value: "v", fence });
+    const refused = await client
+      .put({ key: "k", value: "v", ifVersion: "old" })
+      .catch((thrown) => fromConnectError(thrown));
+    expect(refused).toMatchObject({ code: "conflict", current: "new" });
+    expect(seen).toEqual([
+      { ifVersion: undefined },
+      { ifVersion: "" },
+      { ifVersion: undefined, fence },
+      { ifVersion: "old" },
+    ]);
+  });
+
+  test("a watch gives versions as they come, until its caller leaves", async () => {
+    const ended = Promise.withResolvers<void>();
+    const asked: unknown[] = [];
+    async function* watch(key: string, { fromId, signal }: api.WatchOptions = {}) {
+      asked.push([key, fromId]);
+      const version = {
+        key,
+        value: "v",
+        leader: "10.0.0.1:8080",
+        timestamp: 1_735_787_045_123_456,
+      };
+      yield { ...version, id: "1" };
+      yield { ...version, id: "2" };
+      await new Promise((resolve) => signal?.addEventListener("abort", resolve));
+      ended.resolve();
     }
-    expect((await client.get({ key: "k" })).entries).toEqual([]);
+    const client = clientOver(appKit({ watch }), protocol, binary);
+    const leaving = new AbortController();
+    const ids: unknown[] = [];
+    const left = await (async () => {
+      const call = { signal: leaving.signal };
+      for await (const { entry } of client.watchLog({ key: "k", fromId: "" }, call)) {
+        expect(entry?.timestamp).toMatchObject({ seconds: 1_735_787_045n, nanos: 123_456_000 });
+        if (ids.push(entry?.id) === 2) leaving.abort();
+      }
+    })().catch((thrown) => fromConnectError(thrown).code);
+    await ended.promise;
+    expect([asked, ids, left]).toEqual([[["k", ""]], ["1", "2"], "canceled"]);
+  });
+
+  test("a watch that cannot go on says why", async () => {
+    async function* watch(): AsyncGenerator<never> {
+      throw new HedgerowError("expired", "versions were removed");
+    }
+    const client = clientOver(appKit({ watch }), protocol, binary);
+    const broken = await Array.fromAsync(client.watchLog({ key: "k" })).catch((thrown) =>
+      fromConnectError(thrown),
+    );
+    expect(broken).toMatchObject({ code: "expired", message: "versions were removed" });
   });
 
   test("a failed member is a reply, a failed broadcast an error", async () => {

@@ -35,12 +35,26 @@ test("durations are milliseconds or text with a unit", () => {
     expect(parseDuration(wrong)).toBeNull();
 });
 
+test("what stays of a key's versions: all, the newest, those of an age, or both", () => {
+  expect(checkOptions({}).retention).toBeNull();
+  const retention = (options: HedgerowOptions) => checkOptions(options).retention;
+  expect(retention({ keepVersions: 5 })).toEqual({ keepVersions: 5, keepAgeMs: null });
+  expect(retention({ keepAge: "720h" })).toEqual({ keepVersions: 1, keepAgeMs: 2_592_000_000 });
+  const both = { keepVersions: 3, keepAge: 60_000 };
+  expect(retention(both)).toEqual({ keepVersions: 3, keepAgeMs: 60_000 });
+});
+
 test("each wrong option is one line that names it", () => {
   for (const [options, named] of [
     [{ lease: "1s" }, /^lease: must be from 2s/],
     [{ lease: "soon" }, /^lease: soon is no duration/],
     [{ lease: Number.NaN }, /^lease: /],
     [{ syncInterval: 10 }, /^syncInterval: must be from 2s/],
+    [{ keepVersions: 0 }, /^keepVersions: /],
+    [{ keepVersions: 1.5 }, /^keepVersions: /],
+    [{ keepVersions: 10_001 }, /^keepVersions: /],
+    [{ keepAge: "59s" }, /^keepAge: must be a minute or more/],
+    [{ keepAge: "old" }, /^keepAge: old is no duration/],
     [{ lockTable: "a b" }, /^lockTable: must be letters/],
     [{ lockName: "x".repeat(1025) }, /^lockName: name is 1025 bytes/],
     [{ tls: "maybe" }, /^tls: /],

@@ -132,7 +132,7 @@ export type PutRequest = Message<"hedgerow.v1.PutRequest"> & {
   noAppend: boolean;
 
   /**
-   * Write from this node, unfenced, instead of through the leader.
+   * Write from this node, unfenced by the leader's claim, instead of through the leader.
    *
    * @generated from field: bool direct_write = 4;
    */
@@ -146,14 +146,15 @@ export type PutRequest = Message<"hedgerow.v1.PutRequest"> & {
   id: string;
 
   /**
-   * Write only if the key's latest version has this id. Not supported yet: refused where it is set.
+   * Write only if the key's newest version has this id; empty: only if it has none. Otherwise conflict, with the
+   * newest one's id. What is there already, with its id and value, is acknowledged whatever this says.
    *
    * @generated from field: optional string if_version = 6;
    */
   ifVersion?: string | undefined;
 
   /**
-   * Write only if the lock's token is this one. Not supported yet: refused where it is set.
+   * Write only while the lock has this token. Otherwise fenced.
    *
    * @generated from field: hedgerow.v1.Fence fence = 7;
    */
@@ -174,7 +175,7 @@ export const PutRequestSchema: GenMessage<PutRequest> = /*@__PURE__*/
  */
 export type Fence = Message<"hedgerow.v1.Fence"> & {
   /**
-   * Name of the lock.
+   * Name of the lock; of a leader's own, `hedge/spindle/lockname/` and its name.
    *
    * @generated from field: string name = 1;
    */

@@ -75,6 +75,26 @@ function resolveFlag<T>(
   );
 }
 
+/** An error of ours that begins with a flag begins with its variable instead, where that was what was set. */
+export function namedAsSet(
+  error: unknown,
+  flags: FlagSet,
+  given: Environment,
+  environment: Environment,
+): unknown {
+  if (!HedgerowError.is(error, "invalid_argument")) return error;
+  const { code, message } = error;
+  for (const [key, { typedOnly }] of Object.entries(flags)) {
+    const flag = `${flagName(key)} `;
+    if (!message.startsWith(flag)) continue;
+    const variable = environmentName(key);
+    const isSet = !typedOnly && given[key] === undefined && environment[variable] !== undefined;
+    if (!isSet) return error;
+    return new HedgerowError(code, `${variable}=${message.slice(flag.length)}`, { cause: error });
+  }
+  return error;
+}
+
 function kebab(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -5,7 +5,7 @@ import { type AnyCommandSpec, declare, type Typed } from "./command.ts";
 import { COMMANDS, commandWords, type Group, type Listed, listedAt } from "./commands.ts";
 import type { CliContext, Output } from "./context.ts";
 import { errorLine, exitCodeOf } from "./exit.ts";
-import { resolveFlags } from "./flag.ts";
+import { namedAsSet, resolveFlags } from "./flag.ts";
 
 /** Runs what was typed and gives the exit code. Never throws. */
 export async function runProgram(context: CliContext): Promise<number> {
@@ -31,7 +31,11 @@ async function run(
   const typed = parse(context, argv, words, spec);
   if (spec === undefined || typed === undefined) throw noCommand("hedgerow");
   const config = resolveFlags(spec.flags, typed.given, context.environment);
-  return (await spec.run(context, config, typed.operands)) ?? 0;
+  try {
+    return (await spec.run(context, config, typed.operands)) ?? 0;
+  } catch (error) {
+    throw namedAsSet(error, spec.flags, typed.given, context.environment);
+  }
 }
 
 /** `help serve` asks for what `serve --help` does. */

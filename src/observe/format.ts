@@ -23,19 +23,30 @@ export function formatPretty(line: LogLine): string {
   return fields.length === 0 ? head : `${head}  ${fields.join(" ")}`;
 }
 
-/** One JSON object without a line end: time, level, message, then the fields. */
+/** As Google Cloud's logs name the levels: without it they take every line for an error, or for none. */
+const SEVERITIES: Readonly<Record<LogLevel, string>> = {
+  debug: "DEBUG",
+  info: "INFO",
+  warn: "WARNING",
+  error: "ERROR",
+};
+
+/** Names that are not a field's: one must not pass itself off as the level. */
+const OWN_NAMES: ReadonlySet<string> = new Set(["time", "level", "severity", "message"]);
+
+/** One JSON object without a line end: time, level, severity, message, then the fields. */
 export function formatJson(line: LogLine): string {
   const { level, message, fields } = line;
-  // The record's own names come last: a field must not pass itself off as the level.
-  return JSON.stringify({ time: iso(line.timeMs), level, message, ...without(fields) });
+  const severity = SEVERITIES[level];
+  return JSON.stringify({ time: iso(line.timeMs), level, severity, message, ...renamed(fields) });
 }
 
-function without(fields: LogFields): Record<string, unknown> {
-  const renamed = definedFields(fields).map(([name, value]) => [
-    name === "time" || name === "level" || name === "message" ? `${name}_` : name,
+function renamed(fields: LogFields): Record<string, unknown> {
+  const named = definedFields(fields).map(([name, value]) => [
+    OWN_NAMES.has(name) ? `${name}_` : name,
     value,
   ]);
-  return Object.fromEntries(renamed);
+  return Object.fromEntries(named);
 }
 
 function definedFields(fields: LogFields): [string, string | number | boolean | null][] {

@@ -36,18 +36,43 @@ describe("schema print", () => {
     });
   });
 
-  test("has nothing to print for SQLite, and says why", async () => {
-    expect(await cli(["schema", "print"])).toEqual({
-      code: 0,
-      stdout:
-        "-- SQLite creates its tables itself; for Spanner give --store spanner:projects/P/instances/I/databases/D\n",
-      stderr: "",
-    });
-    expect((await cli(["schema", "print", "--json"])).stdout).toBe("[]\n");
+  test("has nothing to print for SQLite, and says so where a file of statements does not hide it", async () => {
+    const sqlite = ["--store", "sqlite:./x.db"];
+    const stderr =
+      "SQLite creates its tables itself: for Spanner give --store spanner:projects/P/instances/I/databases/D\n";
+    expect(await cli(["schema", "print", ...sqlite])).toEqual({ code: 0, stdout: "", stderr });
+    const json = await cli(["schema", "print", ...sqlite, "--json"]);
+    expect(json).toEqual({ code: 0, stdout: "[]\n", stderr });
   });
 });
 
+test.each(["print", "apply"])("schema %s without a store is bad usage", async (what) => {
+  for (const environment of [{}, { HEDGEROW_STORE: "" }]) {
+    expect(await cli(["schema", what, "--json"], environment)).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: `hedgerow schema ${what}: no store is given, and the default, sqlite:./hedgerow.db, makes its tables itself: for Spanner give --store spanner:projects/P/instances/I/databases/D, or set HEDGEROW_STORE\n`,
+    });
+  }
+});
+
 describe("schema apply", () => {
+  test("names the variable where that was what was set", async () => {
+    const set = (environment: Record<string, string>, ...flags: string[]) =>
+      cli(["schema", "apply", ...flags], environment);
+    const HEDGEROW_STORE = "spanner:projects/p/instances/ii/databases/dd";
+    const { code, stderr } = await set({ HEDGEROW_STORE, HEDGEROW_LOCK_TABLE: "select" });
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr:
+        "hedgerow schema apply: HEDGEROW_LOCK_TABLE=select is a word of Spanner's SQL: choose another name\n",
+    });
+    const flags = ["--lock-table", "from"];
+    expect((await set({ HEDGEROW_STORE, HEDGEROW_LOCK_TABLE: "x" }, ...flags)).stderr).toBe(
+      "hedgerow schema apply: --lock-table from is a word of Spanner's SQL: choose another name\n",
+    );
+  });
+
   test("has nothing to do for SQLite, and makes no file", async () => {
     await inFolder(async (folder) => {
       const store = ["--store", `sqlite:${join(folder, "none", "x.db")}`];

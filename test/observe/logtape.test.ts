@@ -27,6 +27,7 @@ describe("formats", () => {
     expect(JSON.parse(formatJson(line))).toEqual({
       time: "2025-01-02T03:04:05.678Z",
       level: "warn",
+      severity: "WARNING",
       message: "lock not readable",
       leader: "10.0.0.1:8080",
       ms: 12,
@@ -36,9 +37,28 @@ describe("formats", () => {
     expect(formatJson(line)).not.toContain("\n");
   });
 
+  test.each([
+    ["debug", "DEBUG"],
+    ["info", "INFO"],
+    ["warn", "WARNING"],
+    ["error", "ERROR"],
+  ] as const)("%s has the severity that Google Cloud calls %s", (level, severity) => {
+    expect(JSON.parse(formatJson({ ...line, level }))).toMatchObject({ level, severity });
+  });
+
   test("a field cannot pass itself off as the level", () => {
-    const forged = { ...line, fields: { level: "debug", time: "never", message: "m" } };
-    expect(JSON.parse(formatJson(forged))).toMatchObject({ level: "warn", level_: "debug" });
+    const forged = {
+      ...line,
+      fields: { level: "debug", severity: "DEBUG", time: "never", message: "m" },
+    };
+    expect(JSON.parse(formatJson(forged))).toMatchObject({
+      level: "warn",
+      level_: "debug",
+      severity: "WARNING",
+      severity_: "DEBUG",
+      time_: "never",
+      message_: "m",
+    });
   });
 
   test("no text forges a line or drives the terminal", () => {

@@ -85,6 +85,9 @@ describeWithEmulator("doctor", () => {
     });
     const { code, says } = await doctor(host, path);
     expect(code).toBe(0);
+    expect(says.get("lease")).toBe(
+      `30s; the database does not tell that of 127.0.0.1:${leader.port}, which leads: compare them`,
+    );
     expect(says.get("peer")).toBe(`127.0.0.1:${leader.port} takes connections`);
   });
 });

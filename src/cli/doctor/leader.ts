@@ -14,7 +14,7 @@ export interface Opened {
   readonly pingMs: number;
   /** Address of the node that the lock's row names, if its lease is not over. */
   readonly leader: string | null;
-  /** Whether its lease is this node's, where the row tells it. */
+  /** Whether its lease is this node's, or that the row does not tell. */
   readonly lease: readonly Finding[];
 }
 
@@ -42,7 +42,10 @@ async function liveHolder(
 }
 
 function checkLease(holder: LockRow, leaseMs: number): Finding[] {
-  if (holder.leaseMs === null) return [];
+  if (holder.leaseMs === null) {
+    const untold = `the database does not tell that of ${holder.writer}, which leads: compare them`;
+    return [fine("lease", `${durationText(leaseMs)}; ${untold}`)];
+  }
   const theirs = durationText(holder.leaseMs);
   if (holder.leaseMs === leaseMs) return [fine("lease", `${theirs}, as ${holder.writer} has it`)];
   const problem = `${durationText(leaseMs)}, but ${holder.writer}, which leads, has ${theirs}`;

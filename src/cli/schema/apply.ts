@@ -3,12 +3,13 @@ import { command } from "../command.ts";
 import { JSON_FLAG, SERVE_FLAGS } from "../flags.ts";
 import { printJson } from "../output.ts";
 import * as values from "../values.ts";
+import { givenStore, STORE_FLAG } from "./store.ts";
 
-const { store, lockTable, logTable } = SERVE_FLAGS;
+const { lockTable, logTable } = SERVE_FLAGS;
 
 export default command({
   flags: {
-    store,
+    store: STORE_FLAG,
     lockTable,
     logTable,
     timeout: {
@@ -22,7 +23,8 @@ export default command({
     ...JSON_FLAG,
   },
   async run({ runtime, stdout, stop }, config) {
-    const { kind, path } = parseStore(config.store);
+    const store = givenStore(config.store);
+    const { kind, path } = parseStore(store);
     if (kind === "sqlite") {
       if (config.json) printJson(stdout, []);
       else stdout.write("SQLite creates its tables itself: there is nothing to apply\n");
@@ -40,7 +42,7 @@ export default command({
       { timeoutMs: config.timeout, signal: stop },
     );
     if (config.json) return printJson(stdout, added);
-    if (added.length === 0) stdout.write(`nothing is missing in ${config.store}\n`);
+    if (added.length === 0) stdout.write(`nothing is missing in ${store}\n`);
     for (const what of added) stdout.write(`added ${what}\n`);
   },
 });

@@ -4,18 +4,21 @@ import { PATH_FORM } from "../../store/spanner/path.ts";
 import { command } from "../command.ts";
 import { JSON_FLAG, SERVE_FLAGS } from "../flags.ts";
 import { printJson } from "../output.ts";
+import { givenStore, STORE_FLAG } from "./store.ts";
 
-const { store, lockTable, logTable } = SERVE_FLAGS;
+const { lockTable, logTable } = SERVE_FLAGS;
 
-const NOTHING_TO_PRINT = `-- SQLite creates its tables itself; for Spanner give --store spanner:${PATH_FORM}\n`;
+const NOTHING_TO_PRINT = `SQLite creates its tables itself: for Spanner give --store spanner:${PATH_FORM}\n`;
 
 /** Asks no database. */
 export default command({
-  flags: { store, lockTable, logTable, ...JSON_FLAG },
-  async run({ stdout }, config) {
-    const statements = statementsFor(config.store, config.lockTable, config.logTable ?? "");
+  flags: { store: STORE_FLAG, lockTable, logTable, ...JSON_FLAG },
+  async run({ stdout, stderr }, config) {
+    const store = givenStore(config.store);
+    const statements = statementsFor(store, config.lockTable, config.logTable ?? "");
+    // Not among the statements, which may go to a file.
+    if (statements.length === 0) stderr.write(NOTHING_TO_PRINT);
     if (config.json) return printJson(stdout, statements);
-    if (statements.length === 0) stdout.write(NOTHING_TO_PRINT);
     for (const statement of statements) stdout.write(`${statement};\n`);
   },
 });

@@ -58,6 +58,11 @@ export class Gossip {
     return this.#table.present();
   }
 
+  /** This node's own, which rises should an earlier start of it have claimed more. */
+  get incarnation(): number {
+    return this.#table.self.incarnation;
+  }
+
   start(): void {
     const { timing } = this.options;
     this.#tell();

@@ -49,6 +49,11 @@ export interface HedgerowNode extends AsyncDisposable {
    * Throws `invalid_argument` for a name that begins with `hedge/spindle/` or ends in `_` and digits.
    */
   lock(name: string, options?: LockOptions): Lock;
+  /**
+   * A semaphore of `limit` permits, the same for all who use the name at one time. Nothing is done until a permit
+   * is taken. Throws `invalid_argument` for a name with whitespace.
+   */
+  semaphore(name: string, limit: number): Semaphore;
   /** The members that this node knows, itself included, sorted by address. */
   members(): MemberInfo[];
   status(): NodeStatus;
@@ -56,12 +61,6 @@ export interface HedgerowNode extends AsyncDisposable {
   ready(): Promise<void>;
   /** Leaves the cluster, releases the lease, ends calls, closes all. Idempotent. */
   stop(): Promise<void>;
-}
-
-/** Claims beside the leader's. */
-export interface NodeClaims {
-  /** A semaphore of `limit` permits, the same for all who use the name. Nothing is done until a permit is taken. */
-  semaphore(name: string, limit: number): Semaphore;
 }
 
 /** Text is sent as UTF-8. */
@@ -134,20 +133,30 @@ export interface HeldLock extends Claim {
 export interface Semaphore {
   readonly name: string;
   readonly limit: number;
-  /** Waits for a permit, first come, first served. Throws `already_held`, `other_limit`, `timeout`, `canceled`. */
+  /**
+   * Waits for a permit, first come, first served. Throws `already_held`, `other_limit`, `timeout` (default: no
+   * time-out), `canceled`, `stopped`, `overloaded`, `not_supported`.
+   */
   acquire(options?: PermitOptions): Promise<HeldPermit>;
-  /** Throws `taken` if none is free. */
+  /** Throws `taken` if none is free, or others wait for those that are. Default time-out 10 s. */
   tryAcquire(options?: PermitOptions): Promise<HeldPermit>;
 }
 
 export interface PermitOptions extends CallOptions {
   /** One permit per owner. Default: the node's address. */
   readonly owner?: string | undefined;
+  /**
+   * The work is done elsewhere, and goes on when this process ends: then the permit is free once its lease is
+   * over, and no sooner. Default false: a restart of this process at its address frees it at once.
+   */
+  readonly detached?: boolean | undefined;
 }
 
 export interface HeldPermit extends Claim {
   readonly semaphore: string;
   readonly owner: string;
+  /** For how many milliseconds from now it is held without another renewal; 0 once it is lost or released. */
+  readonly heldForMs: number;
 }
 
 export interface PutResult {

@@ -13,6 +13,7 @@ import { Messaging } from "../messaging/messaging.ts";
 import { hintToWire } from "../rpc/hint.ts";
 import type { PeerRoute, Peers } from "../rpc/port.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { Semaphores } from "../semaphore/semaphores.ts";
 import type { LockRow, Store } from "../store/ports.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
@@ -39,6 +40,7 @@ export class Core {
   readonly log: Log;
   readonly messaging: Messaging;
   readonly locks: Locks;
+  readonly semaphores: Semaphores;
   readonly #lease: Lease;
   readonly #directory = new LeaderDirectory();
   readonly #gossip: Gossip;
@@ -109,12 +111,26 @@ export class Core {
       store: store.lock,
       protections: config.protections,
     });
+    this.semaphores = new Semaphores({
+      ...shared,
+      logger,
+      leaseMs,
+      store: store.semaphores,
+      protections: config.protections,
+      incarnation: () => this.#gossip.incarnation,
+      incarnationsAt: (at) =>
+        this.#gossip
+          .members()
+          .filter((member) => member.address === at)
+          .map((member) => member.incarnation),
+    });
     this.routes = peerRoutes({
       directory,
       gossip: this.#gossip,
       locks: this.locks,
       log: this.log,
       messaging: this.messaging,
+      semaphores: this.semaphores,
     });
   }
 
@@ -186,7 +202,7 @@ export class Core {
     return this.#stopping;
   }
 
-  /** The first step of a stop alone: gives lease and locks up and tells the others, while calls go on. */
+  /** The first step of a stop alone: gives permits, lease and locks up and tells the others, while calls go on. */
   resign(): Promise<void> {
     this.#resigning ??= this.#resign();
     return this.#resigning;
@@ -196,6 +212,8 @@ export class Core {
     if (this.#running) this.#gossip.become(PeerState.TERMINATING);
     this.#running = false;
     const unlocked = this.locks.stop();
+    // Before the lease: nobody else may come to lead, to whom permits could be given back.
+    await this.semaphores.stop();
     const released = await this.#lease.stop();
     if (released !== null) await this.#announce(released, true);
     await unlocked;
@@ -230,6 +248,7 @@ export class Core {
     else logger.info("no longer leading", { token, why });
     this.#directory.learn({ address: this.config.address, token, released: !leads });
     if (leads) void this.#announce(token, false);
+    this.semaphores.keeper.onLeaseChange(leads);
     this.#callBack("onLeaderChange", () => this.config.onLeaderChange?.(leads));
   }
 
@@ -256,8 +275,10 @@ export class Core {
   #onMembersChange(change: TableChange): void {
     const joined = change.joined.map(memberInfo);
     const left = change.left.map(memberInfo);
-    for (const member of joined)
-      this.config.logger.info("member joined", { member: member.address });
+    for (const { address, incarnation } of joined) {
+      this.config.logger.info("member joined", { member: address });
+      this.semaphores.memberJoined(address, incarnation);
+    }
     for (const member of left) this.config.logger.info("member left", { member: member.address });
     this.#callBack("onMembersChanged", () => this.config.onMembersChanged?.({ joined, left }));
   }

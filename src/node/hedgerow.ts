@@ -169,6 +169,10 @@ export class Hedgerow implements api.HedgerowNode {
     return this.core.locks.lock(name, options);
   }
 
+  semaphore(name: string, limit: number): api.Semaphore {
+    return this.core.semaphores.semaphore(name, limit);
+  }
+
   members(): api.MemberInfo[] {
     return this.core.members();
   }

@@ -7,6 +7,7 @@ import type { Locks } from "../lock/named/locks.ts";
 import type { Log } from "../log/log.ts";
 import type { Gossip } from "../members/gossip.ts";
 import type { Messaging } from "../messaging/messaging.ts";
+import type { Semaphores } from "../semaphore/semaphores.ts";
 import { hintFromWire } from "../rpc/hint.ts";
 import { type PeerRoute, serve } from "../rpc/port.ts";
 
@@ -16,6 +17,7 @@ export interface Parts {
   readonly locks: Locks;
   readonly log: Log;
   readonly messaging: Messaging;
+  readonly semaphores: Semaphores;
 }
 
 /**
@@ -25,7 +27,9 @@ export interface Parts {
 export const BATCHED_METHODS: readonly DescMethodUnary[] = [PeerService.method.append];
 
 /** What a node answers to other nodes. */
-export function peerRoutes({ directory, gossip, locks, log, messaging }: Parts): PeerRoute[] {
+export function peerRoutes(parts: Parts): PeerRoute[] {
+  const { directory, gossip, locks, log, messaging } = parts;
+  const { keeper } = parts.semaphores;
   const peer = PeerService.method;
   const members = GossipService.method;
   const claims = ClaimService.method;
@@ -41,6 +45,10 @@ export function peerRoutes({ directory, gossip, locks, log, messaging }: Parts):
     serve(members.ping, (request) => gossip.servePing(request)),
     serve(members.pingIndirect, (request, call) => gossip.servePingIndirect(request, call)),
     serve(claims.awaitCommits, (request, call) => log.serveAwaitCommits(request, call)),
+    serve(claims.acquirePermit, (request) => keeper.serveAcquire(request)),
+    serve(claims.awaitPermits, (request, call) => keeper.serveAwait(request, call)),
+    serve(claims.releasePermit, (request) => keeper.serveRelease(request)),
+    serve(claims.renewPermits, (request) => keeper.serveRenew(request)),
     serve(claims.awaitLock, async (request) => locks.lines.serveAwait(request)),
     serve(claims.leaveLock, async (request) => locks.lines.serveLeave(request)),
     serve(claims.lockReleased, async (request) => locks.lines.serveReleased(request)),

@@ -47,6 +47,9 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     lock: () => {
       throw new HedgerowError("not_supported", "locks are not faked");
     },
+    semaphore: () => {
+      throw new HedgerowError("not_supported", "semaphores are not faked");
+    },
     members: () => members,
     status: () => ({
       node: self,

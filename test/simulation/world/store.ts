@@ -107,7 +107,11 @@ export class StoreLink {
         trim: (keys, keep, limit, fence, options) =>
           this.#call("trim", options, () => log.trim(keys, keep, limit, fence)),
       },
-      semaphores,
+      semaphores: {
+        read: (name, options) => this.#call("read permits", options, () => semaphores.read(name)),
+        change: (name, change, fence, options) =>
+          this.#call("change permits", options, () => semaphores.change(name, change, fence)),
+      },
       ping: (options) => this.#call("ping", options, () => this.database.ping()),
       close: async () => {},
     };

@@ -1,0 +1,296 @@
+import { HedgerowError } from "../errors.ts";
+import type { Claim } from "../lock/lease.ts";
+import type { Logger } from "../observe/logger.ts";
+import { sleep } from "../runtime/operation.ts";
+import { backoffMs, type Runtime, type Timer } from "../runtime/runtime.ts";
+import type { Permit, SemaphoreStore } from "../store/ports.ts";
+import { type Answer, type Applicant, SemaphoreState } from "./state.ts";
+import type { PermitTiming } from "./timing.ts";
+
+/** Of one call to the store, before its outcome counts as unknown; pauses after one that failed. */
+const STORE_TIMEOUT_MS = 2_000;
+const PAUSE_MS = { first: 20, longest: 500 };
+/** That wait for one semaphore; more are turned away. */
+const MAX_WAITING = 10_000;
+
+/** What tells an acquisition from all others of its semaphore. */
+export type PermitRef = Pick<Permit, "owner" | "grant">;
+
+export interface DeskOptions {
+  readonly name: string;
+  readonly store: SemaphoreStore;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly timing: PermitTiming;
+  /** The leader's, under which the desk was opened; null once that is over. */
+  readonly claim: () => Claim | null;
+  /** The database refused the token. */
+  readonly onFenced: () => void;
+  /** When a permit expires that was found in the table, and of which nothing is known. */
+  readonly expiryOf: (permit: Permit, readBefore: boolean) => number;
+  /** It has its permit now, or was turned away. */
+  readonly onNews: (permit: Permit) => void;
+  /** Nothing is left to be kept. */
+  readonly onIdle: () => void;
+}
+
+interface Asking<T> extends PermitRef {
+  readonly resolve: (answer: T) => void;
+  readonly reject: (error: HedgerowError) => void;
+}
+
+/**
+ * Keeps one semaphore for the leader: one transaction at a time, each of which takes back what was given up and
+ * gives out what that frees. After an unknown or unexpected outcome the table is read before anything else.
+ */
+export class Desk {
+  readonly #state: SemaphoreState;
+  /** Whether the state is what the table says; and whether it has ever been. */
+  #fresh = false;
+  #readBefore = false;
+  #running = false;
+  /** Something came up while it ran. */
+  #again = false;
+  #ended: HedgerowError | null = null;
+  #failures = 0;
+  #calls = 0;
+  #expiry: Timer | null = null;
+  #applying = new Set<Asking<Answer | null>>();
+  #leaving = new Set<Asking<void>>();
+  #refreshing: PromiseWithResolvers<void> | null = null;
+
+  constructor(private readonly options: DeskOptions) {
+    this.#state = new SemaphoreState(options.timing.revokeAfterMs);
+  }
+
+  /** Answers once it is known whether a permit is taken, or that it must wait. */
+  apply(applicant: Applicant): Promise<Answer> {
+    return this.#call(async () => {
+      for (;;) {
+        await this.#refresh();
+        if (this.#state.waiting >= MAX_WAITING) {
+          const message = `semaphore: ${MAX_WAITING} wait for it already`;
+          throw new HedgerowError("overloaded", message, { retryDelayMs: 100 });
+        }
+        const standing = this.#state.apply(applicant);
+        this.#kick();
+        if (standing.kind !== "due") return standing;
+        const answer = await this.#outcomeOf(applicant.permit);
+        if (answer !== null) return answer;
+      }
+    });
+  }
+
+  /** Resolves once the permit does not lie in the table any more. */
+  release(permit: PermitRef): Promise<void> {
+    return this.#call(async () => {
+      await this.#refresh();
+      this.#state.leave(permit);
+      const left = this.#state.lies(permit) ? this.#hasLeft(permit) : null;
+      this.#kick();
+      await left;
+    });
+  }
+
+  /** Whether the holder has the permit; if so it counts as heard of at this moment. */
+  confirm(permit: PermitRef): boolean {
+    return this.#state.confirm(permit, this.#now());
+  }
+
+  /** As `confirm`, by the table where memory does not know the permit. */
+  async renew(permit: PermitRef): Promise<boolean> {
+    if (this.confirm(permit)) return true;
+    await this.#call(() => this.#refresh());
+    return this.confirm(permit);
+  }
+
+  /** Whether it has its permit; null where it neither has one nor waits for it. */
+  find(permit: PermitRef): boolean | null {
+    const answer = this.#state.find(permit);
+    return answer === null ? null : answer.kind === "acquired";
+  }
+
+  /** It asks no more; if it was not told that it has a permit, that is free again. */
+  lapse(permit: PermitRef): void {
+    this.#state.lapse(permit);
+    this.#kick();
+  }
+
+  /** Takes permits back whose holders are surely gone. */
+  revoke(isGone: (permit: Permit) => boolean): void {
+    this.#revoke("a later process runs at its address", isGone);
+    this.#kick();
+  }
+
+  /** Fails whoever asks, now and later. */
+  end(error: HedgerowError): void {
+    this.#ended = error;
+    this.#expiry?.cancel();
+    this.#rejectAll(error);
+  }
+
+  /** Reads the table unless it is known. Throws what keeps it from that. */
+  async #refresh(): Promise<void> {
+    if (this.#ended !== null) throw this.#ended;
+    if (this.#fresh) return;
+    this.#refreshing ??= Promise.withResolvers<void>();
+    this.#kick();
+    await this.#refreshing.promise;
+  }
+
+  #outcomeOf({ owner, grant }: PermitRef): Promise<Answer | null> {
+    return new Promise((resolve, reject) => {
+      this.#applying.add({ owner, grant, resolve, reject });
+    });
+  }
+
+  #hasLeft({ owner, grant }: PermitRef): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#leaving.add({ owner, grant, resolve, reject });
+    });
+  }
+
+  async #call<T>(work: () => Promise<T>): Promise<T> {
+    this.#calls++;
+    try {
+      return await work();
+    } finally {
+      this.#calls--;
+      this.#rest();
+    }
+  }
+
+  #kick(): void {
+    this.#again = true;
+    if (this.#running) return;
+    this.#running = true;
+    void this.#run().finally(() => {
+      this.#running = false;
+      this.#rest();
+    });
+  }
+
+  async #run(): Promise<void> {
+    for (let busy = true; busy || this.#again;) {
+      this.#again = false;
+      const claim = this.options.claim();
+      if (claim === null) return; // whoever asks is told so by the end of the reign
+      try {
+        busy = await this.#step(claim);
+        if (this.options.claim() === null) return;
+        this.#answer();
+      } catch (error) {
+        busy = this.#onFailure(HedgerowError.from(error));
+      }
+      if (busy && !this.#fresh && this.#failures > 0) await this.#pause();
+    }
+  }
+
+  /** One call to the store; false if there is nothing to be done. */
+  async #step(claim: Claim): Promise<boolean> {
+    const { name, store } = this.options;
+    const call = { timeoutMs: STORE_TIMEOUT_MS };
+    if (!this.#fresh) {
+      const rows = await store.read(name, call);
+      const expiryOf = (permit: Permit) => this.options.expiryOf(permit, this.#readBefore);
+      this.#state.learn(rows, expiryOf, this.#now());
+      this.#readBefore = true;
+      this.#fresh = true;
+      return true;
+    }
+    const now = this.#now();
+    this.#revoke("nothing was heard of its holder", (_, expiresAt) => now >= expiresAt);
+    const change = this.#state.plan();
+    if (change === null) return false;
+    this.#fresh = false;
+    const outcomes = await store.change(name, change, claim.fence, call);
+    this.#fresh = this.#state.settle(change, outcomes, this.#now());
+    this.#failures = this.#fresh ? 0 : this.#failures + 1;
+    return true;
+  }
+
+  /** Tells everybody whose answer is known by now. */
+  #answer(): void {
+    for (const asking of this.#applying) {
+      const answer = this.#state.find(asking);
+      if (answer?.kind === "due") continue;
+      if (answer?.kind === "full") this.#state.leave(asking);
+      this.#applying.delete(asking);
+      asking.resolve(answer);
+    }
+    for (const asking of this.#leaving) {
+      if (this.#state.lies(asking)) continue;
+      this.#leaving.delete(asking);
+      asking.resolve();
+    }
+    if (this.#fresh) {
+      this.#refreshing?.resolve();
+      this.#refreshing = null;
+    }
+    for (const permit of this.#state.takeNews()) this.options.onNews(permit);
+  }
+
+  /** False if nobody needs another attempt. */
+  #onFailure(error: HedgerowError): boolean {
+    const { name, logger, onFenced } = this.options;
+    if (error.code === "fenced") {
+      onFenced();
+      return false;
+    }
+    this.#failures++;
+    logger.warn("semaphore not reached", {
+      semaphore: name,
+      code: error.code,
+      error: error.message,
+    });
+    this.#state.dropImpatient();
+    this.#rejectAll(error);
+    return this.#state.plan() !== null;
+  }
+
+  #rejectAll(error: HedgerowError): void {
+    const { promise, reject } = this.#refreshing ?? Promise.withResolvers<void>();
+    promise.catch(() => {}); // whoever waits for it hears it all the same
+    reject(error);
+    this.#refreshing = null;
+    for (const asking of [...this.#applying, ...this.#leaving]) asking.reject(error);
+    this.#applying = new Set();
+    this.#leaving = new Set();
+  }
+
+  #revoke(why: string, isOver: (permit: Permit, expiresAt: number) => boolean): void {
+    for (const { owner, holder } of this.#state.revoke(isOver)) {
+      this.options.logger.warn("permit revoked", {
+        semaphore: this.options.name,
+        owner,
+        holder,
+        why,
+      });
+    }
+  }
+
+  #rest(): void {
+    if (this.#running || this.options.claim() === null) return;
+    if (this.#state.idle && this.#calls === 0) {
+      this.#expiry?.cancel();
+      this.options.onIdle();
+      return;
+    }
+    const at = this.#state.nextExpiry;
+    if (at === Number.POSITIVE_INFINITY || this.#expiry !== null) return;
+    this.#expiry = this.options.runtime.clock.schedule(at - this.#now(), () => {
+      this.#expiry = null;
+      this.#kick();
+    });
+  }
+
+  #pause(): Promise<void> {
+    const { runtime } = this.options;
+    const { first, longest } = PAUSE_MS;
+    return sleep(runtime.clock, backoffMs(runtime.random, this.#failures - 1, first, longest));
+  }
+
+  #now(): number {
+    return this.options.runtime.clock.now();
+  }
+}

@@ -94,6 +94,13 @@ for (const event of ["uncaughtException", "unhandledRejection"]) {
   });
 }
 
+// Google's library warns of what its look for credentials met with; our one line says that there are none.
+process.emitWarning = new Proxy(process.emitWarning, {
+  apply(emit, self, warning) {
+    if (warning[1] !== "MetadataLookupWarning") Reflect.apply(emit, self, warning);
+  },
+});
+
 // Run from source, Bun is the program and this file its argument; compiled, both are one.
 const compiled = Bun.main.startsWith("/$bunfs/");
 

@@ -121,6 +121,22 @@ describe("without credentials of Google Cloud", () => {
     });
   });
 
+  test("a metadata server that refuses adds no lines of Google's library", async () => {
+    await using server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: () => new Response("no", { status: 403 }),
+    });
+    await inFolder(async (folder) => {
+      const environment = {
+        METADATA_SERVER_DETECTION: "",
+        GCE_METADATA_HOST: `127.0.0.1:${server.port}`,
+      };
+      const { code, stderr } = await run(folder, environment, "schema", "apply");
+      expect({ code, stderr }).toEqual({ code: 1, stderr: `hedgerow schema apply: ${WHERE}\n` });
+    });
+  });
+
   test("a file that is none is named, and one that opens no door is told by the doctor", async () => {
     await inFolder(async (folder) => {
       const file = join(folder, "key.json");

@@ -29,8 +29,9 @@ export class Acquisition {
   constructor(options: AcquisitionOptions) {
     this.#lease = options.openLease({
       onHeld: (held) => {
-        this.#standing.leave(Number(held.token));
         this.#held.resolve(held);
+        // Once the holder has gone on: nobody waits for this.
+        options.clock.schedule(0, () => this.#standing.leave(Number(held.token)));
       },
       onMiss: (error) => this.#onMiss(error),
     });

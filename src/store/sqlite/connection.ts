@@ -41,11 +41,13 @@ export class Connection {
   }
 
   /**
-   * Runs `work` as one write transaction, durable once this resolves. `work` may run again after a failure.
-   * Takes a turn of the event loop: who writes again and again keeps neither timers nor other processes out.
+   * Runs `work` as one write transaction, durable once this resolves. One that is not durable need not outlive
+   * the machine: all processes see it, and the next durable one puts it on the disk. `work` may run again after a
+   * failure. Takes a turn of the event loop: who writes again and again keeps neither timers nor other processes out.
    */
-  async write<T>(what: string, options: CallOptions, work: () => T): Promise<T> {
-    const result = await this.#attempt("write", what, options, () => this.#transaction(work));
+  async write<T>(what: string, options: CallOptions, work: () => T, durable = true): Promise<T> {
+    const transaction = () => (durable ? this.#transaction(work) : this.#inMemory(work));
+    const result = await this.#attempt("write", what, options, transaction);
     await new Promise<void>((resolve) => this.runtime.clock.schedule(0, resolve));
     return result;
   }
@@ -53,6 +55,15 @@ export class Connection {
   close(): void {
     this.#closed = true;
     this.database.close(true);
+  }
+
+  #inMemory<T>(work: () => T): T {
+    this.database.run("PRAGMA synchronous = NORMAL");
+    try {
+      return this.#transaction(work);
+    } finally {
+      this.database.run("PRAGMA synchronous = FULL");
+    }
   }
 
   #transaction<T>(work: () => T): T {

@@ -9,7 +9,7 @@ export class HighMark {
 
   constructor(
     connection: Connection,
-    private readonly name: "last_token" | "last_timestamp",
+    private readonly name: "last_timestamp",
   ) {
     this.#read = connection.prepare(`SELECT value FROM ${META_TABLE} WHERE name = ?`);
     this.#write = connection.prepare(

@@ -1,11 +1,12 @@
 import type { Statement } from "bun:sqlite";
 import type { CallOptions } from "../../runtime/runtime.ts";
 import { checkClaim, checkTakeOver } from "../check.ts";
-import { mayTakeOver, rising } from "../judge.ts";
+import { DEFAULT_TIMEOUT_MS } from "../calls.ts";
+import { mayTakeOver } from "../judge.ts";
 import { checkLockRow } from "../limits.ts";
 import type { LockRow, LockStore, TakeOver, TakeOverResult } from "../ports.ts";
 import type { Connection } from "./connection.ts";
-import { HighMark } from "./high-mark.ts";
+import { Tokens } from "./tokens.ts";
 
 interface Row {
   /** Microseconds on the clock of `boot`; 0 once released. */
@@ -19,12 +20,16 @@ interface Row {
 
 const RELEASED = 0;
 
+/**
+ * Take-overs, renewals and releases do not wait for the disk: all holders and contenders are processes of one
+ * machine, and what it may forget when its power fails is who of them held what, which is over with the boot.
+ * Tokens alone outlive it (tokens.ts).
+ */
 export class SqliteLockStore implements LockStore {
   readonly #read: Statement<Row, [string]>;
   readonly #take: Statement<unknown, [string, number, string, number, string, number]>;
   readonly #beat: Statement<unknown, [number, string, string, number]>;
-  /** The last token of any lock, so that tokens rise also if a row was deleted. */
-  readonly #lastToken: HighMark;
+  readonly #tokens: Tokens;
 
   constructor(
     private readonly connection: Connection,
@@ -42,7 +47,7 @@ export class SqliteLockStore implements LockStore {
     this.#beat = connection.prepare(
       `UPDATE "${lockTable}" SET heartbeat = ?, boot = ? WHERE name = ? AND token = ?`,
     );
-    this.#lastToken = new HighMark(connection, "last_token");
+    this.#tokens = new Tokens(connection);
   }
 
   async read(name: string, options: CallOptions = {}): Promise<LockRow | null> {
@@ -52,24 +57,34 @@ export class SqliteLockStore implements LockStore {
 
   async acquire(takeOver: TakeOver, options: CallOptions = {}): Promise<TakeOverResult> {
     checkTakeOver(takeOver);
-    return this.connection.write("take the lock", options, (): TakeOverResult => {
-      const row = this.#lockRow(takeOver.name);
-      if (!mayTakeOver(row, takeOver)) return { kind: "refused", row };
-      const { clock } = this.connection.runtime;
-      const last = Math.max(this.#lastToken.read(), row?.token ?? 0);
-      const token = rising(clock.wallMicros(), last);
-      this.#lastToken.raise(token);
-      const { name, writer, leaseMs } = takeOver;
-      this.#take.run(name, this.#nowMicros(), clock.bootId, token, writer, Math.round(leaseMs));
-      return { kind: "acquired", token };
-    });
+    const { clock } = this.connection.runtime;
+    const deadline = clock.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const take = (durable: boolean) => {
+      const call = { ...options, timeoutMs: deadline - clock.now() };
+      const work = () => this.#takeOver(takeOver, durable);
+      return this.connection.write("take the lock", call, work, durable);
+    };
+    // The second never gives null.
+    return (await take(false)) ?? ((await take(true)) as TakeOverResult);
+  }
+
+  /** null if it has to be done durably, see Tokens. */
+  #takeOver(takeOver: TakeOver, durable: boolean): TakeOverResult | null {
+    const row = this.#lockRow(takeOver.name);
+    if (!mayTakeOver(row, takeOver)) return { kind: "refused", row };
+    const token = this.#tokens.next(row?.token ?? 0, durable);
+    if (token === null) return null;
+    const { bootId } = this.connection.runtime.clock;
+    const { name, writer, leaseMs } = takeOver;
+    this.#take.run(name, this.#nowMicros(), bootId, token, writer, Math.round(leaseMs));
+    return { kind: "acquired", token };
   }
 
   async renew(name: string, token: number, options: CallOptions = {}): Promise<"renewed" | "lost"> {
     checkClaim(name, token);
-    return this.connection.write("renew the lock", options, () =>
-      this.#setHeartbeat(name, token, this.#nowMicros()) ? "renewed" : "lost",
-    );
+    const work = () => this.#setHeartbeat(name, token, this.#nowMicros());
+    const renewed = await this.connection.write("renew the lock", options, work, false);
+    return renewed ? "renewed" : "lost";
   }
 
   async release(
@@ -78,9 +93,9 @@ export class SqliteLockStore implements LockStore {
     options: CallOptions = {},
   ): Promise<"released" | "lost"> {
     checkClaim(name, token);
-    return this.connection.write("release the lock", options, () =>
-      this.#setHeartbeat(name, token, RELEASED) ? "released" : "lost",
-    );
+    const work = () => this.#setHeartbeat(name, token, RELEASED);
+    const released = await this.connection.write("release the lock", options, work, false);
+    return released ? "released" : "lost";
   }
 
   #setHeartbeat(name: string, token: number, heartbeat: number): boolean {

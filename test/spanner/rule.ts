@@ -11,8 +11,9 @@ export function describeWithEmulator(name: string, tests: () => void): void {
   describeUnlessMissing(name, findEmulator(), () => {
     // Not in a test: what that starts ends with it, should it take too long.
     beforeAll(async () => void (await sharedEmulator()));
-    afterAll(stopSharedEmulator);
     tests();
+    // In this order it ends after what they end themselves.
+    afterAll(stopSharedEmulator);
   });
 }
 

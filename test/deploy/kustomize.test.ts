@@ -53,7 +53,8 @@ describe.skipIf(missing !== null)("kustomize", () => {
       ["e1", "1-0"],
     ] as const) {
       const flags = ["--name", name, "--namespace", namespace, "--image", "1.5"];
-      const { stdout } = await cli(["k8s", "manifest", ...flags]);
+      const account = ["--gcp-service-account", "nodes@our-project.iam.gserviceaccount.com"];
+      const { stdout } = await cli(["k8s", "manifest", ...flags, ...account]);
       await Bun.write(join(own, "all.yaml"), stdout);
       await Bun.write(join(own, "kustomization.yaml"), "resources: [all.yaml]\n");
       const { Deployment, ServiceAccount } = resourcesOf(await kustomize(own));

@@ -58,18 +58,20 @@ test("until the store is edited, serve says what to give", async () => {
   const { env } = podOf(await manifest());
   const { code, stderr } = await cli(["serve"], { HEDGEROW_STORE: env.HEDGEROW_STORE });
   expect(code).toBe(2);
-  expect(stderr).toMatch(/^hedgerow serve: HEDGEROW_STORE=.*PROJECT.*: (give|use) /);
+  expect(stderr).toBe(
+    `hedgerow serve: HEDGEROW_STORE=${env.HEDGEROW_STORE}: this is the manifest's placeholder: edit HEDGEROW_STORE\n`,
+  );
 });
 
 test("all resources have the name, and select the Deployment's pods alone", async () => {
   const { ServiceAccount, Deployment, Service, PodDisruptionBudget, NetworkPolicy } =
-    await manifest("--name", "other");
+    await manifest("--name", "others");
   for (const resource of [ServiceAccount, Deployment, Service, PodDisruptionBudget, NetworkPolicy])
-    expect(resource.metadata).toMatchObject({ name: "other" });
+    expect(resource.metadata).toMatchObject({ name: "others" });
   const { labels } = Deployment.spec.template.metadata;
-  expect(labels["app.kubernetes.io/instance"]).toBe("other");
+  expect(labels["app.kubernetes.io/instance"]).toBe("others");
   const pod = Deployment.spec.template.spec;
-  expect(pod.serviceAccountName).toBe("other");
+  expect(pod.serviceAccountName).toBe("others");
   const [peers, clients] = NetworkPolicy.spec.ingress;
   for (const selected of [
     Deployment.spec.selector.matchLabels,
@@ -83,24 +85,62 @@ test("all resources have the name, and select the Deployment's pods alone", asyn
   expect(clients?.from).toEqual([{ podSelector: {} }]);
 });
 
+const IMAGE = `registry.example:5000/a/hedgerow:1@sha256:${"0a".repeat(32)}`;
+
 test("flags go to their places", async () => {
   const resources = await manifest(
-    ...["--store", STORE, "--image", "registry.example:5000/a/hedgerow@sha256:00"],
-    ...["--replicas", "5", "--name", "two", "--namespace", "ours"],
+    ...["--store", STORE, "--image", IMAGE],
+    ...["--replicas", "5", "--name", "second", "--namespace", "ours"],
   );
   const { ServiceAccount, Deployment } = resources;
   const { container, env } = podOf(resources);
   for (const { metadata } of Object.values(resources)) expect(metadata.namespace).toBe("ours");
   expect(Deployment.spec.replicas).toBe(5);
-  expect(container.image).toBe("registry.example:5000/a/hedgerow@sha256:00");
-  expect(env).toMatchObject({ HEDGEROW_STORE: STORE, HEDGEROW_LOCK_NAME: "two" });
+  expect(container.image).toBe(IMAGE);
+  expect(env).toMatchObject({ HEDGEROW_STORE: STORE, HEDGEROW_LOCK_NAME: "second" });
   expect(ServiceAccount.metadata.annotations).toEqual({
-    "iam.gke.io/gcp-service-account": "two@our-project.iam.gserviceaccount.com",
+    "iam.gke.io/gcp-service-account": "second@our-project.iam.gserviceaccount.com",
   });
   const account = "someone@elsewhere.iam.gserviceaccount.com";
   const named = await manifest("--gcp-service-account", account);
   expect(Object.values(named.ServiceAccount.metadata.annotations ?? {})).toEqual([account]);
   expect(named.Deployment.metadata.namespace).toBeUndefined();
+});
+
+test("the store of the environment is the pods'", async () => {
+  const { code, stdout } = await cli(["k8s", "manifest"], { HEDGEROW_STORE: STORE });
+  expect(code).toBe(0);
+  expect(podOf(resourcesOf(stdout)).env).toMatchObject({ HEDGEROW_STORE: STORE });
+});
+
+test("the account of a domain's project is spelled as Google does", async () => {
+  const { ServiceAccount } = await manifest(
+    "--store",
+    "spanner:projects/example.com:ours/instances/our-instance/databases/our-database",
+  );
+  expect(ServiceAccount.metadata.annotations).toEqual({
+    "iam.gke.io/gcp-service-account": "hedgerow@ours.example.com.iam.gserviceaccount.com",
+  });
+});
+
+test("a name that no account can have asks for the account", async () => {
+  for (const name of ["short", "n".repeat(31)]) {
+    const { code, stderr } = await cli(["k8s", "manifest", "--name", name]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^hedgerow k8s manifest: --name [^\n]*--gcp-service-account [^\n]*\n$/);
+  }
+  const account = "someone@elsewhere.iam.gserviceaccount.com";
+  await manifest("--name", "short", "--gcp-service-account", account);
+});
+
+test.each([
+  "hedgerow",
+  "hedgerow:0.1.0",
+  "a/b__c/d-e:V1",
+  "localhost:5000/hedgerow",
+  "europe-docker.pkg.dev/my-project/my-images/hedgerow:0.1.0",
+])("%p is an image", async (image) => {
+  expect(podOf(await manifest("--image", image)).container.image).toBe(image);
 });
 
 describe("the container", () => {
@@ -135,13 +175,13 @@ describe("the container", () => {
   });
 
   test("answers the kubelet, which names it by its address, and clients of the Service", async () => {
-    const { corsOrigin } = configOf(await manifest("--store", STORE, "--name", "two"));
-    const rules = { boundHost: "0.0.0.0", hosts: ["two-5d4f-x"], origins: corsOrigin };
+    const { corsOrigin } = configOf(await manifest("--store", STORE, "--name", "second"));
+    const rules = { boundHost: "0.0.0.0", hosts: ["second-5d4f-x"], origins: corsOrigin };
     const refusal = (host: string) => guard(rules, { host, origin: null, site: null });
     for (const end of ["", ".ours", ".ours.svc", ".ours.svc.cluster.local"])
-      expect(refusal(`two${end}:9090`)).toBeNull();
+      expect(refusal(`second${end}:9090`)).toBeNull();
     expect(refusal("10.8.0.5:9090")).toBeNull();
-    expect(refusal("two.theirs:9090")?.status).toBe(421);
+    expect(refusal("second.theirs:9090")?.status).toBe(421);
   });
 
   test("runs as the image's user, with the image's only writable folder, and no more rights", async () => {
@@ -179,10 +219,15 @@ test.each([
   [["--store", "spanner:projects/p/instances/I/databases/dd"], 'instance "I": use 2 to 64'],
   [["--name", "Two"], "give lower-case letters"],
   [["--name", "2"], "beginning with a letter"],
+  [["--name", "ends-"], "give lower-case letters"],
   [["--name", "a\n  b: c"], "give lower-case letters"],
   [["--namespace", "a_b"], "give lower-case letters"],
   [["--image", "a b"], "give an image"],
   [["--image", 'a"\n'], "give an image"],
+  [["--image", "https://registry.example/hedgerow"], "without a scheme"],
+  [["--image", "registry.example/Hedgerow"], "in lower case"],
+  [["--image", "hedgerow:"], "give an image"],
+  [["--image", "hedgerow@sha256:00"], "give an image"],
   [["--gcp-service-account", "someone"], "give NAME@PROJECT"],
   [["--replicas", "0"], "give a whole number from 1 to 1000"],
 ])("%p is refused", async (flags, mend) => {

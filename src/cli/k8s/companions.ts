@@ -1,10 +1,10 @@
+import { accountAt } from "./account.ts";
 import type { ManifestConfig, Names } from "./names.ts";
 
 // What goes with the Deployment, each as YAML.
 
 export function serviceAccount(config: ManifestConfig, { metadata }: Names): string {
-  const project = config.store.split("/")[1];
-  const account = config.gcpServiceAccount ?? `${config.name}@${project}.iam.gserviceaccount.com`;
+  const account = config.gcpServiceAccount ?? accountAt(config.store, config.name);
   return `apiVersion: v1
 kind: ServiceAccount
 metadata:

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { version } from "../../../package.json";
-import { pathProblem } from "../../store/spanner/path.ts";
+import { PLACEHOLDER_PATH, pathProblem } from "../../store/spanner/path.ts";
 import type { Flag } from "../flag.ts";
 import * as values from "../values.ts";
 
@@ -8,19 +8,22 @@ const section = "Manifest";
 const typedOnly = true;
 
 /** Stands in the manifest until it is edited: `serve` refuses it and says what to give. */
-const STORE_TO_EDIT = "spanner:projects/PROJECT/instances/INSTANCE/databases/DATABASE";
+const STORE_TO_EDIT = `spanner:${PLACEHOLDER_PATH}`;
 
 const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** What names a Service, which is the strictest. */
 const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const IMAGE = /^[a-z0-9][\w./:@-]{0,511}$/i;
+/** `HOST:PORT/` if there is one, the repository, `:TAG` and `@sha256:DIGEST` if they are there. */
+const IMAGE =
+  /^(?=.{1,512}$)([a-z0-9.-]+(:\d+)?\/)?[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?$/;
 const ACCOUNT = /^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$/;
 
 /** The flags of `hedgerow k8s manifest`. */
 export const MANIFEST_FLAGS = {
   image: {
-    schema: values.readable("give an image, as in registry.example/hedgerow:1.0.0", (text) =>
-      IMAGE.test(text) ? text : undefined,
+    schema: values.readable(
+      "give an image without a scheme and with a repository in lower case, as in registry.example/hedgerow:1.0.0",
+      (text) => (IMAGE.test(text) ? text : undefined),
     ),
     value: "IMAGE",
     fallback: `hedgerow:${version}`,
@@ -36,7 +39,6 @@ export const MANIFEST_FLAGS = {
     value: "URL",
     fallback: STORE_TO_EDIT,
     section,
-    typedOnly,
     help: "the Spanner database that the pods share",
   },
   replicas: {

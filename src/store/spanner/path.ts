@@ -3,6 +3,9 @@ import { HedgerowError } from "../../errors.ts";
 /** How a database is named after `spanner:`. */
 export const PATH_FORM = "projects/P/instances/I/databases/D";
 
+/** Stands in a printed manifest until somebody edits it. */
+export const PLACEHOLDER_PATH = "projects/PROJECT/instances/INSTANCE/databases/DATABASE";
+
 export interface DatabasePath {
   /** `projects/P/instances/I/databases/D` */
   readonly name: string;
@@ -28,6 +31,7 @@ const PARTS = [
 
 /** What is wrong with a path, and how to mend it; null if nothing is. */
 export function pathProblem(path: string): string | null {
+  if (path === PLACEHOLDER_PATH) return "this is the manifest's placeholder: edit HEDGEROW_STORE";
   const given = split(path);
   if (given === null) return `give spanner:${PATH_FORM}`;
   for (const [index, [part, pattern, mend]] of PARTS.entries()) {

@@ -7,6 +7,8 @@ import { describeWithEmulator } from "./rule.ts";
 const LEASE_MS = 2_000;
 const { takeOverAgeMs } = leaseTiming(LEASE_MS);
 const TEST_MS = 30_000;
+/** Less than the time that Kubernetes gives by default. */
+const STOP_MS = 15_000;
 
 interface Status {
   readonly isLeader?: boolean;
@@ -30,21 +32,37 @@ class Served implements AsyncDisposable {
 
   start(emulatorHost: string): void {
     const store = ["--store", `spanner:${this.path}`, "--lease", `${LEASE_MS}ms`, "--tls", "none"];
+    const logs = ["--log-level", "debug"];
     const addresses = ["--peer-addr", this.peer, "--http-addr", this.#http];
     const env = { SPANNER_EMULATOR_HOST: emulatorHost };
-    this.#process = new Process(["serve", ...store, ...addresses], this.folder, env);
+    this.#process = new Process(["serve", ...store, ...addresses, ...logs], this.folder, env);
+  }
+
+  get stderr(): string {
+    return this.#process?.stderr ?? "";
   }
 
   async kill(): Promise<void> {
-    this.#process?.child.kill("SIGKILL");
-    await this.#process?.ended();
+    await this.end("SIGKILL");
+  }
+
+  /** The exit code, null after SIGKILL. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    this.#process?.child.kill(signal);
+    return (await this.#process?.ended()) ?? null;
+  }
+
+  call(method: string, request: object): Promise<Response> {
+    return fetch(`http://${this.#http}/hedgerow.v1.HedgerowService/${method}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(request),
+    });
   }
 
   /** null while it does not answer. */
   async status(): Promise<Status | null> {
-    const url = `http://${this.#http}/hedgerow.v1.HedgerowService/Status`;
-    const headers = { "content-type": "application/json" };
-    const answer = await fetch(url, { method: "POST", headers, body: "{}" }).catch(() => null);
+    const answer = await this.call("Status", {}).catch(() => null);
     return answer?.ok === true ? ((await answer.json()) as Status) : null;
   }
 
@@ -107,6 +125,34 @@ describeWithEmulator("a node that dies between winning the lock and learning of 
         });
         expect(followed).toBeGreaterThan(0);
         expect((Number(status?.token) - stranded) / 1_000).toBeGreaterThanOrEqual(takeOverAgeMs);
+      }),
+    TEST_MS,
+  );
+});
+
+describeWithEmulator("a node that Spanner no longer answers", () => {
+  test(
+    "C10, C11: SIGTERM ends it by itself, its callers are answered, and no value was logged",
+    () =>
+      inFolder(async (folder) => {
+        await using world = await faultyWorld();
+        await using node = new Served(folder, world.path);
+        node.start(world.proxy.host);
+        await until("it leads", async () => (await node.status())?.isLeader === true);
+        const secret = "s3cret-4f1c-value";
+        const put = (id: string) => node.call("Put", { key: "k", value: `${secret}-${id}`, id });
+        expect((await put("1")).status).toBe(200);
+        const commit = world.proxy.loseReplyTo(secret);
+        const puts = [put("2"), put("3")];
+        await commit.passed;
+        world.proxy.blackHole();
+        const get = node.call("Get", { key: "k" });
+        const started = performance.now();
+        expect(await node.end("SIGTERM")).toBe(0);
+        expect(performance.now() - started).toBeLessThan(STOP_MS);
+        for (const { status } of await Promise.all([...puts, get])) expect(status).toBe(503);
+        expect(node.stderr).toContain("http request");
+        expect(node.stderr).not.toContain(secret);
       }),
     TEST_MS,
   );

@@ -40,6 +40,15 @@ export const COMMANDS: Readonly<Record<string, Listed | Group>> = {
     summary: "run a command while holding a lock",
     load: () => import("./lock.ts"),
   },
+  semaphore: {
+    summary: "permits of which there are only so many",
+    commands: {
+      acquire: {
+        summary: "run a command while holding a permit",
+        load: () => import("./semaphore/acquire.ts"),
+      },
+    },
+  },
   members: { summary: "list the members", load: () => import("./members.ts") },
   leader: { summary: "print the leader's address", load: () => import("./leader.ts") },
   status: { summary: "print what a node knows", load: () => import("./status.ts") },

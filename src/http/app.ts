@@ -42,14 +42,15 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const { node, logger, clock, rules } = options;
   const app = new Hono<Env>();
   const shared = { logger, maxBytes: MAX_API_BYTES };
+  const routes = clientRoutes(node, clock);
   const generic = connectHandlers(
-    (router) => registerClientApi(router, node, clock, DEFAULT_TIMEOUT_MS),
+    (router) => registerClientApi(router, node, routes, clock, DEFAULT_TIMEOUT_MS),
     shared,
   );
   const unary = unaryRoutes({
     ...shared,
     clock,
-    routes: clientRoutes(node),
+    routes,
     next: generic.handle,
   });
 

@@ -15,12 +15,13 @@ import { type PeerRoute, serve } from "../rpc/port.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { holdLock } from "./hold-lock.ts";
+import { semaphoreRoutes, semaphoreStreams } from "./semaphores.ts";
 import { timestampOf } from "./timestamp.ts";
 
 const { status, put, get, send } = HedgerowService.method;
 
-/** The unary methods of the client API. */
-export function clientRoutes(node: HedgerowNode): PeerRoute[] {
+/** The unary methods of the client API; made once, for they share what they hold for callers. */
+export function clientRoutes(node: HedgerowNode, clock: Clock): PeerRoute[] {
   return [
     serve(status, async () => statusResponse(node)),
     serve(put, async ({ key, value, noAppend, directWrite, id, ifVersion, fence }, call) => {
@@ -36,17 +37,19 @@ export function clientRoutes(node: HedgerowNode): PeerRoute[] {
     serve(send, async ({ data }, { timeoutMs, signal }) => ({
       data: await node.send(data, { timeoutMs, signal }),
     })),
+    ...semaphoreRoutes(node, clock),
   ];
 }
 
-/** Streams, and the unary methods once more for protocols that only Connect's own handlers speak. */
+/** Streams, and the unary routes once more for protocols that only Connect's own handlers speak. */
 export function registerClientApi(
   router: ConnectRouter,
   node: HedgerowNode,
+  routes: readonly PeerRoute[],
   clock: Clock,
   defaultTimeoutMs: number,
 ): void {
-  for (const { method, handle } of clientRoutes(node)) {
+  for (const { method, handle } of routes) {
     router.rpc(method, async (request, context) => {
       const timeoutMs = context.timeoutMs() ?? defaultTimeoutMs;
       const reply = await handle(request, { timeoutMs, signal: context.signal });
@@ -62,6 +65,7 @@ export function registerClientApi(
   router.rpc(HedgerowService.method.holdLock, (request, context) =>
     holdLock(node, clock, request, context),
   );
+  router.rpc(HedgerowService.method.holdSemaphore, semaphoreStreams(node, clock));
 }
 
 async function* broadcast(

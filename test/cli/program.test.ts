@@ -14,6 +14,8 @@ const COMMANDS = [
   "send",
   "broadcast",
   "lock",
+  "semaphore",
+  "semaphore acquire",
   "members",
   "leader",
   "status",

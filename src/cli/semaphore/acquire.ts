@@ -1,0 +1,69 @@
+import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import type { HoldSemaphoreRequest } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
+import type { CallSettings, HedgerowClient } from "../client.ts";
+import { command } from "../command.ts";
+import { CLIENT_FLAGS } from "../flags.ts";
+import { type Granted, runWhileHeld } from "../hold/run-while-held.ts";
+import * as values from "../values.ts";
+
+const SEMAPHORE = "Semaphore";
+
+export default command({
+  operands: {
+    NAME: "of the semaphore: 1 to 1024 bytes without whitespace",
+    "COMMAND...": "what to run, after --; its exit code is this command's",
+  },
+  flags: {
+    limit: {
+      schema: values.integer(1, 2 ** 32 - 1),
+      value: "N",
+      fallback: "",
+      section: SEMAPHORE,
+      typedOnly: true,
+      help: "how many may hold it at once; the same for all who use it",
+    },
+    wait: {
+      schema: values.duration(0),
+      value: "DURATION",
+      fallback: "10s",
+      section: SEMAPHORE,
+      typedOnly: true,
+      help: "give up if no permit is to be had for so long; 0s: do not wait",
+    },
+    owner: {
+      schema: values.optionalName,
+      value: "NAME",
+      fallback: "",
+      section: SEMAPHORE,
+      typedOnly: true,
+      help: "who holds the permit, of which each owner has one at most; empty: this run alone",
+    },
+    server: CLIENT_FLAGS.server,
+  },
+  run(context, { limit, wait, owner, server }, [name = "", ...argv]) {
+    const request = {
+      name,
+      limit,
+      owner: owner ?? "",
+      wait: durationFromMs(Math.round(wait)),
+    };
+    return runWhileHeld(context, {
+      called: "hedgerow semaphore acquire",
+      server,
+      command: argv,
+      open: (client, settings) => hold(client, request, settings),
+    });
+  },
+});
+
+/** The command finds the permit's owner in its environment. */
+async function* hold(
+  client: HedgerowClient,
+  request: Pick<HoldSemaphoreRequest, "name" | "limit" | "owner" | "wait">,
+  settings: CallSettings,
+): AsyncGenerator<Granted> {
+  for await (const { owner, lease } of client.holdSemaphore(request, settings)) {
+    const forMs = lease === undefined ? 0 : durationMs(lease);
+    yield { forMs, environment: { HEDGEROW_SEMAPHORE_OWNER: owner } };
+  }
+}

@@ -2,7 +2,7 @@
 // `--unprotected` builds the control binary of the tests, whose fence and deadline checks are off;
 // `--without-spanner` that of the benchmarks, which tells what the Spanner client in the binary costs others;
 // `--all` all but that one.
-import { statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { BunPlugin } from "bun";
@@ -81,9 +81,17 @@ async function build(binary: Binary): Promise<void> {
       autoloadPackageJson: false,
     },
   });
+  removeMaps();
   const seconds = ((Bun.nanoseconds() - started) / 1e9).toFixed(1);
   const megabytes = Math.round(statSync(binaryPath(binary)).size / 1e6);
   console.log(`dist/${binary.name}: ${megabytes} MB in ${seconds} s`);
+}
+
+/** The binary holds them: those beside it, of this build and former ones, serve nobody. */
+function removeMaps(): void {
+  const folder = join(root, "dist");
+  for (const name of new Bun.Glob("{chunk-*.js,hedgerow*}.map").scanSync(folder))
+    rmSync(join(folder, name), { force: true });
 }
 
 /** Whether anything that goes into the binary is newer than it, or it does not exist. */

@@ -101,6 +101,16 @@ export async function createInstance(
   }
 }
 
+/** With its databases; `name` is `projects/P/instances/I`. Nothing happens if there is none. */
+export async function deleteInstance(host: string, name: string): Promise<void> {
+  const admin = new InstanceAdminClient(emulatorOptions(host));
+  try {
+    await admin.deleteInstance({ name }, CALL);
+  } finally {
+    await admin.close();
+  }
+}
+
 /** Runs these statements on the database's schema. */
 export async function changeSchema(
   { host, path }: Pick<FreshDatabase, "host" | "path">,

@@ -40,13 +40,14 @@ describe("finding the emulator", () => {
 describe("the rule of skipping", () => {
   /** Runs the test file of one test that succeeds, with this environment. */
   const runTests = async (env: NodeJS.ProcessEnv) => {
-    const folder = mkdtempSync(join(import.meta.dir, ".rule-"));
+    const folder = mkdtempSync(join(tmpdir(), "hedgerow-rule-"));
+    const kit = (file: string) => JSON.stringify(join(import.meta.dir, file));
     try {
       writeFileSync(
         join(folder, "probe.test.ts"),
         `import { test } from "bun:test";
-         import { sharedEmulator } from "../emulator.ts";
-         import { describeWithEmulator } from "../rule.ts";
+         import { sharedEmulator } from ${kit("emulator.ts")};
+         import { describeWithEmulator } from ${kit("rule.ts")};
          describeWithEmulator("probe", () => { test("answers", async () => { await sharedEmulator(); }); });`,
       );
       const child = Bun.spawn([process.execPath, "test", "./probe.test.ts"], {

@@ -5,7 +5,13 @@ import { openStore } from "../../src/store/open.ts";
 import { ddlStatements } from "../../src/store/spanner/ddl.ts";
 import { RESERVED_WORDS } from "../../src/store/spanner/reserved-words.ts";
 import { freePorts } from "../cli/process-kit.ts";
-import { changeSchema, emulatorOptions, freshDatabase, GO_SYSTEM_TABLES } from "./database.ts";
+import {
+  changeSchema,
+  deleteInstance,
+  emulatorOptions,
+  freshDatabase,
+  GO_SYSTEM_TABLES,
+} from "./database.ts";
 import { sharedEmulator } from "./emulator.ts";
 import { describeWithEmulator } from "./rule.ts";
 import { Sql } from "./sql.ts";
@@ -15,10 +21,14 @@ const TABLES = { lockTable: "locktable", logTable: "logtable" };
 const runtime = systemRuntime();
 
 let named = 0;
-/** A path that nobody has used, of an instance that is new too. */
-function unusedPath(): string {
-  const name = `apply-${process.pid}-${named++}`;
-  return `projects/hedgerow/instances/${name}/databases/db`;
+/** A path that nobody has used, of an instance that is new too, and deleted when done. */
+async function unused() {
+  const instance = `projects/hedgerow/instances/apply-${process.pid}-${named++}`;
+  const host = await sharedEmulator();
+  return {
+    path: `${instance}/databases/db`,
+    [Symbol.asyncDispose]: () => deleteInstance(host, instance),
+  };
 }
 
 async function apply(path: string, ...flags: string[]) {
@@ -40,7 +50,8 @@ const NOTHING = (path: string) => ({
 
 describeWithEmulator("schema apply", () => {
   test("makes all from nothing, then finds nothing missing, and a node can start", async () => {
-    const path = unusedPath();
+    await using database = await unused();
+    const { path } = database;
     const [, , , instance] = path.split("/");
     expect(await apply(path)).toEqual({
       code: 0,
@@ -167,7 +178,8 @@ describeWithEmulator("schema apply", () => {
   });
 
   test("a database of the PostgreSQL dialect is told as such", async () => {
-    const path = unusedPath();
+    await using database = await unused();
+    const { path } = database;
     await apply(path, "--log-table", ""); // for the instance
     const admin = new DatabaseAdminClient(emulatorOptions(await sharedEmulator()));
     const [operation] = await admin.createDatabase({
@@ -185,7 +197,8 @@ describeWithEmulator("schema apply", () => {
   });
 
   test("five at once: one result, each thing claimed at most once", async () => {
-    const path = unusedPath();
+    await using database = await unused();
+    const { path } = database;
     const runs = await withHost(await sharedEmulator(), () =>
       Promise.all(Array.from({ length: 5 }, () => apply(path, "--json"))),
     );

@@ -3,28 +3,21 @@ import { Operation, sleep } from "../../runtime/operation.ts";
 import { backoffMs, type CallOptions, type Runtime } from "../../runtime/runtime.ts";
 import { canceled, checkStart, DEFAULT_TIMEOUT_MS, storeClosed } from "../calls.ts";
 import type { Mutation, Row, Statement } from "./api.ts";
-import { Attempt } from "./attempt.ts";
+import { Attempt, type Writes } from "./attempt.ts";
 import type { SpannerClient } from "./client.ts";
 import { Grpc, grpcCode, isSessionGone, noAnswer, spannerError, unknownOutcome } from "./errors.ts";
 import { type Lent, LiveClient } from "./live-client.ts";
 import { readRows, streamRows } from "./rows.ts";
 import { rpc } from "./rpc.ts";
 import { Sessions } from "./sessions.ts";
-import { Transaction } from "./transaction.ts";
+import type { Transaction } from "./transaction.ts";
 
-/** Before the next attempt of a call that did nothing, doubled each time, of which a random half is taken off. */
+/** Before the next try of a call that did nothing, doubled each time, of which a random half is taken off. */
 const PAUSE_MS = { first: 20, longest: 1_000 };
 /** A call that surely did nothing, because the connection or the session was lost, is made again this often. */
 const RECONNECTIONS = 3;
 /** How long `close` waits for what calls have left behind. */
 const CLOSE_MS = 1_000;
-
-/** What a read-write transaction found, and what it writes: nothing, and it is rolled back. */
-export interface Writes<T> {
-  readonly mutations: readonly Mutation[];
-  /** Gets the commit timestamp in microseconds; 0 where nothing was written. */
-  readonly result: (commitMicros: number) => T;
-}
 
 export interface ConnectionOptions {
   readonly client: SpannerClient;
@@ -48,6 +41,8 @@ export class Connection {
   readonly #clients: LiveClient;
   readonly #sessions: Sessions;
   readonly #shutdown = new AbortController();
+  /** Aborts once nothing can be sent any more. */
+  readonly #closed = new AbortController();
   /** What ended calls have left behind: transactions to be rolled back. */
   readonly #cleanUps = new Set<Promise<void>>();
   /** Of them, those whose commit was sent and not answered. */
@@ -81,7 +76,9 @@ export class Connection {
 
   /** Writes without having read anything, in one round trip; gives the commit timestamp in microseconds. */
   write(what: string, options: CallOptions, mutations: readonly Mutation[]): Promise<number> {
-    return this.#run(what, options, (attempt) => attempt.write(mutations));
+    return this.#run(what, options, (attempt) =>
+      this.#untilAdmitted(attempt, () => attempt.write(mutations)),
+    );
   }
 
   /**
@@ -94,15 +91,10 @@ export class Connection {
     work: (transaction: Transaction) => Promise<Writes<T>>,
   ): Promise<T> {
     return this.#run(what, options, async (attempt) => {
-      const { client, session, operation } = attempt;
       if (this.options.ordered === true && this.#unsettled.size > 0) {
-        await operation.race(Promise.all(this.#unsettled));
+        await attempt.operation.race(Promise.all(this.#unsettled));
       }
-      const transaction = new Transaction(client, session, operation);
-      attempt.transaction = transaction;
-      const { mutations, result } = await work(transaction);
-      if (mutations.length === 0) return result(0);
-      return result(await attempt.commit(transaction, mutations, this.runtime));
+      return this.#untilAdmitted(attempt, () => attempt.transact(work, this.runtime));
     });
   }
 
@@ -111,7 +103,9 @@ export class Connection {
     if (this.#shutdown.signal.aborted) return;
     this.#shutdown.abort(storeClosed("store"));
     const { clock } = this.runtime;
-    await Promise.race([Promise.all(this.#cleanUps), sleep(clock, CLOSE_MS)]);
+    using bound = new Operation(clock, "close", {}, CLOSE_MS);
+    await bound.race(Promise.all(this.#cleanUps)).catch(() => {}); // what is left, Spanner ends by itself
+    this.#closed.abort();
     await this.#sessions.close();
     await this.#clients.close();
   }
@@ -123,7 +117,9 @@ export class Connection {
     const { clock } = this.runtime;
     using operation = new Operation(clock, what, options, DEFAULT_TIMEOUT_MS, shutdown);
     try {
-      return await this.#attempts(operation, work);
+      let reconnections = 0;
+      const again = (error: unknown) => isReconnectable(error) && reconnections++ < RECONNECTIONS;
+      return await this.#repeat(operation, again, () => this.#attempt(operation, work));
     } catch (error) {
       const ended = error === operation.ended || HedgerowError.is(error, "timeout", "stopped");
       if (!ended) throw spannerError(what, this.database, error);
@@ -133,16 +129,29 @@ export class Connection {
     }
   }
 
-  async #attempts<T>(operation: Operation, work: Work<T>): Promise<T> {
+  /** Other transactions went first: the same again, on the same session, for which Spanner then lets it go first. */
+  #untilAdmitted<T>({ operation, client }: Attempt, run: () => Promise<T>): Promise<T> {
+    const again = (error: unknown) => {
+      if (grpcCode(error) !== Grpc.ABORTED) return false;
+      this.#clients.heard(client);
+      return true;
+    };
+    return this.#repeat(operation, again, run);
+  }
+
+  /** Runs until it ends well, or `again` says no, or no time is left: then the last error is thrown. */
+  async #repeat<T>(
+    operation: Operation,
+    again: (error: unknown) => boolean,
+    run: () => Promise<T>,
+  ): Promise<T> {
     const { clock, random } = this.runtime;
-    let reconnections = 0;
-    for (let attempts = 0; ; attempts++) {
+    for (let tries = 0; ; tries++) {
       try {
-        return await this.#attempt(operation, work);
+        return await run();
       } catch (error) {
-        const aborted = grpcCode(error) === Grpc.ABORTED;
-        if (!aborted && !(isReconnectable(error) && reconnections++ < RECONNECTIONS)) throw error;
-        const pauseMs = backoffMs(random, attempts, PAUSE_MS.first, PAUSE_MS.longest);
+        if (!again(error)) throw error;
+        const pauseMs = backoffMs(random, tries, PAUSE_MS.first, PAUSE_MS.longest);
         if (pauseMs >= operation.remainingMs()) throw error;
         await sleep(clock, pauseMs, operation.signal);
       }
@@ -186,7 +195,7 @@ export class Connection {
     this.#clients.giveBack(lent, error);
     const { session } = attempt;
     if (isSessionGone(error)) return this.#sessions.forgetAll();
-    const state = await attempt.end(error, this.#clients, this.runtime);
+    const state = await attempt.end(error, this.#clients, this.runtime, this.#closed.signal);
     if (state === "usable") this.#sessions.giveBack(session);
     else this.#sessions.giveUp(session, state);
   }

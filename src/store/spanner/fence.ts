@@ -1,6 +1,6 @@
 import { fenced } from "../calls.ts";
 import type { Fence } from "../ports.ts";
-import type { Writes } from "./connection.ts";
+import type { Writes } from "./attempt.ts";
 import type { Transaction } from "./transaction.ts";
 import { key, microsOf, oneKey, textOf } from "./values.ts";
 

@@ -3,7 +3,7 @@ import { HedgerowError } from "../../errors.ts";
 import type { Operation } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import type { SpannerClient } from "./client.ts";
-import { Grpc, grpcCode } from "./errors.ts";
+import { Grpc, grpcCode, unreachable } from "./errors.ts";
 
 /**
  * A connection on which a call has got no answer for so long, in milliseconds, nor any other call, is given up;
@@ -75,11 +75,15 @@ export class LiveClient {
 
   /** `error`: how the call ended, null if well. */
   giveBack(lent: Lent, error: unknown): void {
-    if (lent === this.#current && isAnswer(error)) {
-      this.#unansweredSince = null;
-      this.#silentMs = SILENT_MS.first;
-    }
+    if (isAnswer(error)) this.heard(lent.client);
     this.#leave(lent);
+  }
+
+  /** Something has come back on a client's connection: it is not silent. */
+  heard(client: SpannerClient): void {
+    if (client !== this.#current.client) return;
+    this.#unansweredSince = null;
+    this.#silentMs = SILENT_MS.first;
   }
 
   /** Lends a client for the time of one call. Throws as `take` and the call do. */
@@ -149,10 +153,7 @@ export class LiveClient {
   }
 
   #unreachable(what: string): HedgerowError {
-    return new HedgerowError(
-      "unavailable",
-      `${what}: no connection to spanner:${this.database} comes about: check network and SPANNER_EMULATOR_HOST`,
-    );
+    return new HedgerowError("unavailable", `${what}: ${unreachable(this.database)}`);
   }
 }
 

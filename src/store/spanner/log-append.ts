@@ -2,7 +2,7 @@ import { type Found, refusal, repeated } from "../judge.ts";
 import { type AppendOutcome, type Fence, NO_APPEND_ID, type NewEntry } from "../ports.ts";
 import type { Mutation, MutationWrite } from "./api.ts";
 import { fenced } from "../calls.ts";
-import type { Writes } from "./connection.ts";
+import type { Writes } from "./attempt.ts";
 import { nothing, readTokens } from "./fence.ts";
 import { newestIds } from "./log-queries.ts";
 import type { Transaction } from "./transaction.ts";

@@ -18,7 +18,8 @@ import {
   semaphoreKey,
 } from "../semaphore-rows.ts";
 import type { Mutation, Row } from "./api.ts";
-import type { Connection, Writes } from "./connection.ts";
+import type { Writes } from "./attempt.ts";
+import type { Connection } from "./connection.ts";
 import { fencedWrites, nothing } from "./fence.ts";
 import type { Transaction } from "./transaction.ts";
 import { COMMIT_TIMESTAMP, deleteRows, insert, key, text, textOf } from "./values.ts";

@@ -121,6 +121,13 @@ describeWithOwnEmulator("whole nodes on Spanner", () => {
     async () => {
       await until("both know one leader", settled);
       emulator.pause();
+      const answers = () => leader().get("c1", { timeoutMs: 200 });
+      await until("it stands still", () =>
+        answers().then(
+          () => false,
+          () => true,
+        ),
+      );
       const timeoutMs = 1_000;
       expect(await codes((node) => node.put("c1", "v", { timeoutMs }), timeoutMs)).toEqual([
         "timeout",

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { resolveFlags } from "../../src/cli/flag.ts";
+import { SERVE_FLAGS } from "../../src/cli/flags.ts";
 import { cli } from "../cli/cli-kit.ts";
 import { resourcesOf, startOf } from "./resources.ts";
 
@@ -85,6 +87,18 @@ describe.skipIf(missing !== null)("kustomize", () => {
     expect(args).toEqual(["serve", "--peer-addr", "10.8.0.5:8080", "--http-addr", ":9090"]);
     expect(env.HEDGEROW_STORE).toMatch(/^spanner:projects\/my-project\//);
     expect(env.HEDGEROW_CORS_ORIGIN).toContain("http://hedgerow.my-namespace.svc:9090");
-    expect(env.HEDGEROW_LOCK_NAME).toBe("hedgerow");
+    expect(env).toMatchObject({ HEDGEROW_LOCK_NAME: "hedgerow", HEDGEROW_LEASE: "10s" });
+    expect(resolveFlags(SERVE_FLAGS, {}, env).lease).toBe(10_000);
+    const added = resources.NetworkPolicy.spec.ingress.slice(2);
+    expect(added).toEqual([
+      {
+        from: [
+          {
+            namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ingress-nginx" } },
+          },
+        ],
+        ports: [{ port: "http" }],
+      },
+    ] as unknown as typeof added);
   });
 });

@@ -166,7 +166,8 @@ export class Desk {
     this.#running = true;
     void this.#run().finally(() => {
       this.#running = false;
-      this.#rest();
+      if (this.#again) this.#kick(); // it came up when the loop had ended already
+      else this.#rest();
     });
   }
 

@@ -301,6 +301,7 @@ describe.each([
 
   test("a watch that cannot go on says why", async () => {
     async function* watch(): AsyncGenerator<never> {
+      yield* [];
       throw new HedgerowError("expired", "versions were removed");
     }
     const client = clientOver(appKit({ watch }), protocol, binary);

@@ -6,7 +6,7 @@ import type { LogCursor, LogStore, StoredEntry } from "../store/ports.ts";
 /** Versions of one read: as many of the largest values are 64 MiB. */
 export const PAGE_ENTRIES = 32;
 /** Of one read, in milliseconds. */
-const READ_TIMEOUT_MS = 10_000;
+const READ_TIMEOUT_MS = 5_000;
 /** Between reads while the store does not answer. */
 const PAUSE_MS = { first: 100, longest: 5_000 };
 

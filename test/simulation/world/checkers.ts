@@ -173,3 +173,30 @@ export function checkRealTimeOrder(puts: readonly PutRecord[]): string[] {
   }
   return violations;
 }
+
+/** After these nothing was done. */
+const NOTHING_DONE = new Set(["conflict", "no_leader", "not_leader", "fenced", "overloaded"]);
+
+/**
+ * What was acknowledged on a condition follows the version that it names, which no other does; what was
+ * refused is not there.
+ */
+export function checkConditions(
+  puts: readonly PutRecord[],
+  stored: ReadonlyMap<string, readonly StoredEntry[]>,
+): string[] {
+  const violations: string[] = [];
+  for (const { key, id, ifVersion, outcome } of puts) {
+    const newestFirst = stored.get(key) ?? [];
+    const at = newestFirst.findIndex((entry) => entry.id === id);
+    if (at >= 0 && NOTHING_DONE.has(outcome ?? "")) {
+      violations.push(`${key} ${id} ended with ${outcome}, and is there`);
+    }
+    if (ifVersion === undefined || at < 0) continue;
+    const before = newestFirst[at + 1]?.id ?? "";
+    if (before !== ifVersion) {
+      violations.push(`${key} ${id} follows ${before || "nothing"}, not ${ifVersion || "nothing"}`);
+    }
+  }
+  return violations;
+}

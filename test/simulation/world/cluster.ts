@@ -4,6 +4,7 @@ import type { NodeConfig } from "../../../src/node/config.ts";
 import { Core } from "../../../src/node/core.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
 import { MemoryDatabase } from "../../../src/store/memory/database.ts";
+import type { LogStore } from "../../../src/store/ports.ts";
 import { Machine } from "./machine.ts";
 import { Network } from "./network.ts";
 import { Prng } from "./prng.ts";
@@ -28,6 +29,8 @@ export interface ClusterOptions {
   /** false: the control, in which fence and deadline checks are off. */
   readonly protections?: boolean;
   readonly keepLines?: boolean;
+  /** Puts something in front of the nodes' log: a control, in which it does less than it should. */
+  readonly log?: ((log: LogStore) => LogStore) | undefined;
   /** What a node's configuration has of its own. */
   readonly configure?: (address: string) => Partial<NodeConfig>;
 }
@@ -121,8 +124,12 @@ export class SimulatedCluster {
   #boot(address: string): Booted {
     const machine = new Machine(this.scheduler);
     const { scheduler, storeFaults, trace } = this;
+    const database = this.database.connect();
+    if (this.options.log !== undefined && database.log !== null) {
+      Object.assign(database, { log: this.options.log(database.log) });
+    }
     const link = new StoreLink(
-      this.database.connect(),
+      database,
       machine,
       scheduler,
       this.prng.fork(),

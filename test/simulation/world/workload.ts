@@ -6,6 +6,8 @@ export interface PutRecord {
   readonly key: string;
   readonly value: string;
   readonly id: string;
+  /** The version that it was to follow; undefined: any. */
+  readonly ifVersion: string | undefined;
   readonly node: string;
   readonly startedAt: number;
   endedAt: number | null;
@@ -52,7 +54,7 @@ export class Workload {
   }
 
   /** A put through one node, recorded. */
-  put(key: string, nodeIndex: number): PutRecord | null {
+  put(key: string, nodeIndex: number, ifVersion?: string): PutRecord | null {
     const node = this.cluster.nodes[nodeIndex];
     if (node === undefined || !node.machine.alive || node.machine.paused) return null;
     const value = `v${this.#nextValue++}`;
@@ -60,6 +62,7 @@ export class Workload {
       key,
       value,
       id: `id-${value}`,
+      ifVersion,
       node: node.address,
       startedAt: this.cluster.scheduler.now,
       endedAt: null,
@@ -75,7 +78,7 @@ export class Workload {
     this.#watch(
       "put",
       nodeIndex,
-      node.core.log.put(key, value, { id: record.id, timeoutMs: TIMEOUT_MS }).then(
+      node.core.log.put(key, value, { id: record.id, ifVersion, timeoutMs: TIMEOUT_MS }).then(
         ({ timestamp }) => end("ok", timestamp),
         (error: unknown) => end(HedgerowError.from(error).code, null),
       ),
@@ -86,11 +89,19 @@ export class Workload {
   #oneCall(kind: number, key: string, nodeIndex: number): void {
     const node = this.cluster.nodes[nodeIndex];
     if (node === undefined || !node.machine.alive || node.machine.paused) return;
-    if (kind < 7) {
+    if (kind < 5) {
       this.put(key, nodeIndex);
       return;
     }
-    const { messaging } = node.core;
+    const { log, messaging } = node.core;
+    if (kind < 7) {
+      const replaced = log.get(key, { timeoutMs: TIMEOUT_MS }).then(
+        ([newest]) => void this.put(key, nodeIndex, newest?.id ?? ""),
+        (error: unknown) => this.#expected(error),
+      );
+      this.#watch("get", nodeIndex, replaced);
+      return;
+    }
     if (kind < 9) {
       const sent = messaging.sendToLeader("hello", { timeoutMs: TIMEOUT_MS }).then(
         () => void this.sends++,

@@ -39,7 +39,9 @@ export const COMMIT_MICROS = 1_700_000_000_000_123;
 
 /** As Google's clients throw them; `missing` is what a NOT_FOUND does not find. */
 export function refusal(code: number | null, missing?: string): Error {
-  const details = missing && { statusDetails: [{ resourceType: `spanner/${missing}` }] };
+  const details = missing && {
+    statusDetails: [{ resourceType: `type.googleapis.com/google.spanner.v1.${missing}` }],
+  };
   return Object.assign(new Error(`code ${code}`), code !== null && { code }, details);
 }
 
@@ -76,9 +78,12 @@ export class FakeSpanner {
   get client(): SpannerClient {
     const unary = (method: Method) => (request: object, options: Call["options"]) =>
       this.#unary(method, request, options).then((message) => [message]);
-    // Google's library does not end streams with the signal.
-    const streaming = (method: Method) => (request: object, options: Call["options"]) =>
-      new FakeStream(this.#unary(method, request, { ...options, signal: undefined }));
+    const streaming = (method: Method) => (request: object, options: Call["options"]) => {
+      // Google's library does not end streams with the signal.
+      const cancel = new AbortController();
+      const parts = this.#unary(method, request, { ...options, signal: cancel.signal });
+      return new FakeStream(parts, () => cancel.abort());
+    };
     this.#client ??= {
       initialize: async () => ({ getChannel: () => this.channel }),
       close: async () => {

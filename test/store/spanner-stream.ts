@@ -7,7 +7,10 @@ export class FakeStream {
   canceled = false;
   readonly #listening = new Map<string, Listen>();
 
-  constructor(parts: Promise<object | readonly object[]> | null = null) {
+  constructor(
+    parts: Promise<object | readonly object[]> | null = null,
+    private readonly onCancel = () => this.fail(Object.assign(new Error("cancelled"), { code: 1 })),
+  ) {
     parts?.then(
       (given) => {
         this.send(...[given].flat());
@@ -36,7 +39,7 @@ export class FakeStream {
   /** As gRPC's: an error follows. */
   cancel(): void {
     this.canceled = true;
-    this.fail(Object.assign(new Error("cancelled"), { code: 1 }));
+    this.onCancel();
   }
 
   #tell(event: string, value: unknown): void {

@@ -19,16 +19,16 @@ export interface SpannerOptions {
 
 /**
  * Opens a Spanner database whose tables exist. Throws `invalid_argument` for a bad path or table name,
- * `unavailable` if Spanner cannot be reached, `store_failed` if it refuses, or lacks a table.
+ * `unavailable` if Spanner cannot be reached, `store_failed` if it refuses, or lacks a table. `make` connects.
  */
-export async function openSpanner(options: SpannerOptions): Promise<Store> {
+export async function openSpanner(options: SpannerOptions, make = makeClient): Promise<Store> {
   const { path, lockTable, logTable, runtime, emulatorHost } = options;
   parsePath(path);
-  const another = (former: SpannerClient) => makeClient(emulatorHost, former);
+  const another = (former: SpannerClient) => make(emulatorHost, former);
   const shared = { database: path, runtime, another };
   await using opened = new AsyncDisposableStack();
   const connect = async (ordered: boolean) => {
-    const client = await makeClient(emulatorHost);
+    const client = await make(emulatorHost);
     const connection = new Connection({ ...shared, client, ordered });
     opened.defer(() => connection.close());
     return connection;

@@ -52,6 +52,7 @@ export function peerRoutes(parts: Parts): PeerRoute[] {
     serve(claims.awaitLock, async (request) => locks.lines.serveAwait(request)),
     serve(claims.leaveLock, async (request) => locks.lines.serveLeave(request)),
     serve(claims.lockReleased, async (request) => locks.lines.serveReleased(request)),
+    serve(claims.lockNext, async (request) => locks.serveNext(request)),
     serve(claims.lockTurn, async (request) => locks.serveTurn(request)),
   ];
 }

@@ -17,6 +17,30 @@ test("a release hands over to the next within some trips, without a read of the 
   const tookMs = story.untilHeld(next, 100);
   expect(tookMs).toBeLessThan(HAND_OVER_MS);
   expect([story.lines("store read"), story.lines("store acquire")]).toEqual([0, 1]);
+  // The holder knows who is next, and tells that one itself.
+  const [holder, waiter] = [story.follower(0).address, story.follower(1).address];
+  expect(story.lines(`${holder} > ${waiter} hedgerow.v1.ClaimService/LockTurn`)).toBe(1);
+  expect(story.lines("ClaimService/LockTurn")).toBe(1);
+});
+
+test("the one that the holder tells has just died, or does not answer: the next has the lock soon", () => {
+  for (const [fault, withinMs] of [
+    ["crash", HAND_OVER_MS],
+    ["pause", TURN_MS + HAND_OVER_MS],
+  ] as const) {
+    story = new LockStory({ nodes: 4 });
+    const [holder, first, second] = story.followers() as [
+      SimulatedNode,
+      SimulatedNode,
+      SimulatedNode,
+    ];
+    const held = story.taken(holder);
+    story.waiting(first);
+    const next = story.waiting(second);
+    story.cluster[fault](first);
+    void held.release();
+    expect(story.untilHeld(next, 2 * TURN_MS)).toBeLessThan(withinMs);
+  }
 });
 
 test("S4 of locks: waiters on all nodes are served in the order in which they came", () => {

@@ -1,10 +1,13 @@
 import { HedgerowError } from "../../errors.ts";
 import type { Lease } from "../lease.ts";
+import type { Place } from "./line.ts";
 
 /** A lock that this node holds, until it is released or lost. It is never held again under the same token. */
 export class HeldLock implements AsyncDisposable {
   /** Fencing token: decimal microseconds since the epoch. */
   readonly token: string;
+  /** The first of those that wait for it, as far as the leader has told. */
+  next: Place | null = null;
   readonly #lost = new AbortController();
   #releasing: Promise<void> | null = null;
 

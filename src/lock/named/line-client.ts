@@ -67,13 +67,16 @@ export class LineClient {
    * of it costs the next in the line a moment.
    */
   leave(name: string, contender: string, token: number): Promise<void> {
-    const request = { name, contender, token: BigInt(token) };
+    const request = { name, contender, token: BigInt(token), member: this.options.self };
     return this.#tell(leaveLock, request, () => this.options.lines.serveLeave(request));
   }
 
-  /** The lock is free; that the leader does not hear of it costs the next in the line a lease. */
-  released(name: string, token: number): Promise<void> {
-    const request = { name, token: BigInt(token) };
+  /**
+   * The lock is free, and `told` is told so by this node, "" if nobody is. That the leader does not hear of it
+   * costs the next in the line a lease.
+   */
+  released(name: string, token: number, told: string): Promise<void> {
+    const request = { name, token: BigInt(token), told };
     return this.#tell(lockReleased, request, () => this.options.lines.serveReleased(request));
   }
 

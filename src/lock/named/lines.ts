@@ -11,10 +11,17 @@ import { Line, type Place } from "./line.ts";
 export const TURN_MS = 500;
 /** How often those who wait say so, in milliseconds. */
 export const REFRESH_MS = 5_000;
-/** Who has not said so for this many milliseconds waits no longer. */
+/** Who has not said so for this many milliseconds waits no longer; a line of nobody is forgotten after as long. */
 const FORGET_MS = 3 * REFRESH_MS;
 /** Of all locks together; more wait without a place. */
 const MAX_PLACES = 100_000;
+
+/** Whoever has a lock. */
+export interface Holder {
+  /** Address of its member. */
+  readonly member: string;
+  readonly token: number;
+}
 
 export interface LinesOptions {
   readonly clock: Clock;
@@ -25,6 +32,8 @@ export interface LinesOptions {
   readonly self: string;
   /** Tells a member that it is its turn; gives whether it waits still. Takes TURN_MS at most. */
   readonly tell: (name: string, place: Place, freed: number) => Promise<boolean>;
+  /** Tells a holder who is next. Takes TURN_MS at most. */
+  readonly tellHolder: (name: string, holder: Holder, next: Place) => Promise<void>;
 }
 
 /**
@@ -63,7 +72,7 @@ export class Lines {
       throw new HedgerowError("overloaded", `${MAX_PLACES} wait for locks already`);
     }
     this.#lines.set(name, line);
-    this.#tidy(name, line);
+    this.#settle(name, line);
     return { ahead };
   }
 
@@ -72,25 +81,34 @@ export class Lines {
     readonly name: string;
     readonly contender: string;
     readonly token: bigint;
+    readonly member: string;
   }): Record<string, never> {
-    const { name, contender, token } = request;
+    const { name, contender, token, member } = request;
     this.#serve(name);
     const line = this.#lines.get(name);
     if (line === undefined) return {};
     const hadTurn = this.#drop(line, contender) === "told";
-    line.take(Number(token));
+    line.take(Number(token), member);
     // Whose turn it was has not taken it: the next need not wait until that shows.
     if (hadTurn && line.freed !== null) this.#advance(name, line);
-    this.#tidy(name, line);
+    this.#settle(name, line);
     return {};
   }
 
-  /** The lock was given up: tells the first in its line. */
-  serveReleased(request: { readonly name: string; readonly token: bigint }): Record<string, never> {
-    const { name, token } = request;
+  /** The lock was given up: tells the first in its line, unless the holder does that itself. */
+  serveReleased(request: {
+    readonly name: string;
+    readonly token: bigint;
+    readonly told: string;
+  }): Record<string, never> {
+    const { name, token, told } = request;
     this.#serve(name);
     const line = this.#lines.get(name);
-    if (line?.release(Number(token)) === true) this.#advance(name, line);
+    if (line === undefined) return {};
+    const news = line.release(Number(token), told);
+    if (news === "untold") this.#advance(name, line);
+    else if (news === "told") this.#await(name, line);
+    this.#settle(name, line);
     return {};
   }
 
@@ -124,9 +142,14 @@ export class Lines {
     const { freed } = line;
     const place = line.next();
     if (freed === null || place === null) return;
+    this.#await(name, line);
+    void this.#tell(name, line, place, freed);
+  }
+
+  /** Gives whose turn it is the time to come. */
+  #await(name: string, line: Line): void {
     const timer = this.options.clock.schedule(TURN_MS, () => this.#advance(name, line));
     this.#timers.set(line, timer);
-    void this.#tell(name, line, place, freed);
   }
 
   async #tell(name: string, line: Line, place: Place, freed: number): Promise<void> {
@@ -139,7 +162,7 @@ export class Lines {
     if (waits || this.#lines.get(name) !== line) return;
     const hadTurn = this.#drop(line, contender) === "told";
     if (hadTurn && line.freed === freed) this.#advance(name, line);
-    this.#tidy(name, line);
+    this.#settle(name, line);
   }
 
   #drop(line: Line, contender: string): "absent" | "waiting" | "told" {
@@ -148,13 +171,18 @@ export class Lines {
     return was;
   }
 
-  /** Ends the timer of a line in which nobody has the turn, and drops a line that is empty. */
-  #tidy(name: string, line: Line): void {
+  /** Ends the timer of a line in which nobody has the turn, and lets the holder know who is next. */
+  #settle(name: string, line: Line): void {
     if (line.freed === null || line.length === 0) {
       this.#timers.get(line)?.cancel();
       this.#timers.delete(line);
     }
-    if (line.length === 0 && this.#lines.get(name) === line) this.#lines.delete(name);
+    const news = line.news();
+    if (news === null) return;
+    const { tellHolder, logger } = this.options;
+    tellHolder(name, news, news.next).catch((error: unknown) =>
+      logger.debug("holder not told who is next", { name, error: messageOf(error) }),
+    );
   }
 
   #sweep(now: number): void {
@@ -162,7 +190,8 @@ export class Lines {
     this.#sweptAt = now;
     for (const [name, line] of this.#lines) {
       this.#places -= line.forget(now - FORGET_MS);
-      this.#tidy(name, line);
+      this.#settle(name, line);
+      if (line.length === 0 && line.seenAt < now - FORGET_MS) this.#lines.delete(name);
     }
   }
 }

@@ -13,7 +13,7 @@ import { Acquisition, type Contending } from "./acquisition.ts";
 import { HeldLock } from "./held-lock.ts";
 import type { Place } from "./line.ts";
 import { LineClient } from "./line-client.ts";
-import { Lines, TURN_MS } from "./lines.ts";
+import { type Holder, Lines, TURN_MS } from "./lines.ts";
 import { Turns } from "./turns.ts";
 
 /** Milliseconds. */
@@ -51,7 +51,8 @@ export class Locks {
   readonly lines: Lines;
   readonly #client: LineClient;
   readonly #turns = new Turns();
-  readonly #held = new Set<HeldLock>();
+  /** By name. */
+  readonly #held = new Map<string, HeldLock>();
   readonly #acquisitions = new Map<string, Acquisition>();
   /** Leases whose callers do not wait for their ends. */
   readonly #ending = new Set<Promise<void>>();
@@ -62,6 +63,7 @@ export class Locks {
       ...options,
       clock: options.runtime.clock,
       tell: (name, place, freed) => this.#tellTurn(name, place, freed),
+      tellHolder: (name, holder, next) => this.#tellHolder(name, holder, next),
     });
     this.#client = new LineClient({ ...options, lines: this.lines });
   }
@@ -85,7 +87,20 @@ export class Locks {
     };
   }
 
-  /** The leader says that it is this node's turn to take a lock. */
+  /** The leader says who is the first in the line of a lock that this node holds. */
+  serveNext(request: {
+    readonly name: string;
+    readonly token: bigint;
+    readonly contender: string;
+    readonly member: string;
+  }): Record<string, never> {
+    const { name, token, contender, member } = request;
+    const held = this.#held.get(name);
+    if (held?.token === String(token)) held.next = { contender, member, since: 0 };
+    return {};
+  }
+
+  /** Somebody says that it is this node's turn to take a lock. */
   serveTurn(request: { readonly contender: string; readonly token: bigint }): { waiting: boolean } {
     const acquisition = this.#acquisitions.get(request.contender);
     acquisition?.turn(Number(request.token));
@@ -95,7 +110,7 @@ export class Locks {
   /** Fails what waits with `stopped`, and gives up what is held, whose signals abort. Takes 5 s at most. */
   async stop(): Promise<void> {
     this.#stopped.abort(new HedgerowError("stopped", "the node is stopping"));
-    const releases = [...this.#held].map((held) => {
+    const releases = [...this.#held.values()].map((held) => {
       held.lose("the node is stopping");
       return held.release();
     });
@@ -166,13 +181,14 @@ export class Locks {
       onMiss,
       onChange: (holds, token, why) => {
         if (holds) {
-          held = new HeldLock(name, token, lease, (free) => {
-            if (free) void this.#client.released(name, token);
+          const gained = new HeldLock(name, token, lease, (free) => {
+            if (free) this.#handOver(name, token, gained.next);
           });
-          this.#held.add(held);
-          onHeld(held);
+          held = gained;
+          this.#held.set(name, gained);
+          onHeld(gained);
         } else if (held !== null) {
-          this.#held.delete(held);
+          if (this.#held.get(name) === held) this.#held.delete(name);
           held.lose(why);
         }
       },
@@ -184,9 +200,26 @@ export class Locks {
   #end(name: string, stopping: Promise<number | null>): void {
     const ending = stopping.then((token) => {
       this.#ending.delete(ending);
-      if (token !== null) void this.#client.released(name, token);
+      if (token !== null) this.#handOver(name, token, null);
     });
     this.#ending.add(ending);
+  }
+
+  /** The lock is free: tells the next itself if it knows of one, and the leader in any case. */
+  #handOver(name: string, token: number, next: Place | null): void {
+    if (next !== null) {
+      const gone = () => void this.#client.leave(name, next.contender, 0);
+      void this.#tellTurn(name, next, token).then((waits) => waits || gone(), gone);
+    }
+    void this.#client.released(name, token, next?.contender ?? "");
+  }
+
+  async #tellHolder(name: string, { member, token }: Holder, next: Place): Promise<void> {
+    const { contender, member: nextMember } = next;
+    const request = { name, token: BigInt(token), contender, member: nextMember };
+    if (member === this.options.self) return void this.serveNext(request);
+    const { lockNext } = ClaimService.method;
+    await this.options.peers.unary(member, lockNext, request, { timeoutMs: TURN_MS });
   }
 
   async #tellTurn(name: string, { member, contender }: Place, freed: number): Promise<boolean> {

@@ -22,19 +22,19 @@ test("places are in the order of their arrival, however late they are heard of",
 test("a release gives the turn to one after the other, until somebody takes the lock", () => {
   const line = lineOf("a", "b", "c");
   expect(line.next()).toBeNull();
-  expect(line.release(7)).toBe(true);
+  expect(line.release(7, "")).toBe("untold");
   expect(line.next()?.contender).toBe("a");
   expect(line.next()?.contender).toBe("b");
-  line.take(8);
+  line.take(8, "10.0.0.9:1");
   expect(line.next()).toBeNull();
   // The next release begins at the front again.
-  expect(line.release(8)).toBe(true);
+  expect(line.release(8, "")).toBe("untold");
   expect(line.next()?.contender).toBe("a");
 });
 
 test("when all have been told, nobody is left to tell", () => {
   const line = lineOf("a");
-  line.release(7);
+  line.release(7, "");
   expect(line.next()?.contender).toBe("a");
   expect(line.next()).toBeNull();
   expect(line.freed).toBeNull();
@@ -42,7 +42,7 @@ test("when all have been told, nobody is left to tell", () => {
 
 test("one that was told and asks again says that the lock is not free", () => {
   const line = lineOf("a", "b");
-  line.release(7);
+  line.release(7, "");
   line.next();
   expect(line.enter(place("b", 1), 5)).toBe(1);
   expect(line.freed).toBe(7);
@@ -52,21 +52,21 @@ test("one that was told and asks again says that the lock is not free", () => {
 
 test("news that come twice, late or out of order change nothing", () => {
   const line = lineOf("a", "b");
-  expect(line.release(7)).toBe(true);
-  expect(line.release(7)).toBe(false);
+  expect(line.release(7, "")).toBe("untold");
+  expect(line.release(7, "")).toBe("known");
   line.next();
   // The release under token 8 is heard of before its taking.
-  expect(line.release(8)).toBe(true);
-  line.take(8);
+  expect(line.release(8, "")).toBe("untold");
+  line.take(8, "10.0.0.9:1");
   expect(line.freed).toBe(8);
-  line.take(9);
-  expect(line.release(8)).toBe(false);
+  line.take(9, "10.0.0.9:1");
+  expect(line.release(8, "")).toBe("known");
   expect(line.freed).toBeNull();
 });
 
 test("leaving tells whether it was one's turn", () => {
   const line = lineOf("a", "b");
-  line.release(7);
+  line.release(7, "");
   line.next();
   expect([line.leave("a"), line.leave("b"), line.leave("a")]).toEqual([
     "told",

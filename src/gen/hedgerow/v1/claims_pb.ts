@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/claims.proto.
  */
 export const file_hedgerow_v1_claims: GenFile = /*@__PURE__*/
-  fileDesc("ChhoZWRnZXJvdy92MS9jbGFpbXMucHJvdG8SC2hlZGdlcm93LnYxIj4KC1Blcm1pdENsYWltEhEKCXNlbWFwaG9yZRgBIAEoCRINCgVvd25lchgCIAEoCRINCgVncmFudBgDIAEoCSKmAQoUQWNxdWlyZVBlcm1pdFJlcXVlc3QSJwoFY2xhaW0YASABKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRINCgVsaW1pdBgCIAEoDRIOCgZob2xkZXIYAyABKAkSEwoLaW5jYXJuYXRpb24YBCABKAQSDAoEd2FpdBgFIAEoCBIRCgl3YWl0ZWRfbXMYBiABKA0SEAoIZGV0YWNoZWQYByABKAgiggIKFUFjcXVpcmVQZXJtaXRSZXNwb25zZRI7CgdvdXRjb21lGAEgASgOMiouaGVkZ2Vyb3cudjEuQWNxdWlyZVBlcm1pdFJlc3BvbnNlLk91dGNvbWUSDQoFbGltaXQYAiABKA0SEAoIbGVhc2VfbXMYAyABKA0iigEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhQKEE9VVENPTUVfQUNRVUlSRUQQARITCg9PVVRDT01FX1dBSVRJTkcQAhIQCgxPVVRDT01FX0ZVTEwQAxIQCgxPVVRDT01FX0hFTEQQBBIXChNPVVRDT01FX09USEVSX0xJTUlUEAUiWwoTQXdhaXRQZXJtaXRzUmVxdWVzdBIOCgZob2xkZXIYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAQSDgoGZ3JhbnRzGAMgAygJEg8KB3dhaXRfbXMYBCABKA0iSwoUQXdhaXRQZXJtaXRzUmVzcG9uc2USEAoIYWNxdWlyZWQYASADKAkSDwoHdW5rbm93bhgCIAMoCRIQCghsZWFzZV9tcxgDIAEoDSI/ChRSZWxlYXNlUGVybWl0UmVxdWVzdBInCgVjbGFpbRgBIAEoCzIYLmhlZGdlcm93LnYxLlBlcm1pdENsYWltIhcKFVJlbGVhc2VQZXJtaXRSZXNwb25zZSI/ChNSZW5ld1Blcm1pdHNSZXF1ZXN0EigKBmNsYWltcxgBIAMoCzIYLmhlZGdlcm93LnYxLlBlcm1pdENsYWltIlAKFFJlbmV3UGVybWl0c1Jlc3BvbnNlEiYKBGxvc3QYASADKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRIQCghsZWFzZV9tcxgCIAEoDSJWChBBd2FpdExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJY29udGVuZGVyGAIgASgJEg4KBm1lbWJlchgDIAEoCRIRCgl3YWl0ZWRfbXMYBCABKA0iIgoRQXdhaXRMb2NrUmVzcG9uc2USDQoFYWhlYWQYASABKA0iQgoQTGVhdmVMb2NrUmVxdWVzdBIMCgRuYW1lGAEgASgJEhEKCWNvbnRlbmRlchgCIAEoCRINCgV0b2tlbhgDIAEoBCITChFMZWF2ZUxvY2tSZXNwb25zZSIyChNMb2NrUmVsZWFzZWRSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAQiFgoUTG9ja1JlbGVhc2VkUmVzcG9uc2UiQQoPTG9ja1R1cm5SZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJY29udGVuZGVyGAIgASgJEg0KBXRva2VuGAMgASgEIiMKEExvY2tUdXJuUmVzcG9uc2USDwoHd2FpdGluZxgBIAEoCCJSChNBd2FpdENvbW1pdHNSZXF1ZXN0EgwKBGtleXMYASADKAkSDQoFc2luY2UYAiABKAQSDQoFdG9rZW4YAyABKAQSDwoHd2FpdF9tcxgEIAEoDSJCChRBd2FpdENvbW1pdHNSZXNwb25zZRIMCgRrZXlzGAEgAygJEg0KBXNpbmNlGAIgASgEEg0KBXRva2VuGAMgASgEMvMFCgxDbGFpbVNlcnZpY2USVgoNQWNxdWlyZVBlcm1pdBIhLmhlZGdlcm93LnYxLkFjcXVpcmVQZXJtaXRSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuQWNxdWlyZVBlcm1pdFJlc3BvbnNlElMKDEF3YWl0UGVybWl0cxIgLmhlZGdlcm93LnYxLkF3YWl0UGVybWl0c1JlcXVlc3QaIS5oZWRnZXJvdy52MS5Bd2FpdFBlcm1pdHNSZXNwb25zZRJWCg1SZWxlYXNlUGVybWl0EiEuaGVkZ2Vyb3cudjEuUmVsZWFzZVBlcm1pdFJlcXVlc3QaIi5oZWRnZXJvdy52MS5SZWxlYXNlUGVybWl0UmVzcG9uc2USUwoMUmVuZXdQZXJtaXRzEiAuaGVkZ2Vyb3cudjEuUmVuZXdQZXJtaXRzUmVxdWVzdBohLmhlZGdlcm93LnYxLlJlbmV3UGVybWl0c1Jlc3BvbnNlEkoKCUF3YWl0TG9jaxIdLmhlZGdlcm93LnYxLkF3YWl0TG9ja1JlcXVlc3QaHi5oZWRnZXJvdy52MS5Bd2FpdExvY2tSZXNwb25zZRJKCglMZWF2ZUxvY2sSHS5oZWRnZXJvdy52MS5MZWF2ZUxvY2tSZXF1ZXN0Gh4uaGVkZ2Vyb3cudjEuTGVhdmVMb2NrUmVzcG9uc2USUwoMTG9ja1JlbGVhc2VkEiAuaGVkZ2Vyb3cudjEuTG9ja1JlbGVhc2VkUmVxdWVzdBohLmhlZGdlcm93LnYxLkxvY2tSZWxlYXNlZFJlc3BvbnNlEkcKCExvY2tUdXJuEhwuaGVkZ2Vyb3cudjEuTG9ja1R1cm5SZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuTG9ja1R1cm5SZXNwb25zZRJTCgxBd2FpdENvbW1pdHMSIC5oZWRnZXJvdy52MS5Bd2FpdENvbW1pdHNSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuQXdhaXRDb21taXRzUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChhoZWRnZXJvdy92MS9jbGFpbXMucHJvdG8SC2hlZGdlcm93LnYxIj4KC1Blcm1pdENsYWltEhEKCXNlbWFwaG9yZRgBIAEoCRINCgVvd25lchgCIAEoCRINCgVncmFudBgDIAEoCSKmAQoUQWNxdWlyZVBlcm1pdFJlcXVlc3QSJwoFY2xhaW0YASABKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRINCgVsaW1pdBgCIAEoDRIOCgZob2xkZXIYAyABKAkSEwoLaW5jYXJuYXRpb24YBCABKAQSDAoEd2FpdBgFIAEoCBIRCgl3YWl0ZWRfbXMYBiABKA0SEAoIZGV0YWNoZWQYByABKAgiggIKFUFjcXVpcmVQZXJtaXRSZXNwb25zZRI7CgdvdXRjb21lGAEgASgOMiouaGVkZ2Vyb3cudjEuQWNxdWlyZVBlcm1pdFJlc3BvbnNlLk91dGNvbWUSDQoFbGltaXQYAiABKA0SEAoIbGVhc2VfbXMYAyABKA0iigEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhQKEE9VVENPTUVfQUNRVUlSRUQQARITCg9PVVRDT01FX1dBSVRJTkcQAhIQCgxPVVRDT01FX0ZVTEwQAxIQCgxPVVRDT01FX0hFTEQQBBIXChNPVVRDT01FX09USEVSX0xJTUlUEAUiWwoTQXdhaXRQZXJtaXRzUmVxdWVzdBIOCgZob2xkZXIYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAQSDgoGZ3JhbnRzGAMgAygJEg8KB3dhaXRfbXMYBCABKA0iSwoUQXdhaXRQZXJtaXRzUmVzcG9uc2USEAoIYWNxdWlyZWQYASADKAkSDwoHdW5rbm93bhgCIAMoCRIQCghsZWFzZV9tcxgDIAEoDSI/ChRSZWxlYXNlUGVybWl0UmVxdWVzdBInCgVjbGFpbRgBIAEoCzIYLmhlZGdlcm93LnYxLlBlcm1pdENsYWltIhcKFVJlbGVhc2VQZXJtaXRSZXNwb25zZSI/ChNSZW5ld1Blcm1pdHNSZXF1ZXN0EigKBmNsYWltcxgBIAMoCzIYLmhlZGdlcm93LnYxLlBlcm1pdENsYWltIlAKFFJlbmV3UGVybWl0c1Jlc3BvbnNlEiYKBGxvc3QYASADKAsyGC5oZWRnZXJvdy52MS5QZXJtaXRDbGFpbRIQCghsZWFzZV9tcxgCIAEoDSJWChBBd2FpdExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEQoJY29udGVuZGVyGAIgASgJEg4KBm1lbWJlchgDIAEoCRIRCgl3YWl0ZWRfbXMYBCABKA0iIgoRQXdhaXRMb2NrUmVzcG9uc2USDQoFYWhlYWQYASABKA0iUgoQTGVhdmVMb2NrUmVxdWVzdBIMCgRuYW1lGAEgASgJEhEKCWNvbnRlbmRlchgCIAEoCRINCgV0b2tlbhgDIAEoBBIOCgZtZW1iZXIYBCABKAkiEwoRTGVhdmVMb2NrUmVzcG9uc2UiQAoTTG9ja1JlbGVhc2VkUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBXRva2VuGAIgASgEEgwKBHRvbGQYAyABKAkiFgoUTG9ja1JlbGVhc2VkUmVzcG9uc2UiUQoPTG9ja05leHRSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAQSEQoJY29udGVuZGVyGAMgASgJEg4KBm1lbWJlchgEIAEoCSISChBMb2NrTmV4dFJlc3BvbnNlIkEKD0xvY2tUdXJuUmVxdWVzdBIMCgRuYW1lGAEgASgJEhEKCWNvbnRlbmRlchgCIAEoCRINCgV0b2tlbhgDIAEoBCIjChBMb2NrVHVyblJlc3BvbnNlEg8KB3dhaXRpbmcYASABKAgiUgoTQXdhaXRDb21taXRzUmVxdWVzdBIMCgRrZXlzGAEgAygJEg0KBXNpbmNlGAIgASgEEg0KBXRva2VuGAMgASgEEg8KB3dhaXRfbXMYBCABKA0iQgoUQXdhaXRDb21taXRzUmVzcG9uc2USDAoEa2V5cxgBIAMoCRINCgVzaW5jZRgCIAEoBBINCgV0b2tlbhgDIAEoBDK8BgoMQ2xhaW1TZXJ2aWNlElYKDUFjcXVpcmVQZXJtaXQSIS5oZWRnZXJvdy52MS5BY3F1aXJlUGVybWl0UmVxdWVzdBoiLmhlZGdlcm93LnYxLkFjcXVpcmVQZXJtaXRSZXNwb25zZRJTCgxBd2FpdFBlcm1pdHMSIC5oZWRnZXJvdy52MS5Bd2FpdFBlcm1pdHNSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuQXdhaXRQZXJtaXRzUmVzcG9uc2USVgoNUmVsZWFzZVBlcm1pdBIhLmhlZGdlcm93LnYxLlJlbGVhc2VQZXJtaXRSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuUmVsZWFzZVBlcm1pdFJlc3BvbnNlElMKDFJlbmV3UGVybWl0cxIgLmhlZGdlcm93LnYxLlJlbmV3UGVybWl0c1JlcXVlc3QaIS5oZWRnZXJvdy52MS5SZW5ld1Blcm1pdHNSZXNwb25zZRJKCglBd2FpdExvY2sSHS5oZWRnZXJvdy52MS5Bd2FpdExvY2tSZXF1ZXN0Gh4uaGVkZ2Vyb3cudjEuQXdhaXRMb2NrUmVzcG9uc2USSgoJTGVhdmVMb2NrEh0uaGVkZ2Vyb3cudjEuTGVhdmVMb2NrUmVxdWVzdBoeLmhlZGdlcm93LnYxLkxlYXZlTG9ja1Jlc3BvbnNlElMKDExvY2tSZWxlYXNlZBIgLmhlZGdlcm93LnYxLkxvY2tSZWxlYXNlZFJlcXVlc3QaIS5oZWRnZXJvdy52MS5Mb2NrUmVsZWFzZWRSZXNwb25zZRJHCghMb2NrTmV4dBIcLmhlZGdlcm93LnYxLkxvY2tOZXh0UmVxdWVzdBodLmhlZGdlcm93LnYxLkxvY2tOZXh0UmVzcG9uc2USRwoITG9ja1R1cm4SHC5oZWRnZXJvdy52MS5Mb2NrVHVyblJlcXVlc3QaHS5oZWRnZXJvdy52MS5Mb2NrVHVyblJlc3BvbnNlElMKDEF3YWl0Q29tbWl0cxIgLmhlZGdlcm93LnYxLkF3YWl0Q29tbWl0c1JlcXVlc3QaIS5oZWRnZXJvdy52MS5Bd2FpdENvbW1pdHNSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * A permit of a semaphore, as its holder names it.
@@ -395,6 +395,13 @@ export type LeaveLockRequest = Message<"hedgerow.v1.LeaveLockRequest"> & {
    * @generated from field: uint64 token = 3;
    */
   token: bigint;
+
+  /**
+   * Address of the member that holds it, where it is told who is next.
+   *
+   * @generated from field: string member = 4;
+   */
+  member: string;
 };
 
 /**
@@ -432,6 +439,13 @@ export type LockReleasedRequest = Message<"hedgerow.v1.LockReleasedRequest"> & {
    * @generated from field: uint64 token = 2;
    */
   token: bigint;
+
+  /**
+   * The contender that the holder tells itself; empty: nobody.
+   *
+   * @generated from field: string told = 3;
+   */
+  told: string;
 };
 
 /**
@@ -453,6 +467,55 @@ export type LockReleasedResponse = Message<"hedgerow.v1.LockReleasedResponse"> &
  */
 export const LockReleasedResponseSchema: GenMessage<LockReleasedResponse> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_claims, 14);
+
+/**
+ * @generated from message hedgerow.v1.LockNextRequest
+ */
+export type LockNextRequest = Message<"hedgerow.v1.LockNextRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The holder's fencing token.
+   *
+   * @generated from field: uint64 token = 2;
+   */
+  token: bigint;
+
+  /**
+   * The first in the line, and the address of its member.
+   *
+   * @generated from field: string contender = 3;
+   */
+  contender: string;
+
+  /**
+   * @generated from field: string member = 4;
+   */
+  member: string;
+};
+
+/**
+ * Describes the message hedgerow.v1.LockNextRequest.
+ * Use `create(LockNextRequestSchema)` to create a new message.
+ */
+export const LockNextRequestSchema: GenMessage<LockNextRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_claims, 15);
+
+/**
+ * @generated from message hedgerow.v1.LockNextResponse
+ */
+export type LockNextResponse = Message<"hedgerow.v1.LockNextResponse"> & {
+};
+
+/**
+ * Describes the message hedgerow.v1.LockNextResponse.
+ * Use `create(LockNextResponseSchema)` to create a new message.
+ */
+export const LockNextResponseSchema: GenMessage<LockNextResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_claims, 16);
 
 /**
  * @generated from message hedgerow.v1.LockTurnRequest
@@ -481,7 +544,7 @@ export type LockTurnRequest = Message<"hedgerow.v1.LockTurnRequest"> & {
  * Use `create(LockTurnRequestSchema)` to create a new message.
  */
 export const LockTurnRequestSchema: GenMessage<LockTurnRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 15);
+  messageDesc(file_hedgerow_v1_claims, 17);
 
 /**
  * @generated from message hedgerow.v1.LockTurnResponse
@@ -500,7 +563,7 @@ export type LockTurnResponse = Message<"hedgerow.v1.LockTurnResponse"> & {
  * Use `create(LockTurnResponseSchema)` to create a new message.
  */
 export const LockTurnResponseSchema: GenMessage<LockTurnResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 16);
+  messageDesc(file_hedgerow_v1_claims, 18);
 
 /**
  * @generated from message hedgerow.v1.AwaitCommitsRequest
@@ -536,7 +599,7 @@ export type AwaitCommitsRequest = Message<"hedgerow.v1.AwaitCommitsRequest"> & {
  * Use `create(AwaitCommitsRequestSchema)` to create a new message.
  */
 export const AwaitCommitsRequestSchema: GenMessage<AwaitCommitsRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 17);
+  messageDesc(file_hedgerow_v1_claims, 19);
 
 /**
  * @generated from message hedgerow.v1.AwaitCommitsResponse
@@ -565,7 +628,7 @@ export type AwaitCommitsResponse = Message<"hedgerow.v1.AwaitCommitsResponse"> &
  * Use `create(AwaitCommitsResponseSchema)` to create a new message.
  */
 export const AwaitCommitsResponseSchema: GenMessage<AwaitCommitsResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_claims, 18);
+  messageDesc(file_hedgerow_v1_claims, 20);
 
 /**
  * @generated from service hedgerow.v1.ClaimService
@@ -642,7 +705,17 @@ export const ClaimService: GenService<{
     output: typeof LockReleasedResponseSchema;
   },
   /**
-   * The leader to one that waits: it is your turn.
+   * The leader to a lock's holder: this one is the first in its line.
+   *
+   * @generated from rpc hedgerow.v1.ClaimService.LockNext
+   */
+  lockNext: {
+    methodKind: "unary";
+    input: typeof LockNextRequestSchema;
+    output: typeof LockNextResponseSchema;
+  },
+  /**
+   * The former holder, or the leader, to one that waits: it is your turn.
    *
    * @generated from rpc hedgerow.v1.ClaimService.LockTurn
    */

@@ -25,11 +25,11 @@ export const MIN_KEEP_MS = 60_000;
 export const MAX_KEPT_VERSIONS = 10_000;
 
 /** Of one round: keys that are looked at, and versions removed. */
-const ROUND = { keys: 64, versions: 1_000 } as const;
+const ROUND = { keys: 64, versions: 250 } as const;
 /** Keys that wait for their time; those beyond it are found by the next sweep. */
 const MAX_DUE_KEYS = 10_000;
 /** Between rounds, in milliseconds: while there is something to do, without, and after a failure. */
-const PAUSE_MS = { busy: 100, idle: 10_000, failed: 5_000 } as const;
+const PAUSE_MS = { busy: 20, idle: 10_000, failed: 5_000 } as const;
 /** Rounds take a tenth of the time at most. */
 const REST = 9;
 /** Between the beginnings of two sweeps through all keys, in milliseconds. */

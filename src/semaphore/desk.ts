@@ -26,6 +26,8 @@ export interface DeskOptions {
   readonly claim: () => Claim | null;
   /** The database refused the token. */
   readonly onFenced: () => void;
+  /** Whether the grant was given back: a request for it is an old one. */
+  readonly isEnded: (grant: string) => boolean;
   /** When a permit expires that was found in the table, and of which nothing is known. */
   readonly expiryOf: (permit: Permit, readBefore: boolean) => number;
   /** It has its permit now, or was turned away. */
@@ -68,6 +70,7 @@ export class Desk {
     return this.#call(async () => {
       for (;;) {
         await this.#refresh();
+        if (this.options.isEnded(applicant.permit.grant)) throw givenBack();
         if (this.#state.waiting >= MAX_WAITING) {
           const message = `semaphore: ${MAX_WAITING} wait for it already`;
           throw new HedgerowError("overloaded", message, { retryDelayMs: 100 });
@@ -166,7 +169,8 @@ export class Desk {
     this.#running = true;
     void this.#run().finally(() => {
       this.#running = false;
-      if (this.#again) this.#kick(); // it came up when the loop had ended already
+      if (this.#again)
+        this.#kick(); // it came up when the loop had ended already
       else this.#rest();
     });
   }
@@ -294,4 +298,8 @@ export class Desk {
   #now(): number {
     return this.options.runtime.clock.now();
   }
+}
+
+export function givenBack(): HedgerowError {
+  return new HedgerowError("canceled", "semaphore: the permit was given back meanwhile");
 }

@@ -3,7 +3,7 @@ import type { Claim, Leadership } from "../lock/lease.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Permit, SemaphoreStore } from "../store/ports.ts";
-import { Desk, type PermitRef } from "./desk.ts";
+import { Desk, givenBack, type PermitRef } from "./desk.ts";
 import { EndedGrants } from "./ended.ts";
 import { Places } from "./places.ts";
 import type { Answer, Applicant } from "./state.ts";
@@ -31,6 +31,8 @@ export class Reign {
   readonly #desks = new Map<string, Desk>();
   readonly #ended: EndedGrants;
   readonly #since: number;
+  /** Permits at no desk were last heard of before this: by the leader before, or at a desk that was closed. */
+  #heardBefore: number;
 
   constructor(
     readonly token: number,
@@ -38,6 +40,7 @@ export class Reign {
   ) {
     const { clock } = options.runtime;
     this.#since = clock.now();
+    this.#heardBefore = this.#since;
     this.places = new Places(clock, options.timing);
     this.#ended = new EndedGrants(clock, options.timing.revokeAfterMs);
   }
@@ -52,7 +55,6 @@ export class Reign {
     const { clock } = this.options.runtime;
     const { permit, waits } = applicant;
     if (waits) this.places.checkRoom();
-    if (this.#ended.has(permit.grant)) throw givenBack();
     const desk = this.#desk(semaphore);
     let answer = await desk.apply(applicant);
     if (answer.kind === "waiting") {
@@ -99,22 +101,26 @@ export class Reign {
       name,
       claim: () => this.claim(),
       onFenced: () => leadership.refute(this.token),
+      isEnded: (grant) => this.#ended.has(grant),
       expiryOf: (permit, readBefore) => this.#expiryOf(permit, readBefore),
       onNews: (permit) => this.places.tell(processOf(permit)),
-      onIdle: () => this.#desks.delete(name),
+      onIdle: () => this.#close(name, desk),
     });
     this.#desks.set(name, desk);
     return desk;
   }
 
-  /**
-   * Whoever uses a permit tells each new leader so. Who has been silent since this node leads may have been told
-   * by the last one, at the latest when that one's lease ended.
-   */
+  #close(name: string, desk: Desk): void {
+    if (this.#desks.get(name) !== desk) return;
+    this.#desks.delete(name);
+    this.#heardBefore = this.options.runtime.clock.now();
+  }
+
+  /** Whoever uses a permit tells each new leader so, and thereby opens its desk, before the permit expires here. */
   #expiryOf(permit: Permit, readBefore: boolean): number {
     if (this.#ended.has(permit.grant) || this.#isGone(permit)) return Number.NEGATIVE_INFINITY;
     if (permit.incarnation === 0) return this.#since + GO_PATIENCE_MS;
-    const heardAt = readBefore ? this.options.runtime.clock.now() : this.#since;
+    const heardAt = readBefore ? this.options.runtime.clock.now() : this.#heardBefore;
     return heardAt + this.options.timing.revokeAfterMs;
   }
 
@@ -129,8 +135,4 @@ export class Reign {
 /** Names the process that holds or wants a permit. */
 export function processOf({ holder, incarnation }: Pick<Permit, "holder" | "incarnation">): string {
   return `${holder}/${incarnation}`;
-}
-
-function givenBack(): HedgerowError {
-  return new HedgerowError("canceled", "semaphore: the permit was given back meanwhile");
 }

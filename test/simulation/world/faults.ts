@@ -8,7 +8,9 @@ export function injectFaults(cluster: SimulatedCluster, untilMs: number): void {
   const again = () => {
     if (scheduler.now >= untilMs) return;
     const undo = pickFault(cluster, prng.int(9), () => prng.pick(cluster.nodes), prng);
-    scheduler.after(prng.between(0.1, 2) * leaseMs, undo);
+    // Now and then longer than permits are held without a renewal.
+    const lasts = prng.chance(0.15) ? prng.between(3, 6) : prng.between(0.1, 2);
+    scheduler.after(lasts * leaseMs, undo);
     scheduler.after(prng.between(0.2, 1.5) * leaseMs, again);
   };
   scheduler.after(prng.between(0.5, 1.5) * leaseMs, again);

@@ -29,7 +29,13 @@ interface Place {
 export class Watches {
   readonly #keys = new Map<string, { readonly watched: WatchedKey; readonly leave: () => void }>();
 
-  constructor(private readonly options: WatchesOptions) {}
+  constructor(private readonly options: WatchesOptions) {
+    // Somebody who has not asked for the next version does not hear of the end; no timer may wait for that.
+    const stop = () => {
+      for (const { watched } of this.#keys.values()) watched.stop();
+    };
+    options.shutdown.addEventListener("abort", stop, { once: true });
+  }
 
   /** See HedgerowNode.watch. */
   watch(

@@ -302,3 +302,16 @@ test("it ends with its signal, when it is left, and typed when the node stops", 
   story.pass(100);
   expect(story.outcome(leader.core.stop()).tookMs).toBeLessThan(500);
 });
+
+test("a stop leaves no timer behind, also of one who does not ask for the next version", () => {
+  story = new Story({ nodes: 1, keepLines: true });
+  const leader = story.settledLeader();
+  put(leader, "a");
+  const never = new Watcher(leader, "", "key", () => new Promise(() => {}));
+  untilSeen(1, 100, never);
+  story.outcome(leader.core.stop());
+  story.pass(1_000);
+  const { events } = story.cluster.scheduler;
+  story.pass(10 * 60_000);
+  expect(story.cluster.scheduler.events).toBe(events);
+});

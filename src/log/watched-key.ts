@@ -28,7 +28,6 @@ export interface Page {
 interface Read {
   readonly after: LogCursor | null;
   readonly page: Promise<Page>;
-  readonly signs: number;
 }
 
 /** What the watchers of one key on this node share: the signs that it was written, and reads from one place. */
@@ -84,11 +83,10 @@ export class WatchedKey {
     this.#poll?.cancel();
   }
 
-  /** One read for all who ask from the same place; one that began before the last sign may have missed it. */
+  /** One read for all who ask from the same place. Its page tells whether a sign came after it began. */
   #shared(after: LogCursor | null): Promise<Page> {
-    const read = this.#read;
-    if (read !== null && read.signs === this.#signs && isSame(read.after, after)) return read.page;
-    const begun = { after, signs: this.#signs, page: this.#readAfter(after) };
+    if (this.#read !== null && isSame(this.#read.after, after)) return this.#read.page;
+    const begun = { after, page: this.#readAfter(after) };
     this.#read = begun;
     const end = () => {
       if (this.#read === begun) this.#read = null;

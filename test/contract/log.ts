@@ -156,6 +156,19 @@ export function logContract(makeWorld: MakeWorld): void {
       expect(await values("k")).toEqual(["after"]);
     });
 
+    test("C5: nor does one of which something is there already", async () => {
+      const claim = await fence();
+      const known = entry("k", "id-1", "v");
+      const timestamp = await written("k", "id-1", "v");
+      const batch = [known, entry("l", "id-2", "new")];
+      const wrong = { ...claim, token: claim.token - 1 };
+      await expectCode(store().log.append(batch, wrong), "fenced");
+      expect(await values("l")).toEqual([]);
+      const [repeated] = await store().log.append(batch, claim);
+      expect(repeated).toEqual({ kind: "written", timestamp });
+      expect(await values("l")).toEqual(["new"]);
+    });
+
     test("C5: a former leader writes nothing once another has taken over", async () => {
       const former = await fence();
       await world().passMs(60);

@@ -58,14 +58,14 @@ export function semaphoresContract(makeWorld: MakeWorld): void {
     test("S1: takers at once never exceed the limit", async () => {
       const claim = await fence();
       const results = await Promise.all(
-        Array.from({ length: 20 }, async (_, n) => {
+        Array.from({ length: 40 }, async (_, n) => {
           const { semaphores } = n % 2 === 0 ? store() : other();
           const acquire = [permit(`owner-${n}`)];
           return (await semaphores.change("s", { limit: 3, release: [], acquire }, claim))[0];
         }),
       );
       expect(results.filter((result) => result === "acquired").length).toBe(3);
-      expect(results.filter((result) => result === "full").length).toBe(17);
+      expect(results.filter((result) => result === "full").length).toBe(37);
       expect((await owners("s")).length).toBe(3);
     });
 

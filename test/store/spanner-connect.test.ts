@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import type { ConnectionOptions } from "../../src/store/spanner/connection.ts";
 import { expectCode } from "../contract/errors.ts";
-import { FakeWorld, outcome } from "./spanner-fake.ts";
+import { FakeSpanner, FakeWorld, outcome } from "./spanner-fake.ts";
 
 const State = { IDLE: 0, CONNECTING: 1, READY: 2, TRANSIENT_FAILURE: 3 };
 
@@ -9,8 +10,8 @@ class ConnectingWorld extends FakeWorld {
   #state = State.IDLE;
   #heard: (() => void)[] = [];
 
-  constructor() {
-    super();
+  constructor(options: Partial<ConnectionOptions> = {}) {
+    super(options);
     Object.assign(this.spanner.channel, {
       getConnectivityState: () => this.#state,
       watchConnectivityState: (_state: number, wallMs: number, hear: () => void) => {
@@ -61,6 +62,19 @@ describe("a connection", () => {
       await world.query();
       expect(world.spanner.of("createSession").length).toBe(1);
     }
+  });
+
+  test("that does not come about is tried anew, and nothing of the former stays open", async () => {
+    const next = new FakeSpanner();
+    const world = new ConnectingWorld({ another: async () => next.client });
+    for (const timeoutMs of [1_000, 500]) {
+      const failing = expectCode(world.query({ timeoutMs }), "unavailable");
+      await world.pass(timeoutMs);
+      await failing;
+    }
+    expect(await outcome(world.query())).toBe(1);
+    expect(next.of("executeSql").length).toBe(1);
+    expect(world.spanner.closed).toBe(true);
   });
 
   test("that cannot come about is not waited for: the call says why", async () => {

@@ -42,10 +42,10 @@ const silent = () => "silence" as const;
 /** Sessions come about; nothing else is answered. */
 const mute = ({ method }: Call) => (method === "createSession" ? undefined : silent());
 
-/** A world with a session, on which nothing is answered any more. */
+/** A world with two sessions, on which nothing is answered any more. */
 async function muted(): Promise<ReplacingWorld> {
   const world = new ReplacingWorld();
-  await world.query();
+  await Promise.all([world.query(), world.query()]);
   world.spanner.onCall = mute;
   world.onCall = mute;
   return world;
@@ -110,7 +110,7 @@ describe("a client on which nothing is answered", () => {
     world.spanner.onCall = ({ method }) =>
       method === "commit" ? { code: Grpc.ABORTED } : undefined;
     const failing = expectCode(world.transact({ timeoutMs: 3_000 }), "unavailable");
-    await world.pass(2_500);
+    await world.pass(2_000);
     world.spanner.onCall = mute;
     const asking = world.query().catch(() => {}); // never answered
     await settled();
@@ -138,6 +138,34 @@ describe("a client on which nothing is answered", () => {
     expect(busy.made[1]?.closed).toBe(false);
   });
 
+  test("gets no credit for what the one before it still answers", async () => {
+    const world = await muted();
+    const long = world.query({ timeoutMs: 5_000 });
+    await world.pass(SILENT_MS);
+    await world.unanswered(1_400);
+    world.spanner.last("executeSql").answer();
+    expect(await outcome(long)).toBe(1);
+    await world.unanswered(1_590);
+    await world.unanswered(10);
+    expect(world.made.length).toBe(2);
+    await world.unanswered(10);
+    expect(world.made.length).toBe(3);
+  });
+
+  test("does not keep a transaction from being rolled back: that is done on the next one", async () => {
+    const world = new ReplacingWorld();
+    world.spanner.onCall = ({ method }) =>
+      method === "commit" || method === "rollback" ? "silence" : undefined;
+    const failing = expectCode(world.transact({ timeoutMs: 100 }), "outcome_unknown");
+    await world.pass(100);
+    await failing;
+    // The first one is given up after 2 s.
+    await world.pass(2_100);
+    const [first, next] = world.made.map((spanner) => spanner.of("rollback"));
+    expect(first?.length).toBe(1);
+    expect(next?.map(({ request }) => request)).toEqual([first?.[0]?.request]);
+  });
+
   test("is replaced once for all that wait", async () => {
     const world = await muted();
     await world.unanswered(SILENT_MS);
@@ -147,7 +175,7 @@ describe("a client on which nothing is answered", () => {
     const waiting = [world.query(), world.query(), world.query()];
     await expectCode(Promise.all([world.query({ signal: AbortSignal.abort() })]), "canceled");
     await world.pass(100);
-    expect(world.made[0]?.of("executeSql").length).toBe(2);
+    expect(world.made[0]?.of("executeSql").length).toBe(3);
     resolve();
     expect(await Promise.all(waiting)).toEqual([1, 1, 1]);
     expect(world.made.length).toBe(2);
@@ -176,5 +204,11 @@ describe("a client on which nothing is answered", () => {
     resolve();
     await closing;
     expect(world.made.map(({ closed }) => closed)).toEqual([true, true]);
+    const closed = await muted();
+    await closed.unanswered(SILENT_MS);
+    closed.spanner.onCall = () => undefined;
+    await closed.connection.close();
+    await expectCode(closed.query(), "stopped");
+    expect(closed.made.length).toBe(1);
   });
 });

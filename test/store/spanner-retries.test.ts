@@ -106,6 +106,15 @@ describe("a call that did nothing is made again", () => {
     });
   }
 
+  test("unless it is given up in the pause before", async () => {
+    const world = failing("read", sessionGone);
+    const caller = new AbortController();
+    const error = expectCode(world.transact({ signal: caller.signal }), "canceled");
+    await world.pass(100);
+    caller.abort();
+    await error;
+  });
+
   test("on a new session: with one of them, the idle ones have gone too", async () => {
     const world = new FakeWorld();
     await Promise.all([world.query(), world.query()]);

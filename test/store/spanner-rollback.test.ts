@@ -66,6 +66,28 @@ describe("after a commit of unknown outcome, on a connection that keeps the orde
     expect(await outcome(world.transact())).toBe(COMMIT_MICROS);
   });
 
+  test("it waits for all of them, in whatever order they are settled", async () => {
+    for (const order of [
+      [0, 1],
+      [1, 0],
+    ]) {
+      const world = new FakeWorld({ ordered: true });
+      world.spanner.next("commit", "silence", "silence");
+      world.spanner.next("rollback", "silence", "silence");
+      const options = { timeoutMs: 100 };
+      const failing = [1, 2].map(() => expectCode(world.transact(options), "outcome_unknown"));
+      await world.pass(100);
+      await Promise.all(failing);
+      const next = world.transact();
+      for (const rollback of order) {
+        expect(await outcome(next)).toBe("pending");
+        world.spanner.of("rollback")[rollback]?.answer();
+      }
+      await settled();
+      expect(await outcome(next)).toBe(COMMIT_MICROS);
+    }
+  });
+
   test("it waits no longer than its own time, and has done nothing then", async () => {
     const world = await unsettled(true);
     const reads = world.spanner.of("read").length;
@@ -73,6 +95,9 @@ describe("after a commit of unknown outcome, on a connection that keeps the orde
     await world.pass(50);
     await failing;
     expect(world.spanner.of("read").length).toBe(reads);
+    // The session that it had is free again.
+    await world.query();
+    expect(world.spanner.of("createSession").length).toBe(2);
   });
 
   test("what only reads does not wait, nor anything on another connection", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { CallOptions } from "../../src/runtime/runtime.ts";
 import { Grpc } from "../../src/store/spanner/errors.ts";
 import { expectCode } from "../contract/errors.ts";
-import { FakeWorld, outcome, settled } from "./spanner-fake.ts";
+import { FakeWorld, outcome, refusal, settled } from "./spanner-fake.ts";
 
 const MAX_SESSIONS = 64;
 const MAX_WAITING = 10_000;
@@ -137,6 +137,12 @@ describe("sessions", () => {
     await settled();
     expect(await outcome(world.query())).toBe(1);
     expect(world.spanner.of("createSession").length).toBe(MAX_SESSIONS + 2);
+    for (const _ of numbers(MAX_SESSIONS + 1)) {
+      world.spanner.next("executeSql", refusal(Grpc.NOT_FOUND, "Session"));
+      const looked = world.query();
+      await world.pass(20);
+      expect(await outcome(looked)).toBe(1);
+    }
   });
 
   test("idle ones are deleted at close, and who waits or asks hears `stopped`", async () => {

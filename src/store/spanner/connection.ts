@@ -45,8 +45,8 @@ export class Connection {
   readonly #closed = new AbortController();
   /** What ended calls have left behind: transactions to be rolled back. */
   readonly #cleanUps = new Set<Promise<void>>();
-  /** Of them, those whose commit was sent and not answered. */
-  readonly #unsettled = new Set<Promise<void>>();
+  /** Resolves once those of them whose commit was sent and not answered can no longer be committed. */
+  #settled: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: ConnectionOptions) {
     const { client, database, runtime, another = null } = options;
@@ -91,9 +91,7 @@ export class Connection {
     work: (transaction: Transaction) => Promise<Writes<T>>,
   ): Promise<T> {
     return this.#run(what, options, async (attempt) => {
-      if (this.options.ordered === true && this.#unsettled.size > 0) {
-        await attempt.operation.race(Promise.all(this.#unsettled));
-      }
+      if (this.options.ordered === true) await attempt.operation.race(this.#settled);
       return this.#untilAdmitted(attempt, () => attempt.transact(work, this.runtime));
     });
   }
@@ -171,8 +169,7 @@ export class Connection {
       return await operation.race(working);
     } catch (error) {
       if (!attempt.committing) throw error;
-      this.#unsettled.add(cleanUp);
-      void cleanUp.finally(() => this.#unsettled.delete(cleanUp));
+      this.#settled = Promise.all([this.#settled, cleanUp]).then(() => {});
       throw unknownOutcome(operation.what, this.database, error);
     }
   }

@@ -37,7 +37,6 @@ export class LiveClient {
   #silentMs = SILENT_MS.first;
   #wasConnected = false;
   #replacing: Promise<void> | null = null;
-  #closed = false;
 
   constructor(
     client: SpannerClient,
@@ -101,7 +100,6 @@ export class LiveClient {
 
   /** Calls under way end as they end. */
   async close(): Promise<void> {
-    this.#closed = true;
     await this.#replacing?.catch(() => {}); // whoever asked for it was told
     await this.#current.client.close();
   }
@@ -115,7 +113,6 @@ export class LiveClient {
     const former = this.#current;
     const client = await this.another?.(former.client);
     if (client === undefined) return;
-    if (this.#closed) return client.close();
     this.#current = { client, calls: 0 };
     this.#unansweredSince = null;
     this.#silentMs = Math.min(2 * this.#silentMs, SILENT_MS.longest);

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BINARY, freePorts, until } from "./processes.ts";
+import { BINARY, freeRange, until } from "./processes.ts";
 
 /** Runs `hedgerow dev` from an empty folder until its nodes are ready, and what the story wants then. */
 async function withDev(
@@ -10,8 +10,7 @@ async function withDev(
   story: (dev: { child: Bun.Subprocess; httpPort: number; folder: string }) => Promise<void>,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "hedgerow-dev-test-"));
-  // Neighbouring ports are needed: take some from a range that nobody is likely to use.
-  const [base = 0] = await freePorts(1);
+  const base = await freeRange(2 * nodes + 5);
   const child = Bun.spawn(
     [
       BINARY,

@@ -8,11 +8,18 @@ import { atMostTimes } from "./targets.ts";
 
 const script = (file: string) => join(import.meta.dir, "contenders", file);
 
-const OURS = "ours, on SQLite";
-const ETCD = "etcd's lock";
+export const OURS = "ours, on SQLite";
+export const ETCD = "etcd's lock";
 
-function lockCase(title: string, locks: number, holdMs: number, targets: Target[]): Case {
-  const setting = contended(locks, holdMs);
+/** `client` is the file in `contenders` whose processes hand something of ours over. */
+export function handOverCase(
+  client: string,
+  title: string,
+  names: number,
+  holdMs: number,
+  targets: Target[],
+): Case {
+  const setting = contended(names, holdMs);
   return {
     title,
     metrics: HAND_OVER,
@@ -21,7 +28,7 @@ function lockCase(title: string, locks: number, holdMs: number, targets: Target[
         ...setting,
         name: OURS,
         role: "ours",
-        client: script("node-lock.ts"),
+        client: script(client),
         server: async () => withBoard(await startNodes(1)),
       }),
       pair({
@@ -40,10 +47,10 @@ export const benchmark: Benchmark = {
   summary: "hand-over of contended locks between two processes, from release to acquire",
   cases: [
     // etcd tells those that have waited for less than 100 ms late: this is at its best.
-    lockCase("8 locks, held 150 ms", 8, 150, [
+    handOverCase("node-lock.ts", "8 locks, held 150 ms", 8, 150, [
       atMostTimes(OURS, 1, ETCD, "p50Ms"),
       atMostTimes(OURS, 0.5, ETCD, "p50Ms"),
     ]),
-    lockCase("1 lock, held 3 ms", 1, 3, []),
+    handOverCase("node-lock.ts", "1 lock, held 3 ms", 1, 3, []),
   ],
 };

@@ -15,6 +15,7 @@ const BENCHMARKS: Benchmarks = {
   broadcast: () => import("./broadcast.ts"),
   lock: () => import("./lock.ts"),
   failover: () => import("./failover.ts"),
+  semaphore: () => import("./semaphore.ts"),
   start: () => import("./start.ts"),
 };
 

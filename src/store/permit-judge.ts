@@ -36,10 +36,12 @@ export function judgeChange(name: string, found: FoundRows, change: PermitChange
     return outcome;
   });
   const [first] = insert;
+  const row = found.limit;
   // The Go system's own row becomes one that goes with the last permit.
-  const anew = first !== undefined && !(limit !== null && found.limit?.deleteOnEmpty === true);
-  if (found.limit !== null && (anew || (drained && held.size === 0))) remove.push(found.limit.row);
-  if (anew) insert.unshift(limitRow(name, change.limit, first.leader));
+  const stays = held.size > 0 && row?.limit === change.limit && row.deleteOnEmpty;
+  if (first !== undefined && !stays) insert.unshift(limitRow(name, change.limit, first.leader));
+  const goes = held.size === 0 ? drained : first !== undefined && !stays;
+  if (row !== null && goes) remove.push(row.row);
   return { outcomes, remove, insert };
 }
 

@@ -27,6 +27,10 @@ interface Row {
   readonly value: string;
 }
 
+/**
+ * Changes do not wait for the disk, except for permits of work that may be done on other machines: when this one's
+ * power fails, it may forget who of its own processes held what, which is over with the boot.
+ */
 export class SqliteSemaphoreStore implements SemaphoreStore {
   readonly #rows: Statement<Row, [string]>;
 
@@ -57,13 +61,15 @@ export class SqliteSemaphoreStore implements SemaphoreStore {
     options: CallOptions = {},
   ): Promise<AcquireOutcome[]> {
     checkChange(name, change, fence);
-    return this.connection.write("change permits", options, () => {
+    const durable = change.acquire.some(({ detached }) => detached);
+    const work = () => {
       if (fence !== null) this.fence.check(fence);
       const { outcomes, remove, insert } = judgeChange(name, this.#find(name), change);
       for (const { key, id } of remove) this.rows.delete(key, id);
       for (const row of insert) this.rows.put(this.rows.nextTimestamp(), row);
       return outcomes;
-    });
+    };
+    return this.connection.write("change permits", options, work, durable);
   }
 
   #find(name: string): FoundRows {

@@ -4,7 +4,9 @@ import type { Logger } from "../observe/logger.ts";
 import { sleep } from "../runtime/operation.ts";
 import { backoffMs, type Runtime, type Timer } from "../runtime/runtime.ts";
 import type { Permit, SemaphoreStore } from "../store/ports.ts";
-import { type Answer, type Applicant, SemaphoreState } from "./state.ts";
+import type { Applicant, PermitRef } from "./line.ts";
+import { Pending } from "./pending.ts";
+import { type Answer, SemaphoreState } from "./state.ts";
 import type { PermitTiming } from "./timing.ts";
 
 /** Of one call to the store, before its outcome counts as unknown; pauses after one that failed. */
@@ -12,9 +14,6 @@ const STORE_TIMEOUT_MS = 2_000;
 const PAUSE_MS = { first: 20, longest: 500 };
 /** That wait for one semaphore; more are turned away. */
 const MAX_WAITING = 10_000;
-
-/** What tells an acquisition from all others of its semaphore. */
-export type PermitRef = Pick<Permit, "owner" | "grant">;
 
 export interface DeskOptions {
   readonly name: string;
@@ -36,11 +35,6 @@ export interface DeskOptions {
   readonly onIdle: () => void;
 }
 
-interface Asking<T> extends PermitRef {
-  readonly resolve: (answer: T) => void;
-  readonly reject: (error: HedgerowError) => void;
-}
-
 /**
  * Keeps one semaphore for the leader: one transaction at a time, each of which takes back what was given up and
  * gives out what that frees. After an unknown or unexpected outcome the table is read before anything else.
@@ -57,8 +51,8 @@ export class Desk {
   #failures = 0;
   #calls = 0;
   #expiry: Timer | null = null;
-  #applying = new Set<Asking<Answer | null>>();
-  #leaving = new Set<Asking<void>>();
+  readonly #applying = new Pending<Answer | null>();
+  readonly #leaving = new Pending<true>();
   #refreshing: PromiseWithResolvers<void> | null = null;
 
   constructor(private readonly options: DeskOptions) {
@@ -78,7 +72,7 @@ export class Desk {
         const standing = this.#state.apply(applicant);
         this.#kick();
         if (standing.kind !== "due") return standing;
-        const answer = await this.#outcomeOf(applicant.permit);
+        const answer = await this.#applying.add(applicant.permit);
         if (answer !== null) return answer;
       }
     });
@@ -89,7 +83,7 @@ export class Desk {
     return this.#call(async () => {
       await this.#refresh();
       this.#state.leave(permit);
-      const left = this.#state.lies(permit) ? this.#hasLeft(permit) : null;
+      const left = this.#state.lies(permit) ? this.#leaving.add(permit) : null;
       this.#kick();
       await left;
     });
@@ -139,18 +133,6 @@ export class Desk {
     this.#refreshing ??= Promise.withResolvers<void>();
     this.#kick();
     await this.#refreshing.promise;
-  }
-
-  #outcomeOf({ owner, grant }: PermitRef): Promise<Answer | null> {
-    return new Promise((resolve, reject) => {
-      this.#applying.add({ owner, grant, resolve, reject });
-    });
-  }
-
-  #hasLeft({ owner, grant }: PermitRef): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#leaving.add({ owner, grant, resolve, reject });
-    });
   }
 
   async #call<T>(work: () => Promise<T>): Promise<T> {
@@ -216,18 +198,13 @@ export class Desk {
 
   /** Tells everybody whose answer is known by now. */
   #answer(): void {
-    for (const asking of this.#applying) {
-      const answer = this.#state.find(asking);
-      if (answer?.kind === "due") continue;
-      if (answer?.kind === "full") this.#state.leave(asking);
-      this.#applying.delete(asking);
-      asking.resolve(answer);
-    }
-    for (const asking of this.#leaving) {
-      if (this.#state.lies(asking)) continue;
-      this.#leaving.delete(asking);
-      asking.resolve();
-    }
+    this.#applying.answer((ref) => {
+      const answer = this.#state.find(ref);
+      if (answer?.kind === "due") return undefined;
+      if (answer?.kind === "full") this.#state.leave(ref);
+      return answer;
+    });
+    this.#leaving.answer((ref) => (this.#state.lies(ref) ? undefined : true));
     if (this.#fresh) {
       this.#refreshing?.resolve();
       this.#refreshing = null;
@@ -248,7 +225,7 @@ export class Desk {
       code: error.code,
       error: error.message,
     });
-    this.#state.dropImpatient();
+    this.#state.dismissImpatient();
     this.#rejectAll(error);
     return this.#state.plan() !== null;
   }
@@ -258,9 +235,8 @@ export class Desk {
     promise.catch(() => {}); // whoever waits for it hears it all the same
     reject(error);
     this.#refreshing = null;
-    for (const asking of [...this.#applying, ...this.#leaving]) asking.reject(error);
-    this.#applying = new Set();
-    this.#leaving = new Set();
+    this.#applying.fail(error);
+    this.#leaving.fail(error);
   }
 
   #revoke(why: string, isOver: (permit: Permit, expiresAt: number) => boolean): void {

@@ -16,8 +16,9 @@ import type { ServedCall } from "../rpc/port.ts";
 import { checkName } from "../store/limits.ts";
 import type { SemaphoreStore } from "../store/ports.ts";
 import { checkSemaphore, checkSemaphoreName } from "./check.ts";
+import type { Applicant } from "./line.ts";
 import { processOf, Reign, type ReignOptions } from "./reign.ts";
-import type { Answer, Applicant } from "./state.ts";
+import type { Answer } from "./state.ts";
 
 /** Of one request. */
 export const MAX_CLAIMS = 1_000;

@@ -1,6 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import type { Clock, Timer } from "../runtime/runtime.ts";
-import type { Desk, PermitRef } from "./desk.ts";
+import type { Desk } from "./desk.ts";
+import type { PermitRef } from "./line.ts";
 import type { PermitTiming } from "./timing.ts";
 
 /** Of all processes and semaphores together; more are turned away. */
@@ -32,6 +33,7 @@ class Waiter {
 export class Places {
   readonly #waiters = new Map<string, Waiter>();
   #count = 0;
+  #ended = false;
 
   constructor(
     private readonly clock: Clock,
@@ -104,7 +106,9 @@ export class Places {
     return news;
   }
 
+  /** Answers all requests; nobody has a place any more. */
   end(): void {
+    this.#ended = true;
     for (const waiter of this.#waiters.values()) {
       waiter.lapse?.cancel();
       waiter.poll?.();
@@ -130,7 +134,7 @@ export class Places {
 
   /** Unless it asks again in time, its places go. */
   #mayLapse(process: string, waiter: Waiter): void {
-    if (waiter.poll !== null || this.#forgetIfEmpty(process, waiter)) return;
+    if (this.#ended || waiter.poll !== null || this.#forgetIfEmpty(process, waiter)) return;
     waiter.lapse?.cancel();
     waiter.lapse = this.clock.schedule(this.timing.keepPlaceMs, () => {
       this.#waiters.delete(process);

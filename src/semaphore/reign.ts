@@ -1,12 +1,13 @@
-import { HedgerowError } from "../errors.ts";
+import type { HedgerowError } from "../errors.ts";
 import type { Claim, Leadership } from "../lock/lease.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Permit, SemaphoreStore } from "../store/ports.ts";
-import { Desk, givenBack, type PermitRef } from "./desk.ts";
+import { Desk, givenBack } from "./desk.ts";
 import { EndedGrants } from "./ended.ts";
+import type { Applicant, PermitRef } from "./line.ts";
 import { Places } from "./places.ts";
-import type { Answer, Applicant } from "./state.ts";
+import type { Answer } from "./state.ts";
 import { GO_PATIENCE_MS, type PermitTiming } from "./timing.ts";
 
 export interface ReignOptions {

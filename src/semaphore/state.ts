@@ -1,19 +1,11 @@
 import type { AcquireOutcome, Permit, PermitChange, SemaphoreRows } from "../store/ports.ts";
-
-/** One that wants a permit. All times are of the leader's clock, in milliseconds. */
-export interface Applicant {
-  readonly permit: Permit;
-  readonly limit: number;
-  /** Takes a place in the line where nothing is free. */
-  readonly waits: boolean;
-  /** Since when it waits: the order of the line. */
-  readonly since: number;
-}
+import { type Applicant, type PermitRef, WaitingLine } from "./line.ts";
 
 export type Answer =
   | { readonly kind: "acquired" }
   | { readonly kind: "waiting" }
   | { readonly kind: "full" }
+  /** The owner has a permit, or waits for one, by another grant. */
   | { readonly kind: "held" }
   | { readonly kind: "other-limit"; readonly limit: number };
 
@@ -34,11 +26,14 @@ interface Taken {
 /** Of one transaction. */
 const MAX_CHANGES = 500;
 
-/** What the leader knows of one semaphore: the permits in the table, and who waits. Pure. */
+/**
+ * What the leader knows of one semaphore: the permits in the table, and who waits. Pure; all times are of the
+ * leader's clock, in milliseconds.
+ */
 export class SemaphoreState {
-  #limit: number | null = null;
+  readonly #line = new WaitingLine();
   #taken = new Map<string, Taken>();
-  #line: Applicant[] = [];
+  #limit: number | null = null;
   #news: Permit[] = [];
 
   constructor(private readonly revokeAfterMs: number) {}
@@ -60,33 +55,27 @@ export class SemaphoreState {
     return next;
   }
 
-  /** Takes in what the table says. Permits that were not known expire when `expiry` says. */
-  learn(rows: SemaphoreRows, expiry: (permit: Permit) => number, now: number): void {
+  /** Those whose permits were taken, and those who were sent away, since the last call. */
+  takeNews(): Permit[] {
+    return this.#news.splice(0);
+  }
+
+  /** Takes in what the table says. Permits that were not known expire when `expiryOf` says. */
+  learn(rows: SemaphoreRows, expiryOf: (permit: Permit) => number, now: number): void {
     const known = this.#taken;
     this.#limit = rows.limit;
     this.#taken = new Map();
     for (const permit of rows.permits) {
       const before = known.get(permit.owner);
-      const applied = this.#findInLine(permit);
-      if (applied >= 0) this.#news.push(...this.#line.splice(applied, 1).map((a) => a.permit));
-      const expiresAt = applied >= 0 ? now + this.revokeAfterMs : expiry(permit);
-      const learnt = { permit, expiresAt, told: applied < 0, leaving: false };
-      this.#taken.set(permit.owner, before?.permit.grant === permit.grant ? before : learnt);
+      if (before?.permit.grant === permit.grant) this.#taken.set(permit.owner, before);
+      else if (this.#line.leave(permit)) this.#take(permit, now, false);
+      else {
+        const expiresAt = expiryOf(permit);
+        this.#taken.set(permit.owner, { permit, expiresAt, told: true, leaving: false });
+      }
     }
     const limit = this.#effectiveLimit();
-    this.#dropFromLine((applicant) => {
-      return applicant.limit !== limit || this.#hasAnother(applicant.permit);
-    });
-  }
-
-  /** Those whose permits were taken, and those who were turned away, since the last call. */
-  takeNews(): Permit[] {
-    return this.#news.splice(0);
-  }
-
-  /** Sends those away who do not wait. */
-  dropImpatient(): void {
-    this.#dropFromLine(({ waits }) => !waits);
+    this.#dismiss((applicant) => applicant.limit !== limit || this.#hasAnother(applicant.permit));
   }
 
   /** Somebody wants a permit, or asks again what became of that. */
@@ -97,65 +86,57 @@ export class SemaphoreState {
       if (isSuperseded(taken.permit, applicant.permit)) taken.leaving = true;
       else return { kind: taken.permit.grant === grant ? "acquired" : "held" };
     }
-    const at = this.#line.findIndex(({ permit }) => permit.owner === owner);
-    const standing = this.#line[at];
-    let { since } = applicant;
-    if (standing !== undefined) {
-      const same = standing.permit.grant === grant;
+    const standing = this.#line.ofOwner(owner);
+    const same = standing?.permit.grant === grant;
+    if (standing !== null) {
       if (!same && !isSuperseded(standing.permit, applicant.permit)) return { kind: "held" };
-      if (same) since = standing.since;
-      this.#line.splice(at, 1);
+      this.#line.leave(standing.permit);
     }
-    const limit = this.#effectiveLimit();
-    if (limit !== null && limit !== applicant.limit) return { kind: "other-limit", limit };
-    return this.#enter({ ...applicant, since });
+    return this.#enter(same ? { ...applicant, since: standing.since } : applicant);
   }
 
-  /** What became of an application: null if nothing is known of it any more. */
-  find(permit: Pick<Permit, "owner" | "grant">): Standing | null {
-    if (this.holds(permit)) return { kind: "acquired" };
-    const at = this.#findInLine(permit);
-    const standing = this.#line[at];
-    if (standing === undefined) return null;
-    if (at < this.#free(standing.limit)) return { kind: "due" };
+  /** What became of an application; null if nothing is known of it any more. */
+  find(ref: PermitRef): Standing | null {
+    if (this.#staying(ref) !== null) return { kind: "acquired" };
+    const ahead = this.#line.ahead(ref);
+    const standing = this.#line.ofOwner(ref.owner);
+    if (ahead === null || standing === null) return null;
+    if (ahead < this.#free(standing.limit)) return { kind: "due" };
     return { kind: standing.waits ? "waiting" : "full" };
   }
 
-  /** Whether the permit lies in the table, and stays there. */
-  holds({ owner, grant }: Pick<Permit, "owner" | "grant">): boolean {
-    const taken = this.#taken.get(owner);
-    return taken !== undefined && taken.permit.grant === grant && !taken.leaving;
-  }
-
-  /** Whether the permit lies in the table still, though it may be about to go. */
-  lies({ owner, grant }: Pick<Permit, "owner" | "grant">): boolean {
+  /** Whether the permit lies in the table, though it may be about to go. */
+  lies({ owner, grant }: PermitRef): boolean {
     return this.#taken.get(owner)?.permit.grant === grant;
   }
 
   /** Its holder is heard of, or told that it has it; false if it has not. */
-  confirm({ owner, grant }: Pick<Permit, "owner" | "grant">, now: number): boolean {
-    const taken = this.#taken.get(owner);
-    if (taken === undefined || taken.permit.grant !== grant || taken.leaving) return false;
+  confirm(ref: PermitRef, now: number): boolean {
+    const taken = this.#staying(ref);
+    if (taken === null) return false;
     taken.told = true;
     taken.expiresAt = now + this.revokeAfterMs;
     return true;
   }
 
   /** Gives a permit back, or a place in the line up. */
-  leave({ owner, grant }: Pick<Permit, "owner" | "grant">): void {
-    const taken = this.#taken.get(owner);
-    if (taken?.permit.grant === grant) taken.leaving = true;
-    this.#leaveLine({ owner, grant });
+  leave(ref: PermitRef): void {
+    const taken = this.#staying(ref);
+    if (taken !== null) taken.leaving = true;
+    this.#line.leave(ref);
   }
 
   /** As `leave`, unless its holder may know that it has the permit. */
-  lapse({ owner, grant }: Pick<Permit, "owner" | "grant">): void {
-    const taken = this.#taken.get(owner);
-    if (taken?.permit.grant === grant && !taken.told) taken.leaving = true;
-    this.#leaveLine({ owner, grant });
+  lapse(ref: PermitRef): void {
+    if (this.#staying(ref)?.told !== true) this.leave(ref);
   }
 
-  /** Takes permits back: those that `isOver` says. Gives them. */
+  /** Sends those away who do not wait. */
+  dismissImpatient(): void {
+    this.#dismiss(({ waits }) => !waits);
+  }
+
+  /** Takes back the permits that `isOver` says, and gives them. */
   revoke(isOver: (permit: Permit, expiresAt: number) => boolean): Permit[] {
     const revoked: Permit[] = [];
     for (const taken of this.#taken.values()) {
@@ -168,85 +149,79 @@ export class SemaphoreState {
 
   /** What is to be written now; null for nothing. */
   plan(): PermitChange | null {
-    const release = [];
+    const release: PermitRef[] = [];
     for (const { leaving, permit } of this.#taken.values()) if (leaving) release.push(permit);
     const limit = this.#effectiveLimit();
-    const due = limit === null ? [] : this.#line.slice(0, Math.max(0, this.#free(limit)));
+    const due = limit === null ? [] : this.#line.first(this.#free(limit));
     if (release.length + due.length === 0) return null;
     return {
       limit: limit ?? 1, // asked of those alone who take a permit
-      // In parts those who give back come first: what they leave is counted as free already.
       release: release.slice(0, MAX_CHANGES),
+      // What leaves is counted as free already: while more of it is left, nobody may come.
       acquire: release.length > MAX_CHANGES ? [] : due.slice(0, MAX_CHANGES).map((a) => a.permit),
     };
   }
 
   /** A change was committed. False if the table is not as it was thought to be. */
   settle(change: PermitChange, outcomes: readonly AcquireOutcome[], now: number): boolean {
-    for (const { owner, grant } of change.release) {
-      const taken = this.#taken.get(owner);
-      if (taken?.permit.grant === grant && taken.leaving) this.#taken.delete(owner);
+    for (const ref of change.release) {
+      if (this.lies(ref) && this.#staying(ref) === null) this.#taken.delete(ref.owner);
     }
     if (this.#taken.size === 0) this.#limit = null;
-    let asThought = true;
-    change.acquire.forEach((permit, i) => {
-      if (outcomes[i] !== "acquired") {
-        asThought = false;
-        return;
-      }
+    for (const [i, permit] of change.acquire.entries()) {
+      if (outcomes[i] !== "acquired") continue;
       // Who has left the line meanwhile does not want it any more.
-      const leaving = !this.#leaveLine(permit);
-      const expiresAt = now + this.revokeAfterMs;
-      this.#taken.set(permit.owner, { permit, expiresAt, told: false, leaving });
+      this.#take(permit, now, !this.#line.leave(permit));
       this.#limit = change.limit;
-      this.#news.push(permit);
-    });
-    return asThought;
+    }
+    return outcomes.every((outcome) => outcome === "acquired");
+  }
+
+  #take(permit: Permit, now: number, leaving: boolean): void {
+    const expiresAt = now + this.revokeAfterMs;
+    this.#taken.set(permit.owner, { permit, expiresAt, told: false, leaving });
+    this.#news.push(permit);
   }
 
   #enter(applicant: Applicant): Standing {
-    const at = this.#line.findLastIndex(({ since }) => since <= applicant.since) + 1;
-    const due = at < this.#free(applicant.limit);
+    const limit = this.#effectiveLimit();
+    if (limit !== null && limit !== applicant.limit) return { kind: "other-limit", limit };
+    const due = this.#line.aheadOf(applicant.since) < this.#free(applicant.limit);
     if (!due && !applicant.waits) return { kind: "full" };
-    this.#line.splice(at, 0, applicant);
+    this.#line.enter(applicant);
     return { kind: due ? "due" : "waiting" };
+  }
+
+  #dismiss(isOut: (applicant: Applicant) => boolean): void {
+    this.#news.push(...this.#line.dismiss(isOut).map(({ permit }) => permit));
   }
 
   /** The limit that a newcomer must know; null where it may choose one. */
   #effectiveLimit(): number | null {
-    const drains = this.#taken.size > 0 && this.#staying() === 0;
-    return (drains ? null : this.#limit) ?? this.#line[0]?.limit ?? null;
+    const drains = this.#taken.size > 0 && this.#countStaying() === 0;
+    return (drains ? null : this.#limit) ?? this.#line.first(1)[0]?.limit ?? null;
   }
 
   #free(limit: number): number {
-    return limit - this.#staying();
+    return limit - this.#countStaying();
   }
 
-  #staying(): number {
+  #countStaying(): number {
     let staying = 0;
     for (const { leaving } of this.#taken.values()) if (!leaving) staying++;
     return staying;
   }
 
-  #dropFromLine(isOut: (applicant: Applicant) => boolean): void {
-    for (const applicant of this.#line) if (isOut(applicant)) this.#news.push(applicant.permit);
-    this.#line = this.#line.filter((applicant) => !isOut(applicant));
+  /** The permit, if it lies in the table and is to stay there. */
+  #staying({ owner, grant }: PermitRef): Taken | null {
+    const taken = this.#taken.get(owner);
+    return taken === undefined || taken.leaving || taken.permit.grant !== grant ? null : taken;
   }
 
   /** Whether the owner has a permit by another grant, and keeps it. */
   #hasAnother({ owner, grant }: Permit): boolean {
     const taken = this.#taken.get(owner);
     return taken !== undefined && !taken.leaving && taken.permit.grant !== grant;
-  }
-
-  #findInLine({ owner, grant }: Pick<Permit, "owner" | "grant">): number {
-    return this.#line.findIndex(({ permit }) => permit.owner === owner && permit.grant === grant);
-  }
-
-  #leaveLine(permit: Pick<Permit, "owner" | "grant">): boolean {
-    const at = this.#findInLine(permit);
-    if (at >= 0) this.#line.splice(at, 1);
-    return at >= 0;
   }
 }
 

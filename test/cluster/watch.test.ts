@@ -117,8 +117,8 @@ describeOnStores("hedgerow watch, and puts on conditions", (kind) => {
     const stopped = performance.now();
     next.signal("SIGTERM");
     expect(await next.exited()).toBe(0);
-    // Neither those who watch through it nor those who ask it hold its stop up.
-    expect(performance.now() - stopped).toBeLessThan(1_500);
+    // Neither those who watch through it nor those who ask it hold its stop up past what calls may take.
+    expect(performance.now() - stopped).toBeLessThan(3_500);
     await write(10);
     const left = watches[cluster.nodes.indexOf(last)] as WatchCommand;
     await until("the last one sees all", 10_000, () => left.values.length >= expected.length);

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { GossipService, Liveness, PeerState } from "../../src/gen/hedgerow/v1/gossip_pb.ts";
+import { Machine } from "../simulation/world/machine.ts";
 import { EXPIRY_MS, FAIL_OVER_MS, HOLD_MS, SemaphoreStory, timing } from "./semaphore-kit.ts";
 
 let story: SemaphoreStory;
@@ -198,5 +200,37 @@ describe("S3: a live holder keeps its permit, and one that is revoked is told", 
     story.pass(590_000);
     expect(waiters[1]?.permit).toBeNull();
     story.untilHeld(waiters[1] as never, 15_000);
+  });
+
+  test("a node that must take a greater incarnation loses what it holds before anybody takes it for another", () => {
+    story = new SemaphoreStory();
+    const [leader, holder, other] = story.cast();
+    const held = story.taken(holder);
+    const next = story.waiting(other);
+    // Somebody says that an earlier start of it, by a wall clock that was ahead, has a greater one.
+    const record = (address: string, incarnation: bigint) => ({
+      name: address,
+      address,
+      incarnation,
+      version: 1,
+      liveness: Liveness.ALIVE,
+      state: PeerState.PARTICIPANT,
+    });
+    const { network, scheduler } = story.cluster;
+    const gossip = network
+      .peersOf("10.9.9.9:8080", new Machine(scheduler))
+      .unary(holder.address, GossipService.method.ping, {
+        label: "simulated",
+        target: holder.address,
+        self: record(leader.address, 1n),
+        updates: [record(holder.address, 1_800_000_000_000n)],
+      });
+    expect(story.outcome(gossip).error).toBeNull();
+    expect(held.signal.aborted).toBe(true);
+    story.untilHeld(next, 2_000);
+    story.release(next.permit as never);
+    expect(story.try(holder).error).toBeNull();
+    story.pass(2 * timing.leaseMs);
+    expect(story.owners()).toEqual([holder.address]);
   });
 });

@@ -241,3 +241,14 @@ describe("S1: never more permits than the limit", () => {
     story.untilHeld(next, 2_500);
   });
 });
+
+test("control: holders that ignore their deadline hold more than there is, and are found", () => {
+  const control = new SemaphoreStory({ protections: false });
+  const [, holder, other] = control.cast();
+  control.taken(holder);
+  const next = control.waiting(other);
+  control.cluster.partition([holder], false);
+  control.untilHeld(next, EXPIRY_MS);
+  expect(control.holders.violations.length).toBe(1);
+  expect(control.holders.violations[0]).toEndWith("hold jobs at once, of 1");
+});

@@ -6,11 +6,12 @@ import { backoffMs, type Runtime, type Timer } from "../runtime/runtime.ts";
 import type { Permit, SemaphoreStore } from "../store/ports.ts";
 import type { Applicant, PermitRef } from "./line.ts";
 import { Pending } from "./pending.ts";
+import type { Scribe } from "./scribe.ts";
 import { type Answer, SemaphoreState } from "./state.ts";
 import type { PermitTiming } from "./timing.ts";
 
-/** Of one call to the store, before its outcome counts as unknown; pauses after one that failed. */
-const STORE_TIMEOUT_MS = 2_000;
+/** Of a read; pauses after a call to the store that failed. */
+const READ_TIMEOUT_MS = 2_000;
 const PAUSE_MS = { first: 20, longest: 500 };
 /** That wait for one semaphore; more are turned away. */
 const MAX_WAITING = 10_000;
@@ -18,6 +19,7 @@ const MAX_WAITING = 10_000;
 export interface DeskOptions {
   readonly name: string;
   readonly store: SemaphoreStore;
+  readonly scribe: Scribe;
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly timing: PermitTiming;
@@ -160,10 +162,10 @@ export class Desk {
   async #run(): Promise<void> {
     for (let busy = true; busy || this.#again;) {
       this.#again = false;
-      const claim = this.options.claim();
-      if (claim === null) return; // whoever asks is told so by the end of the reign
+      // Whoever asks is told so by the end of the reign.
+      if (this.options.claim() === null) return;
       try {
-        busy = await this.#step(claim);
+        busy = await this.#step();
         if (this.options.claim() === null) return;
         this.#answer();
       } catch (error) {
@@ -174,11 +176,10 @@ export class Desk {
   }
 
   /** One call to the store; false if there is nothing to be done. */
-  async #step(claim: Claim): Promise<boolean> {
-    const { name, store } = this.options;
-    const call = { timeoutMs: STORE_TIMEOUT_MS };
+  async #step(): Promise<boolean> {
+    const { name, store, scribe } = this.options;
     if (!this.#fresh) {
-      const rows = await store.read(name, call);
+      const rows = await store.read(name, { timeoutMs: READ_TIMEOUT_MS });
       const expiryOf = (permit: Permit) => this.options.expiryOf(permit, this.#readBefore);
       this.#state.learn(rows, expiryOf, this.#now());
       this.#readBefore = true;
@@ -190,7 +191,7 @@ export class Desk {
     const change = this.#state.plan();
     if (change === null) return false;
     this.#fresh = false;
-    const outcomes = await store.change(name, change, claim.fence, call);
+    const outcomes = await scribe.write({ ...change, semaphore: name });
     this.#fresh = this.#state.settle(change, outcomes, this.#now());
     this.#failures = this.#fresh ? 0 : this.#failures + 1;
     return true;
@@ -220,6 +221,7 @@ export class Desk {
       return false;
     }
     this.#failures++;
+    if (this.options.claim() === null) return false;
     logger.warn("semaphore not reached", {
       semaphore: name,
       code: error.code,

@@ -24,7 +24,7 @@ import type { Answer } from "./state.ts";
 export const MAX_CLAIMS = 1_000;
 const MAX_GRANT_BYTES = 64;
 
-export interface KeeperOptions extends Omit<ReignOptions, "store"> {
+export interface KeeperOptions extends Omit<ReignOptions, "store" | "notLeader"> {
   /** null: no log table is configured. */
   readonly store: SemaphoreStore | null;
   readonly directory: LeaderDirectory;
@@ -124,13 +124,14 @@ export class Keeper {
     if (claim === null) throw this.#notLeader();
     if (this.#reign?.token !== claim.token) {
       this.#end();
-      this.#reign = new Reign(claim.token, { ...this.options, store });
+      const notLeader = () => this.#notLeader();
+      this.#reign = new Reign(claim.token, { ...this.options, store, notLeader });
     }
     return this.#reign as Reign;
   }
 
   #end(): void {
-    this.#reign?.end(this.#notLeader());
+    this.#reign?.end();
     this.#reign = null;
   }
 

@@ -7,6 +7,7 @@ import { Desk, givenBack } from "./desk.ts";
 import { EndedGrants } from "./ended.ts";
 import type { Applicant, PermitRef } from "./line.ts";
 import { Places } from "./places.ts";
+import { Scribe } from "./scribe.ts";
 import type { Answer } from "./state.ts";
 import { GO_PATIENCE_MS, type PermitTiming } from "./timing.ts";
 
@@ -18,6 +19,8 @@ export interface ReignOptions {
   readonly timing: PermitTiming;
   /** Incarnations of the members at an address. */
   readonly incarnationsAt: (address: string) => readonly number[];
+  /** What is told to those who ask when the reign is over. */
+  readonly notLeader: () => HedgerowError;
 }
 
 /** Outcome of an application, and when: the permit counts as heard of no sooner than then. */
@@ -31,6 +34,7 @@ export class Reign {
   readonly places: Places;
   readonly #desks = new Map<string, Desk>();
   readonly #ended: EndedGrants;
+  readonly #scribe: Scribe;
   readonly #since: number;
   /** Permits at no desk were last heard of before this: by the leader before, or at a desk that was closed. */
   #heardBefore: number;
@@ -44,6 +48,7 @@ export class Reign {
     this.#heardBefore = this.#since;
     this.places = new Places(clock, options.timing);
     this.#ended = new EndedGrants(clock, options.timing.revokeAfterMs);
+    this.#scribe = new Scribe({ ...options, claim: () => this.claim() });
   }
 
   /** null once the reign is over. */
@@ -87,9 +92,9 @@ export class Reign {
     for (const desk of this.#desks.values()) desk.revoke(isGone);
   }
 
-  end(error: HedgerowError): void {
+  end(): void {
     this.places.end();
-    for (const desk of this.#desks.values()) desk.end(error);
+    for (const desk of this.#desks.values()) desk.end(this.options.notLeader());
     this.#desks.clear();
   }
 
@@ -100,6 +105,7 @@ export class Reign {
     const desk: Desk = new Desk({
       ...this.options,
       name,
+      scribe: this.#scribe,
       claim: () => this.claim(),
       onFenced: () => leadership.refute(this.token),
       isEnded: (grant) => this.#ended.has(grant),

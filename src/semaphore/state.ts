@@ -26,6 +26,8 @@ interface Taken {
 /** Of one transaction. */
 const MAX_CHANGES = 500;
 
+type Change = Omit<PermitChange, "semaphore">;
+
 /**
  * What the leader knows of one semaphore: the permits in the table, and who waits. Pure; all times are of the
  * leader's clock, in milliseconds.
@@ -148,7 +150,7 @@ export class SemaphoreState {
   }
 
   /** What is to be written now; null for nothing. */
-  plan(): PermitChange | null {
+  plan(): Change | null {
     const release: PermitRef[] = [];
     for (const { leaving, permit } of this.#taken.values()) if (leaving) release.push(permit);
     const limit = this.#effectiveLimit();
@@ -163,7 +165,7 @@ export class SemaphoreState {
   }
 
   /** A change was committed. False if the table is not as it was thought to be. */
-  settle(change: PermitChange, outcomes: readonly AcquireOutcome[], now: number): boolean {
+  settle(change: Change, outcomes: readonly AcquireOutcome[], now: number): boolean {
     for (const ref of change.release) {
       if (this.lies(ref) && this.#staying(ref) === null) this.#taken.delete(ref.owner);
     }
@@ -174,7 +176,7 @@ export class SemaphoreState {
       this.#take(permit, now, !this.#line.leave(permit));
       this.#limit = change.limit;
     }
-    return outcomes.every((outcome) => outcome === "acquired");
+    return change.acquire.every((_, i) => outcomes[i] === "acquired");
   }
 
   #take(permit: Permit, now: number, leaving: boolean): void {

@@ -86,12 +86,22 @@ export function checkCount(count: number): void {
   checkWhole("a limit", count, 1);
 }
 
-export function checkChange(name: string, change: PermitChange, fence: Fence | null): void {
-  checkName(name, "semaphore name");
+export function checkChanges(changes: readonly PermitChange[], fence: Fence | null): void {
   if (fence !== null) checkFence(fence);
-  checkWhole("a semaphore's limit", change.limit, 1);
-  for (const { owner } of change.release) checkName(owner, "owner");
-  for (const { owner, holder, incarnation, grant } of change.acquire) {
+  for (const change of changes) checkChange(change);
+  if (new Set(changes.map(({ semaphore }) => semaphore)).size < changes.length) {
+    throw new HedgerowError(
+      "invalid_argument",
+      "two changes of one semaphore in a transaction: make them one after the other",
+    );
+  }
+}
+
+function checkChange({ semaphore, limit, release, acquire }: PermitChange): void {
+  checkName(semaphore, "semaphore name");
+  checkWhole("a semaphore's limit", limit, 1);
+  for (const { owner } of release) checkName(owner, "owner");
+  for (const { owner, holder, incarnation, grant } of acquire) {
     checkName(owner, "owner");
     checkName(holder, "holder");
     checkName(grant, "grant");

@@ -15,7 +15,8 @@ export interface PermitWrites {
 }
 
 /** Decides a change on the rows that its transaction has just read. Every store does what this says. */
-export function judgeChange(name: string, found: FoundRows, change: PermitChange): PermitWrites {
+export function judgeChange(found: FoundRows, change: PermitChange): PermitWrites {
+  const name = change.semaphore;
   const held = new Map(found.permits.map((permit) => [permit.owner, permit]));
   const remove: RowKey[] = [];
   for (const { owner, grant } of change.release) {

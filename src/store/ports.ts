@@ -195,8 +195,10 @@ export interface Permit {
   readonly detached: boolean;
 }
 
-/** What one transaction does to the permits of a semaphore. */
+/** What a transaction does to the permits of one semaphore. */
 export interface PermitChange {
+  /** Its name. */
+  readonly semaphore: string;
   /** The limit that those who take permits know. */
   readonly limit: number;
   /** Permits to give back; those that are not there, or there by another grant, are passed over. */
@@ -231,13 +233,13 @@ export interface SemaphoreStore {
   /** Without reading the rest of the log table. */
   read(name: string, options?: CallOptions): Promise<SemaphoreRows>;
   /**
-   * Gives permits back and takes others in one transaction, which counts them; gives the outcomes of those to
-   * take. The same change again has the effect of one. Fenced by the leader's token as the log's writes are.
+   * Gives permits back and takes others in one transaction, which counts them; gives each change's outcomes of
+   * those to take. Two changes of one semaphore are `invalid_argument`. The same again has the effect of one.
+   * Fenced by the leader's token as the log's writes are.
    */
   change(
-    name: string,
-    change: PermitChange,
+    changes: readonly PermitChange[],
     fence: Fence | null,
     options?: CallOptions,
-  ): Promise<AcquireOutcome[]>;
+  ): Promise<AcquireOutcome[][]>;
 }

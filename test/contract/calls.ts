@@ -19,7 +19,7 @@ function everyCall(
     minAgeMs: 0,
   };
   const permit = { owner: "o", holder: "h:1", incarnation: 1, grant: "g", detached: false };
-  const change = { limit: 1, release: [], acquire: [permit] };
+  const change = { semaphore: "fresh", limit: 1, release: [], acquire: [permit] };
   return [
     ping(options),
     lock.read("fresh", options),
@@ -32,7 +32,7 @@ function everyCall(
     log.locate("fresh", "1", options),
     log.keys(null, 1, options),
     log.trim([{ key: "fresh", before: 1 }], 1, 1, fence, options),
-    semaphores.change("fresh", change, fence, options),
+    semaphores.change([change], fence, options),
     semaphores.read("fresh", options),
   ];
 }

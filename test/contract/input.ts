@@ -55,11 +55,9 @@ export function inputContract(makeWorld: MakeWorld): void {
       grant: "g",
       detached: false,
     };
-    const taking = (what: Partial<Permit>) => ({
-      limit: 1,
-      release: [],
-      acquire: [{ ...permit, ...what }],
-    });
+    const taking = (what: Partial<Permit>, semaphore = "s") => [
+      { semaphore, limit: 1, release: [], acquire: [{ ...permit, ...what }] },
+    ];
 
     test("lock names and writers of any text are kept exactly, and apart", async () => {
       const tokens = new Map<string, number>();
@@ -100,13 +98,14 @@ export function inputContract(makeWorld: MakeWorld): void {
           grant: text,
           incarnation: Number.MAX_SAFE_INTEGER,
         };
-        expect(await store().semaphores.change(text, taking(owned), claim)).toEqual(["acquired"]);
+        expect(await store().semaphores.change(taking(owned, text), claim)).toEqual([["acquired"]]);
         const { permits } = await other().semaphores.read(text);
         expect(permits).toEqual([{ ...permit, ...owned }]);
       }
       for (const text of AWKWARD) {
         const release = [{ owner: text, grant: text }];
-        await other().semaphores.change(text, { limit: 1, release, acquire: [] }, claim);
+        const giving = { semaphore: text, limit: 1, release, acquire: [] };
+        await other().semaphores.change([giving], claim);
         expect(await other().semaphores.read(text)).toEqual({ limit: null, permits: [] });
       }
     });
@@ -135,14 +134,13 @@ export function inputContract(makeWorld: MakeWorld): void {
           lock.release(name, 1),
           log.append([entry("k", "1", "v")], { ...claim, name }),
           log.append([{ ...entry("k", "1", "v"), leader: name }], null),
-          semaphores.change(name, taking({}), claim),
-          semaphores.change("s", taking({}), { ...claim, name }),
-          semaphores.change("s", taking({ owner: name }), claim),
-          semaphores.change("s", taking({ holder: name }), claim),
-          semaphores.change("s", taking({ grant: name }), claim),
+          semaphores.change(taking({}, name), claim),
+          semaphores.change(taking({}), { ...claim, name }),
+          semaphores.change(taking({ owner: name }), claim),
+          semaphores.change(taking({ holder: name }), claim),
+          semaphores.change(taking({ grant: name }), claim),
           semaphores.change(
-            "s",
-            { limit: 1, release: [{ owner: name, grant: "g" }], acquire: [] },
+            [{ semaphore: "s", limit: 1, release: [{ owner: name, grant: "g" }], acquire: [] }],
             claim,
           ),
           semaphores.read(name),
@@ -178,6 +176,7 @@ export function inputContract(makeWorld: MakeWorld): void {
     });
 
     test("numbers that no store takes are refused", async () => {
+      const noPermits = { semaphore: "s", limit: 1, release: [], acquire: [] };
       const claim = await fence();
       const { lock, log, semaphores } = store();
       for (const wrong of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
@@ -186,12 +185,12 @@ export function inputContract(makeWorld: MakeWorld): void {
           lock.release("demo", wrong),
           lock.acquire({ ...takeOver, name: "demo", expectedToken: wrong }),
           log.append([], { ...claim, token: wrong }),
-          semaphores.change("s", { ...taking({}), limit: wrong }, claim),
-          semaphores.change("s", taking({ incarnation: wrong }), claim),
+          semaphores.change([{ ...noPermits, limit: wrong }], claim),
+          semaphores.change(taking({ incarnation: wrong }), claim),
         ];
         for (const call of calls) await expectCode(call, "invalid_argument");
       }
-      const none = semaphores.change("s", { ...taking({}), limit: 0 }, claim);
+      const none = semaphores.change([{ ...noPermits, limit: 0 }], claim);
       await expectCode(none, "invalid_argument");
       for (const minAgeMs of [-1, Number.NaN]) {
         await expectCode(lock.acquire({ ...takeOver, name: "demo", minAgeMs }), "invalid_argument");

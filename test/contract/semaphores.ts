@@ -13,15 +13,20 @@ export function semaphoresContract(makeWorld: MakeWorld): void {
       grant,
       detached: false,
     });
-    const change = (name: string, claim: Fence | null, what: Partial<PermitChange>) =>
-      store().semaphores.change(name, { limit: 1, release: [], acquire: [], ...what }, claim);
+    const nothing = { limit: 1, release: [], acquire: [] };
+    const change = async (
+      semaphore: string,
+      claim: Fence | null,
+      what: Partial<PermitChange>,
+    ): Promise<AcquireOutcome[] | undefined> =>
+      (await store().semaphores.change([{ ...nothing, semaphore, ...what }], claim))[0];
     const acquire = async (
       name: string,
       owner: string,
       claim: Fence,
       limit = 1,
     ): Promise<AcquireOutcome | undefined> =>
-      (await change(name, claim, { limit, acquire: [permit(owner)] }))[0];
+      (await change(name, claim, { limit, acquire: [permit(owner)] }))?.[0];
     const release = (name: string, owner: string, claim: Fence) =>
       change(name, claim, { release: [permit(owner)] });
     const owners = async (name: string): Promise<string[]> =>
@@ -48,8 +53,7 @@ export function semaphoresContract(makeWorld: MakeWorld): void {
       const claim = await fence();
       expect(await acquire("s", "a", claim)).toBe("acquired");
       expect(await acquire("s", "a", claim)).toBe("acquired");
-      const [again] = await change("s", claim, { acquire: [permit("a", "another")] });
-      expect(again).toBe("held");
+      expect(await change("s", claim, { acquire: [permit("a", "another")] })).toEqual(["held"]);
       expect((await other().semaphores.read("s")).permits).toEqual([permit("a")]);
       expect(await change("s", claim, { release: [permit("a", "another")] })).toEqual([]);
       expect(await owners("s")).toEqual(["a"]);
@@ -60,8 +64,8 @@ export function semaphoresContract(makeWorld: MakeWorld): void {
       const results = await Promise.all(
         Array.from({ length: 40 }, async (_, n) => {
           const { semaphores } = n % 2 === 0 ? store() : other();
-          const acquire = [permit(`owner-${n}`)];
-          return (await semaphores.change("s", { limit: 3, release: [], acquire }, claim))[0];
+          const taking = { semaphore: "s", limit: 3, acquire: [permit(`owner-${n}`)] };
+          return (await semaphores.change([{ ...nothing, ...taking }], claim))[0]?.[0];
         }),
       );
       expect(results.filter((result) => result === "acquired").length).toBe(3);
@@ -96,6 +100,33 @@ export function semaphoresContract(makeWorld: MakeWorld): void {
         limit: 1,
         permits: [permit("b", "anew")],
       });
+    });
+
+    test("several semaphores change together, each for itself, and all or none", async () => {
+      const claim = await fence();
+      const taking = (semaphore: string, ...owners: string[]) => ({
+        ...nothing,
+        semaphore,
+        acquire: owners.map((owner) => permit(owner)),
+      });
+      await acquire("t", "c", claim);
+      const changes = [taking("s", "a", "b"), taking("t", "a"), taking("u", "a")];
+      expect(await store().semaphores.change(changes, claim)).toEqual([
+        ["acquired", "full"],
+        ["full"],
+        ["acquired"],
+      ]);
+      const back = { ...nothing, semaphore: "u", release: [permit("a")] };
+      const handing = { ...taking("t", "a"), release: [permit("c")] };
+      expect(await store().semaphores.change([back, handing], claim)).toEqual([[], ["acquired"]]);
+      for (const name of ["s", "t"]) expect(await owners(name)).toEqual(["a"]);
+      expect(await other().semaphores.read("u")).toEqual({ limit: null, permits: [] });
+      const twice = store().semaphores.change([taking("v", "a"), taking("v", "b")], claim);
+      await expectCode(twice, "invalid_argument");
+      const stale = { ...claim, token: claim.token - 1 };
+      await expectCode(store().semaphores.change([taking("v", "a"), back], stale), "fenced");
+      expect(await owners("v")).toEqual([]);
+      expect(await store().semaphores.change([], claim)).toEqual([]);
     });
 
     test("a released permit is free for another, once", async () => {

@@ -37,8 +37,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 class Table {
   readonly #rows = new Map<string, { key: string; id: string; value: string }>();
 
-  change(change: PermitChange): AcquireOutcome[] {
-    const { outcomes, remove, insert } = judgeChange("s", this.#found(), change);
+  change(change: Omit<PermitChange, "semaphore">): AcquireOutcome[] {
+    const { outcomes, remove, insert } = judgeChange(this.#found(), { ...change, semaphore: "s" });
     for (const { key, id } of remove) this.#rows.delete(`${key} ${id}`);
     for (const row of insert) this.#rows.set(`${row.key} ${row.id}`, row);
     return outcomes;

@@ -119,10 +119,11 @@ describeWithEmulator("rows of the Go system, and ours", () => {
     const { semaphores } = store();
     await go().createSemaphore("s", 2, GO_ID);
     const ours = { owner: OUR_ID, holder: OUR_ID, incarnation: 7, grant: "g", detached: false };
-    const take = (limit: number, permit = ours) =>
-      semaphores.change("s", { limit, release: [], acquire: [permit] }, fence);
+    const nothing = { semaphore: "s", limit: 2, release: [], acquire: [] };
+    const take = async (limit: number, permit = ours) =>
+      (await semaphores.change([{ ...nothing, limit, acquire: [permit] }], fence))[0];
     const giveBack = (owner: string, grant: string) =>
-      semaphores.change("s", { limit: 2, release: [{ owner, grant }], acquire: [] }, fence);
+      semaphores.change([{ ...nothing, release: [{ owner, grant }] }], fence);
     expect(await take(3)).toEqual(["other-limit"]);
     expect((await semaphores.read("s")).limit).toBe(2);
 
@@ -147,14 +148,14 @@ describeWithEmulator("rows of the Go system, and ours", () => {
     const fence = await lead();
     const { semaphores } = store();
     const ours = { owner: OUR_ID, holder: OUR_ID, incarnation: 7, grant: "g", detached: false };
-    const change = { limit: 2, release: [], acquire: [ours] };
-    expect(await semaphores.change("s", change, fence)).toEqual(["acquired"]);
+    const change = { semaphore: "s", limit: 2, release: [], acquire: [ours] };
+    expect(await semaphores.change([change], fence)).toEqual([["acquired"]]);
     expect(await go().readSemaphore("s")).toEqual({ limit: 2, value: "delete-on-empty" });
     expect(await go().acquire("s", GO_ID)).toBe("acquired");
     const back = [ours, { owner: GO_ID, grant: "" }];
-    await semaphores.change("s", { limit: 2, release: back, acquire: [] }, fence);
+    await semaphores.change([{ ...change, release: back, acquire: [] }], fence);
     expect(await go().readSemaphore("s")).toBeNull();
-    await semaphores.change("s", { ...change, limit: 5 }, fence);
+    await semaphores.change([{ ...change, limit: 5 }], fence);
     expect((await go().readSemaphore("s"))?.limit).toBe(5);
   });
 });

@@ -106,11 +106,12 @@ async function run(step: Step, world: HandWorld, store: FullStore): Promise<unkn
     case "change": {
       const permit = { holder: "h:1", incarnation: 1, detached: false };
       const change = {
+        semaphore: step.name,
         limit: step.limit,
         release: step.release.map(([owner, grant]) => ({ owner, grant })),
         acquire: step.acquire.map(([owner, grant]) => ({ ...permit, owner, grant })),
       };
-      return semaphores.change(step.name, change, claim(step.off));
+      return semaphores.change([change], claim(step.off));
     }
     case "permits":
       return semaphores.read(step.name);

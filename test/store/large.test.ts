@@ -20,7 +20,7 @@ test("a key with 100,000 versions is read and written as fast as a small one", a
   const store = (await world.connect({ log: true })) as FullStore;
   const claim = await takeFence(store, "leader");
   const permit = { owner: "o", holder: "h:1", incarnation: 1, grant: "g", detached: false };
-  const change = { limit: 5, release: [], acquire: [permit] };
+  const change = { semaphore: "s", limit: 5, release: [], acquire: [permit] };
   // A small key older than all versions of the large one, whose ids and values are in no order.
   world.sql("INSERT INTO logtable VALUES (0, 'small', 'id-1', 'v', 'l:1')");
   world.sql(
@@ -41,7 +41,7 @@ test("a key with 100,000 versions is read and written as fast as a small one", a
     "duplicate in the large key": () => store.log.append([entry("large", "id-7919", "v1")], claim),
     "duplicate in the small key": () => store.log.append([entry("small", "id-1", "v")], claim),
     "S6: permits of a semaphore": () => store.semaphores.read("s"),
-    "S6: permits counted in a transaction": () => store.semaphores.change("s", change, claim),
+    "S6: permits counted in a transaction": () => store.semaphores.change([change], claim),
   };
   // Reading through 100,000 rows takes several times as long.
   for (const [what, call] of Object.entries(calls)) {

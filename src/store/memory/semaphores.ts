@@ -1,5 +1,5 @@
 import type { CallOptions } from "../../runtime/runtime.ts";
-import { checkChange } from "../check.ts";
+import { checkChanges } from "../check.ts";
 import { checkName } from "../limits.ts";
 import { judgeChange, semaphoreRows } from "../permit-judge.ts";
 import type {
@@ -25,18 +25,20 @@ export class MemorySemaphoreStore implements SemaphoreStore {
   }
 
   change(
-    name: string,
-    change: PermitChange,
+    changes: readonly PermitChange[],
     fence: Fence | null,
     options: CallOptions = {},
-  ): Promise<AcquireOutcome[]> {
+  ): Promise<AcquireOutcome[][]> {
     return this.run("change permits", options, (tables) => {
-      checkChange(name, change, fence);
+      checkChanges(changes, fence);
       if (fence !== null) checkFenceToken(tables, fence);
-      const { outcomes, remove, insert } = judgeChange(name, findRows(tables, name), change);
-      for (const { key, id } of remove) tables.remove(key, id);
-      for (const { key, id, value, leader } of insert) tables.insert(key, id, value, leader);
-      return outcomes;
+      return changes.map((change) => {
+        const found = findRows(tables, change.semaphore);
+        const { outcomes, remove, insert } = judgeChange(found, change);
+        for (const { key, id } of remove) tables.remove(key, id);
+        for (const { key, id, value, leader } of insert) tables.insert(key, id, value, leader);
+        return outcomes;
+      });
     });
   }
 }

@@ -1,5 +1,5 @@
 import type { CallOptions } from "../../runtime/runtime.ts";
-import { checkChange } from "../check.ts";
+import { checkChanges } from "../check.ts";
 import { checkName } from "../limits.ts";
 import { judgeChange, semaphoreRows } from "../permit-judge.ts";
 import type {
@@ -17,12 +17,12 @@ import {
   type FoundRows,
   semaphoreKey,
 } from "../semaphore-rows.ts";
-import type { Mutation, Row } from "./api.ts";
+import type { Mutation, Row, Statement } from "./api.ts";
 import type { Writes } from "./attempt.ts";
 import type { Connection } from "./connection.ts";
-import { fencedWrites, nothing } from "./fence.ts";
+import { fencedWrites } from "./fence.ts";
 import type { Transaction } from "./transaction.ts";
-import { COMMIT_TIMESTAMP, deleteRows, insert, key, text, textOf } from "./values.ts";
+import { COMMIT_TIMESTAMP, deleteRows, insert, key, list, text, textOf } from "./values.ts";
 
 export class SpannerSemaphoreStore implements SemaphoreStore {
   constructor(
@@ -33,46 +33,46 @@ export class SpannerSemaphoreStore implements SemaphoreStore {
 
   async read(name: string, options: CallOptions = {}): Promise<SemaphoreRows> {
     checkName(name, "semaphore name");
-    const rows = await this.connection.query("read a semaphore", options, this.#rowsOf(name));
-    return semaphoreRows(found(name, rows));
+    const rows = await this.connection.query("read a semaphore", options, this.#rowsOf([name]));
+    return semaphoreRows(foundOf(rows)(name));
   }
 
   async change(
-    name: string,
-    change: PermitChange,
+    changes: readonly PermitChange[],
     fence: Fence | null,
     options: CallOptions = {},
-  ): Promise<AcquireOutcome[]> {
-    checkChange(name, change, fence);
+  ): Promise<AcquireOutcome[][]> {
+    checkChanges(changes, fence);
     return this.connection.readWrite("change permits", options, (transaction) => {
-      const work = () => this.#work(transaction, name, change);
+      const work = () => this.#work(transaction, changes);
       return fence === null ? work() : fencedWrites(transaction, this.lockTable, fence, work);
     });
   }
 
   async #work(
     transaction: Transaction,
-    name: string,
-    change: PermitChange,
-  ): Promise<Writes<AcquireOutcome[]>> {
-    const rows = await transaction.query(this.#rowsOf(name));
-    const { outcomes, remove, insert } = judgeChange(name, found(name, rows), change);
-    if (remove.length + insert.length === 0) return nothing(() => outcomes);
-    const keys = remove.map((row) => key(row.key, row.id));
+    changes: readonly PermitChange[],
+  ): Promise<Writes<AcquireOutcome[][]>> {
+    const rows = await transaction.query(this.#rowsOf(changes.map(({ semaphore }) => semaphore)));
+    const find = foundOf(rows);
+    const writes = changes.map((change) => judgeChange(find(change.semaphore), change));
+    const keys = writes.flatMap(({ remove }) => remove).map((row) => key(row.key, row.id));
+    const inserts = writes.flatMap(({ insert }) => insert).map((row) => this.#insert(row));
     const removed = keys.length === 0 ? [] : [deleteRows(this.logTable, { keys })];
-    const mutations = [...removed, ...insert.map((row) => this.#insert(row))];
-    return { mutations, result: () => outcomes };
+    const result = () => writes.map(({ outcomes }) => outcomes);
+    return { mutations: [...removed, ...inserts], result };
   }
 
-  /** Of the log it reads the semaphore's own key, and the keys that permits have. */
-  #rowsOf(name: string) {
+  /** Of the log it reads the semaphores' own keys, and the keys that permits have. */
+  #rowsOf(names: readonly string[]): Statement {
     const columns = `SELECT key, id, value, timestamp FROM \`${this.logTable}\``;
     return {
-      sql: `${columns} WHERE key = @semaphore
-        UNION ALL ${columns}
-          WHERE key >= '${CALLER_PREFIX}' AND key < '${CALLER_END}' AND id = @semaphore
+      sql: `${columns} WHERE key IN UNNEST(@semaphores)
+        UNION ALL ${columns} WHERE key >= '${CALLER_PREFIX}' AND key < '${CALLER_END}'
+          AND id IN UNNEST(@semaphores)
         ORDER BY timestamp, key`,
-      params: { fields: { semaphore: text(semaphoreKey(name)) } },
+      params: { fields: { semaphores: list(names.map((name) => text(semaphoreKey(name)))) } },
+      paramTypes: { semaphores: { code: "ARRAY", arrayElementType: { code: "STRING" } } },
     };
   }
 
@@ -87,11 +87,15 @@ export class SpannerSemaphoreStore implements SemaphoreStore {
   }
 }
 
-function found(name: string, rows: readonly Row[]): FoundRows {
-  const entries = rows.map(([rowKey, id, value]) => ({
-    key: textOf(rowKey) ?? "",
-    id: textOf(id) ?? "",
-    value: textOf(value) ?? "",
-  }));
-  return decodeRows(name, entries);
+/** Each semaphore's rows, among those of several. */
+function foundOf(rows: readonly Row[]): (name: string) => FoundRows {
+  const bySemaphore = new Map<string, Omit<Entry, "leader">[]>();
+  for (const [rowKey, id, value] of rows) {
+    const row = { key: textOf(rowKey) ?? "", id: textOf(id) ?? "", value: textOf(value) ?? "" };
+    const semaphore = row.key.startsWith(CALLER_PREFIX) ? row.id : row.key;
+    const others = bySemaphore.get(semaphore);
+    if (others === undefined) bySemaphore.set(semaphore, [row]);
+    else others.push(row);
+  }
+  return (name) => decodeRows(name, bySemaphore.get(semaphoreKey(name)) ?? []);
 }

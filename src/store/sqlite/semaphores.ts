@@ -1,6 +1,6 @@
 import type { Statement } from "bun:sqlite";
 import type { CallOptions } from "../../runtime/runtime.ts";
-import { checkChange } from "../check.ts";
+import { checkChanges } from "../check.ts";
 import { checkName } from "../limits.ts";
 import { judgeChange, semaphoreRows } from "../permit-judge.ts";
 import type {
@@ -55,21 +55,24 @@ export class SqliteSemaphoreStore implements SemaphoreStore {
   }
 
   async change(
-    name: string,
-    change: PermitChange,
+    changes: readonly PermitChange[],
     fence: Fence | null,
     options: CallOptions = {},
-  ): Promise<AcquireOutcome[]> {
-    checkChange(name, change, fence);
-    const durable = change.acquire.some(({ detached }) => detached);
+  ): Promise<AcquireOutcome[][]> {
+    checkChanges(changes, fence);
+    const durable = changes.some(({ acquire }) => acquire.some(({ detached }) => detached));
     const work = () => {
       if (fence !== null) this.fence.check(fence);
-      const { outcomes, remove, insert } = judgeChange(name, this.#find(name), change);
-      for (const { key, id } of remove) this.rows.delete(key, id);
-      for (const row of insert) this.rows.put(this.rows.nextTimestamp(), row);
-      return outcomes;
+      return changes.map((change) => this.#change(change));
     };
     return this.connection.write("change permits", options, work, durable);
+  }
+
+  #change(change: PermitChange): AcquireOutcome[] {
+    const { outcomes, remove, insert } = judgeChange(this.#find(change.semaphore), change);
+    for (const { key, id } of remove) this.rows.delete(key, id);
+    for (const row of insert) this.rows.put(this.rows.nextTimestamp(), row);
+    return outcomes;
   }
 
   #find(name: string): FoundRows {

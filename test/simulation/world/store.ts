@@ -109,8 +109,8 @@ export class StoreLink {
       },
       semaphores: {
         read: (name, options) => this.#call("read permits", options, () => semaphores.read(name)),
-        change: (name, change, fence, options) =>
-          this.#call("change permits", options, () => semaphores.change(name, change, fence)),
+        change: (changes, fence, options) =>
+          this.#call("change permits", options, () => semaphores.change(changes, fence)),
       },
       ping: (options) => this.#call("ping", options, () => this.database.ping()),
       close: async () => {},

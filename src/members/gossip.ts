@@ -1,60 +1,67 @@
-import { HedgerowError, messageOf } from "../errors.ts";
-import {
-  GossipService,
-  type Member,
-  type PingIndirectRequest,
-  type PingRequest,
-  type SyncRequest,
+import { messageOf } from "../errors.ts";
+import type {
+  PingIndirectRequest,
+  PingRequest,
+  SyncRequest,
 } from "../gen/hedgerow/v1/gossip_pb.ts";
-import { hintFromWire, hintToWire } from "../rpc/hint.ts";
-import type { LeaderDirectory } from "../lock/directory.ts";
-import type { Logger } from "../observe/logger.ts";
-import type { Peers, ServedCall } from "../rpc/port.ts";
-import type { Runtime, Timer } from "../runtime/runtime.ts";
-import { fromWire, Liveness, type MemberRecord, type PeerState, toWire } from "./member.ts";
-import { ProbeOrder, shuffled } from "./probe-order.ts";
+import type { ServedCall } from "../rpc/port.ts";
+import type { Timer } from "../runtime/runtime.ts";
+import { pick } from "./choice.ts";
+import { Exchange, type ExchangeOptions } from "./exchange.ts";
+import { LocalHealth } from "./local-health.ts";
+import type { MemberRecord, PeerState } from "./member.ts";
+import { Pace } from "./pace.ts";
+import { Prober } from "./prober.ts";
 import { MemberTable, type TableChange } from "./table.ts";
-import { type GossipTiming, MAX_MEMBERS, MAX_PIGGYBACK } from "./timing.ts";
+import { syncIntervalMs } from "./timing.ts";
 
-/** Time-out of a comparison of whole lists, and of saying good-bye, in milliseconds. */
-const SYNC_TIMEOUT_MS = 2_000;
+/** Time-out of saying good-bye, in milliseconds. */
 const LEAVE_TIMEOUT_MS = 500;
 /** How many members are told good-bye directly; the others hear it from them. */
 const LEAVE_FANOUT = 8;
+/** While somebody is suspect, deaths are looked for at least this often: confirmations bring them forward. */
+const DEATH_WATCH_MS = 100;
+/** Probe rounds at once: one that gets no answer may last as long as the interval. */
+const MAX_ROUNDS = 2;
+/** A member of a cluster of n tries a lost one in so many of n rounds. */
+const LOST_SHARE = 0.5;
 
-/** What all nodes of one cluster share. */
-export interface ClusterIdentity {
-  readonly label: string;
-  readonly leaseMs: number;
-}
-
-export interface GossipOptions {
-  readonly runtime: Runtime;
-  readonly logger: Logger;
-  readonly peers: Peers;
-  readonly directory: LeaderDirectory;
-  readonly timing: GossipTiming;
-  readonly cluster: ClusterIdentity;
+export interface GossipOptions extends Omit<ExchangeOptions, "table" | "health" | "onHeard"> {
   readonly self: MemberRecord;
   readonly onChange: (change: TableChange) => void;
-  /** This node's settings are not the cluster's: it must not go on. */
-  readonly onFatal: (error: HedgerowError) => void;
 }
 
-/** The loop around MemberTable: probes, compares lists, and answers others that do. */
+/** The loops around MemberTable: probes, tells news while there are any, buries suspects, compares lists. */
 export class Gossip {
   readonly #table: MemberTable;
-  readonly #order: ProbeOrder;
-  #timers: Timer[] = [];
-  #stopped = false;
+  readonly #health: LocalHealth;
+  readonly #exchange: Exchange;
+  readonly #prober: Prober;
+  readonly #pace: Pace;
+  readonly #timers: { probe?: Timer; sync?: Timer; news?: Timer; deaths?: Timer } = {};
+  /** Waiting until this node's newest statement of itself has been told. */
+  readonly #untold: (() => void)[] = [];
+  #rounds = 0;
+  #running = false;
 
   constructor(private readonly options: GossipOptions) {
     const { self, timing, runtime } = options;
     this.#table = new MemberTable(self, timing, runtime.clock.now());
-    this.#order = new ProbeOrder(runtime.random);
+    this.#health = new LocalHealth(timing.maxHealthScore);
+    const shared = { ...options, table: this.#table, health: this.#health };
+    this.#exchange = new Exchange({ ...shared, onHeard: () => this.#onHeard() });
+    this.#prober = new Prober({
+      ...shared,
+      exchange: this.#exchange,
+      onSuspicion: () => this.#onHeard(),
+    });
+    this.#pace = new Pace(runtime.clock, timing.probeTimeoutMs, (ms) => {
+      this.#health.worsen(1);
+      this.#table.forgive(ms);
+    });
   }
 
-  members(): MemberRecord[] {
+  members(): readonly MemberRecord[] {
     return this.#table.present();
   }
 
@@ -64,248 +71,167 @@ export class Gossip {
   }
 
   start(): void {
-    const { timing } = this.options;
-    this.#tell();
-    this.#every(timing.probeIntervalMs, () => this.#probe());
-    this.#every(timing.syncIntervalMs, () => this.#syncWithAny());
+    this.#running = true;
+    const { timing, runtime } = this.options;
+    this.#scheduleProbe(timing.probeIntervalMs * runtime.random.next());
+    this.#scheduleSync();
+    this.#onHeard();
   }
 
-  /** Changes this node's own state, which the next messages carry. */
+  /** Changes this node's own state, which the next messages carry. Throws `invalid_argument` if it may not. */
   become(state: PeerState): void {
     this.#table.become(state, this.#now());
+    this.#onHeard();
   }
 
-  /** Ends the loop and says good-bye to some of the members. Never throws. */
+  /** Resolves once what this node says of itself has been passed on as often as news are, or nobody is there. */
+  told(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#untold.push(resolve);
+      this.#settleTold();
+    });
+  }
+
+  /** Ends the loops and says good-bye to some of the members. Never throws. */
   async leave(): Promise<void> {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    for (const timer of this.#timers.splice(0)) timer.cancel();
-    const others = this.#others();
+    if (!this.#running) return;
+    this.#running = false;
+    for (const timer of Object.values(this.#timers)) timer.cancel();
+    const { names, self } = this.#table;
+    const told = pick(names, LEAVE_FANOUT, this.options.runtime.random, (n) => n !== self.name);
     this.#table.leave(this.#now());
-    const told = shuffled(others, this.options.runtime.random).slice(0, LEAVE_FANOUT);
-    await Promise.all(
-      told.map((member) =>
-        this.#ping(member, LEAVE_TIMEOUT_MS).catch((error: unknown) =>
-          this.options.logger.debug("not told of leaving", {
-            member: member.address,
-            error: messageOf(error),
-          }),
-        ),
-      ),
-    );
+    this.#settleTold();
+    await Promise.all(told.map((name) => this.#pingQuietly(name, LEAVE_TIMEOUT_MS)));
   }
 
-  /**
-   * Compares whole lists with the node at `address`: how one joins, and how partitions heal. Throws
-   * `wrong_cluster` where it is another cluster's, and the errors of transport.
-   */
-  async sync(address: string, timeoutMs = SYNC_TIMEOUT_MS): Promise<void> {
-    const { peers, cluster, directory } = this.options;
-    const reply = await peers.unary(
-      address,
-      GossipService.method.sync,
-      {
-        cluster,
-        self: toWire(this.#table.self),
-        members: this.#table.all().map(toWire),
-        leader: hintToWire(directory.newest),
-      },
-      { timeoutMs },
-    );
-    this.#checkCluster(reply.cluster);
-    this.#hear(reply.members, reply.leader);
+  /** See Exchange: how one joins. */
+  sync(address: string, timeoutMs?: number): Promise<void> {
+    return this.#exchange.sync(address, timeoutMs);
   }
 
   /** Joins through `address` unless it is a member already; errors are logged only. */
   rejoin(address: string): void {
-    if (this.#stopped || this.members().some((member) => member.address === address)) return;
-    this.#syncQuietly(address);
+    if (!this.#running || this.members().some((member) => member.address === address)) return;
+    void this.#exchange.syncQuietly(address);
   }
 
-  async serveSync(request: SyncRequest) {
-    const { cluster, directory } = this.options;
-    this.#checkCluster(request.cluster);
-    if (request.self === undefined) throw malformed();
-    const joiner = fromWire(request.self);
-    const namesake = this.members().find((member) => member.name === joiner.name);
-    if (namesake !== undefined && namesake.address !== joiner.address) {
-      throw new HedgerowError(
-        "invalid_argument",
-        `the name ${joiner.name} is taken by ${namesake.address}: choose another --name`,
-      );
+  serveSync(request: SyncRequest) {
+    return this.#exchange.serveSync(request);
+  }
+
+  servePing(request: PingRequest) {
+    return this.#exchange.servePing(request);
+  }
+
+  servePingIndirect(request: PingIndirectRequest, call: ServedCall) {
+    return this.#exchange.servePingIndirect(request, call);
+  }
+
+  /** After anything that may have changed the table. */
+  #onHeard(): void {
+    this.#report();
+    if (!this.#running) return;
+    if (this.#timers.news === undefined) {
+      this.#scheduleNews(this.options.timing.gossipIntervalMs * this.options.runtime.random.next());
     }
-    this.#hear([request.self, ...request.members], request.leader);
-    return {
-      cluster,
-      members: this.#table.all().map(toWire),
-      leader: hintToWire(directory.newest),
-    };
+    if (this.#timers.deaths === undefined) this.#scheduleDeaths();
+    this.#settleTold();
   }
 
-  async servePing(request: PingRequest) {
-    const { cluster, directory } = this.options;
-    const { self } = this.#table;
-    if (request.label !== cluster.label || request.target !== self.name) {
-      throw new HedgerowError("other_cluster", `this is ${self.name} of ${cluster.label}`);
-    }
-    if (request.self === undefined) throw malformed();
-    this.#hear([request.self, ...request.updates], request.leader);
-    const asker = this.#table.find(request.self.name);
-    const news = asker === undefined ? this.#table.news(MAX_PIGGYBACK) : this.#newsFor(asker);
-    return { updates: news.map(toWire), leader: hintToWire(directory.newest) };
-  }
-
-  async servePingIndirect(request: PingIndirectRequest, call: ServedCall) {
-    if (request.label !== this.options.cluster.label) throw malformed();
-    const target = this.#table.find(request.target);
-    if (target === undefined || target.address !== request.address) throw malformed();
-    await this.#ping(target, Math.min(call.timeoutMs, this.options.timing.probeIntervalMs));
-    return {};
-  }
-
-  async #probe(): Promise<void> {
-    if (this.#table.expire(this.#now())) this.#tell();
-    const others = this.#others();
-    const name = this.#order.next(new Set(others.map((member) => member.name)));
-    const target = others.find((member) => member.name === name);
-    if (target === undefined) return;
-    const { timing } = this.options;
-    try {
-      await this.#ping(target, timing.probeTimeoutMs);
-    } catch {
-      // No answer is what a probe is for; whom it concerns hears of it as a suspicion.
-      if (await this.#probeThroughOthers(target, others)) return;
-      const seen = this.#table.find(target.name);
-      if (this.#stopped || seen?.incarnation !== target.incarnation) return;
-      this.options.logger.debug("suspect", { member: target.address });
-      this.#table.suspect(target.name, this.#now());
-    }
-  }
-
-  /** Asks some others; true as soon as one of them reached the target. */
-  async #probeThroughOthers(target: MemberRecord, others: MemberRecord[]): Promise<boolean> {
-    const { timing, cluster, peers, runtime } = this.options;
-    const helpers = shuffled(
-      others.filter((member) => member.name !== target.name),
-      runtime.random,
-    ).slice(0, timing.indirectProbes);
-    const timeoutMs = timing.probeIntervalMs - timing.probeTimeoutMs;
-    const request = {
-      label: cluster.label,
-      target: target.name,
-      address: target.address,
-      timeoutMs,
-    };
-    const { pingIndirect } = GossipService.method;
-    const asked = helpers.map((helper) =>
-      peers.unary(helper.address, pingIndirect, request, { timeoutMs }),
-    );
-    return await Promise.any(asked).then(
-      () => true,
-      () => false,
-    );
-  }
-
-  async #ping(member: MemberRecord, timeoutMs: number): Promise<void> {
-    const { peers, cluster, directory } = this.options;
-    const reply = await peers.unary(
-      member.address,
-      GossipService.method.ping,
-      {
-        label: cluster.label,
-        target: member.name,
-        updates: this.#newsFor(member).map(toWire),
-        leader: hintToWire(directory.newest),
-        self: toWire(this.#table.self),
-      },
-      { timeoutMs },
-    );
-    this.#hear(reply.updates, reply.leader);
-  }
-
-  /** Who is held suspect or dead is told so each time: nobody refutes faster than whom it concerns. */
-  #newsFor(member: MemberRecord): MemberRecord[] {
-    const news = this.#table.news(MAX_PIGGYBACK);
-    const record = this.#table.find(member.name);
-    if (record === undefined || record.liveness === Liveness.ALIVE) return news;
-    return news.includes(record) ? news : [...news, record];
-  }
-
-  async #syncWithAny(): Promise<void> {
-    const [member] = shuffled(this.#others(), this.options.runtime.random);
-    if (member !== undefined) this.#syncQuietly(member.address);
-  }
-
-  #syncQuietly(address: string): void {
-    this.sync(address).catch((error: unknown) => {
-      if (HedgerowError.is(error, "wrong_cluster")) this.options.onFatal(error);
-      else this.options.logger.debug("sync failed", { with: address, error: messageOf(error) });
-    });
-  }
-
-  #hear(members: readonly Member[], leader: Parameters<typeof hintFromWire>[0]): void {
-    if (members.length > MAX_MEMBERS) throw malformed();
-    const now = this.#now();
-    for (const record of members.map(fromWire)) this.#table.hear(record, now);
-    this.options.directory.learn(hintFromWire(leader));
-    this.#tell();
-  }
-
-  #tell(): void {
+  #report(): void {
     const change = this.#table.takeChange();
     if (change === null) return;
-    for (const member of change.left) this.options.peers.forget(member.address);
+    for (const { address } of change.left) this.options.peers.forget(address);
     this.options.onChange(change);
   }
 
-  #checkCluster(theirs: { label: string; leaseMs: number } | undefined): void {
-    const { label, leaseMs } = this.options.cluster;
-    if (theirs === undefined) throw malformed();
-    // No reason to end: it may be that a stranger got the address of a member that is gone.
-    if (theirs.label !== label) {
-      throw new HedgerowError("other_cluster", `another cluster: ${theirs.label}, not ${label}`);
-    }
-    if (theirs.leaseMs !== leaseMs) {
-      throw otherLease(leaseMs, theirs.leaseMs);
+  /** Rounds begin at one phase of the wall clock's intervals, so that each slot is used once. */
+  #scheduleProbe(phaseMs: number): void {
+    const { timing, runtime } = this.options;
+    const { probeIntervalMs } = timing;
+    const intoMs = (runtime.clock.wallMicros() / 1e3 - phaseMs) % probeIntervalMs;
+    const waitMs = this.#health.factor * probeIntervalMs - intoMs;
+    // A timer that fired a little early must not fire again at once.
+    const soon = waitMs < probeIntervalMs / 4;
+    this.#timers.probe = this.#pace.schedule(soon ? waitMs + probeIntervalMs : waitMs, () => {
+      this.#scheduleProbe(phaseMs);
+      if (this.#rounds < MAX_ROUNDS) void this.#round();
+    });
+  }
+
+  async #round(): Promise<void> {
+    this.#rounds++;
+    try {
+      const { random } = this.options.runtime;
+      const tries = random.next() < LOST_SHARE / this.#table.names.size;
+      await Promise.all([this.#prober.probe(), tries && this.#prober.tryLost()]);
+    } catch (error) {
+      this.options.logger.error("probe failed", { error: messageOf(error) });
+    } finally {
+      this.#rounds--;
     }
   }
 
-  #others(): MemberRecord[] {
-    const { name } = this.#table.self;
-    return this.members().filter((member) => member.name !== name);
+  #scheduleSync(): void {
+    const { timing, runtime } = this.options;
+    const everyMs = syncIntervalMs(timing, this.#table.names.size);
+    // Not in step with others that started at the same time.
+    this.#timers.sync = this.#pace.schedule(everyMs * (0.5 + runtime.random.next()), () => {
+      this.#scheduleSync();
+      const [name] = this.#pickOthers(1);
+      const member = this.#table.find(name ?? "");
+      if (member !== undefined) void this.#exchange.compare(member);
+    });
   }
 
-  /** Runs `work` again and again, `ms` after the last start but never two at once. */
-  #every(ms: number, work: () => Promise<void>): void {
-    const { clock } = this.options.runtime;
-    const index = this.#timers.length;
-    const round = async () => {
-      const startedAt = clock.now();
-      try {
-        await work();
-      } catch (error) {
-        this.options.logger.error("gossip round failed", { error: messageOf(error) });
+  #scheduleNews(ms: number): void {
+    delete this.#timers.news;
+    if (!this.#table.hasNews || this.#table.names.size < 2) return;
+    const { timing } = this.options;
+    this.#timers.news = this.#pace.schedule(ms, () => {
+      const timeoutMs = timing.probeTimeoutMs * this.#health.factor;
+      for (const name of this.#pickOthers(timing.gossipFanout)) {
+        void this.#pingQuietly(name, timeoutMs);
       }
-      if (!this.#stopped) this.#timers[index] = clock.schedule(startedAt + ms - clock.now(), run);
-    };
-    const run = () => void round();
-    this.#timers[index] = clock.schedule(ms * this.options.runtime.random.next(), run);
+      this.#scheduleNews(timing.gossipIntervalMs);
+      this.#settleTold();
+    });
+  }
+
+  #scheduleDeaths(): void {
+    delete this.#timers.deaths;
+    const next = this.#table.nextDeath();
+    if (next === null) return;
+    const waitMs = Math.min(DEATH_WATCH_MS, Math.max(0, next - this.#now()));
+    this.#timers.deaths = this.#pace.schedule(waitMs, () => {
+      this.#table.expire(this.#now());
+      this.#scheduleDeaths();
+      this.#onHeard();
+    });
+  }
+
+  #pickOthers(count: number): string[] {
+    const { names, self } = this.#table;
+    return pick(names, count, this.options.runtime.random, (name) => name !== self.name);
+  }
+
+  async #pingQuietly(name: string, timeoutMs: number): Promise<void> {
+    const member = this.#table.find(name);
+    if (member === undefined) return;
+    try {
+      await this.#exchange.ping(member, timeoutMs);
+    } catch (error) {
+      this.options.logger.debug("not told", { member: member.address, error: messageOf(error) });
+    }
+  }
+
+  #settleTold(): void {
+    const { names, self } = this.#table;
+    if (this.#running && names.size > 1 && this.#table.isNews(self.name)) return;
+    for (const resolve of this.#untold.splice(0)) resolve();
   }
 
   #now(): number {
     return this.options.runtime.clock.now();
   }
-}
-
-/** Two leases in one cluster would let one node take over while another still leads. */
-export function otherLease(ownMs: number, theirsMs: number): HedgerowError {
-  const leases = `leases differ, ${ownMs} ms and ${theirsMs} ms`;
-  return new HedgerowError(
-    "wrong_cluster",
-    `${leases}: start all nodes of a cluster with one --lease`,
-  );
-}
-
-function malformed(): HedgerowError {
-  return new HedgerowError("invalid_argument", "gossip: the message is malformed");
 }

@@ -19,11 +19,15 @@ export interface MemberRecord {
   readonly version: number;
   readonly liveness: Liveness;
   readonly state: PeerState;
+  /** Names of those who could not reach it; of suspects and the dead only. */
+  readonly accusers?: readonly string[];
 }
 
 /** No wall clock gives more before the year 10889; keeps forged ones from ending the order. */
 export const MAX_INCARNATION = 2 ** 48;
-const MAX_VERSION = 2 ** 31;
+export const MAX_VERSION = 2 ** 31;
+/** Accusers on one statement at most. */
+const MAX_ACCUSERS = 16;
 
 /** Whether a statement supersedes what is known. */
 export function supersedes(said: MemberRecord, known: MemberRecord): boolean {
@@ -52,15 +56,28 @@ export function checkTransition(from: PeerState, to: PeerState): void {
   throw new HedgerowError("invalid_argument", message);
 }
 
+/** Whether it is said to be unreachable, which is for itself to refute. */
+export function isAccused(record: MemberRecord): boolean {
+  return record.liveness === Liveness.SUSPECT || record.liveness === Liveness.DEAD;
+}
+
 export function toWire(record: MemberRecord): Member {
-  return create(MemberSchema, { ...record, incarnation: BigInt(record.incarnation) });
+  const { name, address, version, liveness, state } = record;
+  return create(MemberSchema, {
+    name: name === address ? "" : name,
+    address,
+    incarnation: BigInt(record.incarnation),
+    version,
+    liveness,
+    state,
+    accusers: [...(record.accusers ?? [])],
+  });
 }
 
 /** A statement from the wire. Throws `invalid_argument` for one that no node makes. */
 export function fromWire(member: Member): MemberRecord {
   const incarnation = Number(member.incarnation);
   const sound =
-    member.name !== "" &&
     member.name.length <= MAX_NAME_BYTES &&
     member.address !== "" &&
     member.address.length <= MAX_NAME_BYTES &&
@@ -70,8 +87,11 @@ export function fromWire(member: Member): MemberRecord {
     Liveness[member.liveness] !== undefined &&
     member.liveness !== Liveness.UNSPECIFIED &&
     PeerState[member.state] !== undefined &&
-    member.state !== PeerState.UNSPECIFIED;
+    member.state !== PeerState.UNSPECIFIED &&
+    member.accusers.length <= MAX_ACCUSERS &&
+    member.accusers.every((accuser) => accuser.length <= MAX_NAME_BYTES);
   if (!sound) throw new HedgerowError("invalid_argument", "gossip: a member's record is malformed");
-  const { name, address, version, liveness, state } = member;
-  return { name, address, incarnation, version, liveness, state };
+  const { address, version, liveness, state, accusers } = member;
+  const record = { name: member.name || address, address, incarnation, version, liveness, state };
+  return isAccused(record) ? { ...record, accusers } : record;
 }

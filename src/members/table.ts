@@ -3,23 +3,31 @@ import {
   isPresent,
   Liveness,
   MAX_INCARNATION,
+  MAX_VERSION,
   type MemberRecord,
   type PeerState,
   supersedes,
 } from "./member.ts";
+import { NewsQueue } from "./news-queue.ts";
+import { SortedNames } from "./sorted-names.ts";
 import { type GossipTiming, MAX_MEMBERS, retransmits, suspicionMs } from "./timing.ts";
 
 interface Known {
   record: MemberRecord;
   /** Own clock, milliseconds, when the liveness last changed. */
   since: number;
+  /** Of what the record says that lists must agree on; 0 for those who are gone. */
+  readonly hash: number;
 }
 
-/** What an observer is told: who became present, and who no longer is. */
+/** What an observer is told: who became present, who no longer is, and whether anybody's state changed. */
 export interface TableChange {
   readonly joined: readonly MemberRecord[];
   readonly left: readonly MemberRecord[];
 }
+
+/** How a statement came: told as news, in a comparison of lists, or in the list that a newcomer is given. */
+export type Source = "news" | "list" | "welcome";
 
 /**
  * Everything that one node knows of the members, itself included. Pure state: it takes `now` and what was
@@ -27,11 +35,17 @@ export interface TableChange {
  */
 export class MemberTable {
   readonly #known = new Map<string, Known>();
-  /** Statements to pass on, with how often each was. */
-  readonly #news = new Map<string, number>();
+  readonly #names = new SortedNames();
+  readonly #suspects = new Set<string>();
+  /** Dead or left, the longest gone first; without this node. */
+  readonly #gone = new Set<string>();
+  readonly #news = new NewsQueue();
   #self: MemberRecord;
+  #digest = 0;
+  #present: MemberRecord[] | null = null;
   #joined: MemberRecord[] = [];
   #left: MemberRecord[] = [];
+  #changed = false;
 
   constructor(
     self: MemberRecord,
@@ -46,14 +60,34 @@ export class MemberTable {
     return this.#self;
   }
 
-  /** Members that count, sorted by address. */
-  present(): MemberRecord[] {
-    const records: MemberRecord[] = [];
-    for (const { record } of this.#known.values()) if (isPresent(record)) records.push(record);
-    return records.sort((a, b) => (a.address < b.address ? -1 : 1));
+  /** Names of the members that count, itself included. */
+  get names(): SortedNames {
+    return this.#names;
   }
 
-  /** All statements, those about the dead included: for push/pull. */
+  /** Equal for equal lists of members that count; suspicion aside, which passes. */
+  get digest(): number {
+    return this.#digest >>> 0;
+  }
+
+  get hasNews(): boolean {
+    return this.#news.size > 0;
+  }
+
+  /** Whether the newest statement of this member is still to be told. */
+  isNews(name: string): boolean {
+    return this.#news.has(name);
+  }
+
+  /** Members that count, sorted by address. */
+  present(): readonly MemberRecord[] {
+    this.#present ??= [...this.#names]
+      .map((name) => this.find(name) as MemberRecord)
+      .sort((a, b) => (a.address < b.address ? -1 : 1));
+    return this.#present;
+  }
+
+  /** All statements, those about the gone included: for push/pull. */
   all(): MemberRecord[] {
     return [...this.#known.values()].map(({ record }) => record);
   }
@@ -63,36 +97,56 @@ export class MemberTable {
   }
 
   /** Takes a statement in; tells whether it was news. One about this node that is wrong is refuted. */
-  hear(said: MemberRecord, now: number): boolean {
-    const known = this.#known.get(said.name)?.record;
+  hear(said: MemberRecord, now: number, source: Source = "news"): boolean {
     if (said.name === this.#self.name) return this.#hearOfSelf(said, now);
-    if (known === undefined && (!isPresent(said) || this.#known.size >= MAX_MEMBERS)) return false;
-    if (known !== undefined && !supersedes(said, known)) return false;
-    this.#store(said, now);
+    const known = this.find(said.name);
+    if (known === undefined && (!isPresent(said) || !this.#hasRoom())) return false;
+    const heard = this.#believed(said, known, source);
+    if (known !== undefined && !supersedes(heard, known)) return this.#hearAgain(heard, known, now);
+    this.#store(heard, now, source !== "welcome");
     return true;
   }
 
-  /** A probe failed: the member has some time to refute. */
-  suspect(name: string, now: number): void {
+  /** Could not be reached, neither by this node nor by these others: it has some time to refute. */
+  suspect(name: string, accusers: readonly string[], now: number): boolean {
     const record = this.find(name);
-    if (record?.liveness !== Liveness.ALIVE || record === this.#self) return;
-    this.#store({ ...record, liveness: Liveness.SUSPECT }, now);
+    if (record === undefined || !isPresent(record) || record === this.#self) return false;
+    return this.hear({ ...record, liveness: Liveness.SUSPECT, accusers }, now);
   }
 
-  /** Suspects whose time is over are dead; the dead are forgotten in the end. Tells whether any died. */
-  expire(now: number): boolean {
-    let died = false;
-    const patienceMs = suspicionMs(this.timing, this.#known.size);
-    for (const [name, { record, since }] of this.#known) {
-      if (record.liveness === Liveness.SUSPECT && now - since >= patienceMs) {
-        this.#store({ ...record, liveness: Liveness.DEAD }, now);
-        died = true;
-      } else if (!isPresent(record) && now - since >= this.timing.tombstoneMs) {
-        this.#known.delete(name);
-        this.#news.delete(name);
-      }
+  /** When the next suspect's time is over; null while there is none. */
+  nextDeath(): number | null {
+    let next: number | null = null;
+    for (const name of this.#suspects) {
+      const at = this.#diesAt(this.#known.get(name) as Known);
+      if (next === null || at < next) next = at;
     }
-    return died;
+    return next;
+  }
+
+  /** Suspects whose time is over are dead. */
+  expire(now: number): void {
+    for (const name of [...this.#suspects]) {
+      const known = this.#known.get(name) as Known;
+      if (now < this.#diesAt(known)) continue;
+      this.#store({ ...known.record, liveness: Liveness.DEAD }, now);
+    }
+  }
+
+  /** This node slept for `ms`, in which it could have heard no refutation: suspects have as much longer. */
+  forgive(ms: number): void {
+    for (const name of this.#suspects) (this.#known.get(name) as Known).since += ms;
+  }
+
+  /** Those who are gone for long are forgotten. Gives those who died, and may be back, of the others. */
+  lost(now: number): MemberRecord[] {
+    const lost: MemberRecord[] = [];
+    for (const name of this.#gone) {
+      const { record, since } = this.#known.get(name) as Known;
+      if (now - since >= this.timing.tombstoneMs) this.#forget(name);
+      else if (record.liveness === Liveness.DEAD) lost.push(record);
+    }
+    return lost;
   }
 
   /** Changes this node's own state. Throws `invalid_argument` if it may not. */
@@ -106,27 +160,47 @@ export class MemberTable {
     this.#restate({ liveness: Liveness.LEFT }, now);
   }
 
-  /** The statements to put on the next message, those told least often first. */
+  /** The statements to put on the next message. */
   news(max: number): MemberRecord[] {
-    const told = [...this.#news].sort((a, b) => a[1] - b[1]).slice(0, max);
-    const limit = retransmits(this.timing, this.#known.size);
-    const records: MemberRecord[] = [];
-    for (const [name, count] of told) {
-      const record = this.find(name);
-      if (record !== undefined) records.push(record);
-      if (count + 1 >= limit) this.#news.delete(name);
-      else this.#news.set(name, count + 1);
-    }
-    return records;
+    if (this.#news.size === 0) return [];
+    const names = this.#news.take(max, retransmits(this.timing, this.#names.size));
+    return names.map((name) => this.find(name) as MemberRecord);
   }
 
   /** What changed since the last call, or null. Somebody who came and went is in both lists. */
   takeChange(): TableChange | null {
-    if (this.#joined.length === 0 && this.#left.length === 0) return null;
+    if (!this.#changed) return null;
     const change = { joined: this.#joined, left: this.#left };
     this.#joined = [];
     this.#left = [];
+    this.#changed = false;
     return change;
+  }
+
+  /**
+   * What is made of a statement that supersedes. Nobody dies who was not suspected here first, and nobody because
+   * of a list: after a partition each side's list holds the other side for dead.
+   */
+  #believed(said: MemberRecord, known: MemberRecord | undefined, source: Source): MemberRecord {
+    const accusers = said.accusers
+      ?.filter((name) => name !== said.name && this.#names.has(name))
+      .slice(0, this.timing.confirmations + 1);
+    const heard = accusers === undefined ? said : { ...said, accusers };
+    if (said.liveness !== Liveness.DEAD || known === undefined || !isPresent(known)) return heard;
+    if (source === "news" && known.liveness === Liveness.SUSPECT) return heard;
+    return { ...heard, liveness: Liveness.SUSPECT };
+  }
+
+  /** Nothing that supersedes; but others may suspect whom this node suspects. */
+  #hearAgain(heard: MemberRecord, known: MemberRecord, now: number): boolean {
+    if (known.liveness !== Liveness.SUSPECT || heard.liveness !== Liveness.SUSPECT) return false;
+    if (supersedes(known, heard)) return false;
+    const before = known.accusers ?? [];
+    const more = (heard.accusers ?? []).filter((name) => !before.includes(name));
+    const accusers = [...before, ...more].slice(0, this.timing.confirmations + 1);
+    if (accusers.length === before.length) return false;
+    this.#store({ ...known, accusers }, now);
+    return true;
   }
 
   #hearOfSelf(said: MemberRecord, now: number): boolean {
@@ -136,7 +210,7 @@ export class MemberTable {
     if (own.liveness === Liveness.LEFT || (same && agrees) || (!same && !supersedes(said, own))) {
       return false;
     }
-    if (said.incarnation === own.incarnation) {
+    if (said.incarnation === own.incarnation && said.version < MAX_VERSION) {
       this.#restate({ version: Math.max(said.version, own.version) }, now);
     } else if (said.incarnation < MAX_INCARNATION) {
       // An earlier start of this node under a wall clock that was ahead: outbid it.
@@ -145,23 +219,63 @@ export class MemberTable {
     return true;
   }
 
+  #diesAt({ record, since }: Known): number {
+    return since + suspicionMs(this.timing, this.#names.size, record.accusers?.length ?? 0);
+  }
+
   #restate(change: Partial<MemberRecord>, now: number): void {
     const next = { ...this.#self, ...change };
     this.#self = { ...next, version: next.version + 1 };
     this.#store(this.#self, now);
   }
 
-  #store(record: MemberRecord, now: number): void {
-    const before = this.#known.get(record.name);
+  #store(record: MemberRecord, now: number, isNews = true): void {
+    const { name } = record;
+    const before = this.#known.get(name);
+    const is = isPresent(record);
     const sameLiveness =
       before?.record.liveness === record.liveness &&
       before.record.incarnation === record.incarnation;
-    this.#known.set(record.name, { record, since: sameLiveness ? before.since : now });
-    this.#news.set(record.name, 0);
-    const was = before !== undefined && isPresent(before.record) ? before.record : null;
+    const hash = is ? hashOf(record) : 0;
+    this.#known.set(name, { record, since: sameLiveness ? before.since : now, hash });
+    this.#digest ^= (before?.hash ?? 0) ^ hash;
+    this.#present = null;
+    if (isNews) this.#news.add(name);
+    if (record.liveness === Liveness.SUSPECT) this.#suspects.add(name);
+    else this.#suspects.delete(name);
+    if (is) this.#names.add(name);
+    else this.#names.delete(name);
+    if (is || record === this.#self) this.#gone.delete(name);
+    else this.#gone.add(name);
+    this.#note(before === undefined || !isPresent(before.record) ? null : before.record, record);
+  }
+
+  /** Keeps what observers are told. */
+  #note(was: MemberRecord | null, record: MemberRecord): void {
     const is = isPresent(record);
     const restarted = was !== null && was.incarnation !== record.incarnation;
     if (was !== null && (!is || restarted)) this.#left.push(was);
     if (is && (was === null || restarted)) this.#joined.push(record);
+    if (was === null ? is : !is || restarted || was.state !== record.state) this.#changed = true;
   }
+
+  /** The gone make room for those who come, the longest gone first. */
+  #hasRoom(): boolean {
+    if (this.#known.size < MAX_MEMBERS) return true;
+    for (const longestGone of this.#gone) {
+      this.#forget(longestGone);
+      return true;
+    }
+    return false;
+  }
+
+  #forget(name: string): void {
+    this.#known.delete(name);
+    this.#gone.delete(name);
+    this.#news.delete(name);
+  }
+}
+
+function hashOf({ name, address, incarnation, version, state }: MemberRecord): number {
+  return Bun.hash.xxHash32(`${name}\n${address}\n${incarnation}\n${version}\n${state}`);
 }

@@ -1,7 +1,8 @@
 import { HedgerowError, messageOf } from "../errors.ts";
 import { lockRowName } from "../lock/row-name.ts";
 import { leaseTiming } from "../lock/timing.ts";
-import { type Gossip, otherLease } from "../members/gossip.ts";
+import { otherLease } from "../members/exchange.ts";
+import type { Gossip } from "../members/gossip.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { LockRow, LockStore } from "../store/ports.ts";
 

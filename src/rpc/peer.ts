@@ -23,6 +23,8 @@ export class Peer {
   readonly #lanes = new Map<LaneRule, PeerLane>();
   /** Requests under way, and their ends. */
   readonly #carriers = new Map<Carrier, Promise<void>>();
+  /** When a call was last answered without an error: a stranger at the address may answer with one. */
+  answeredAt = Number.NEGATIVE_INFINITY;
   /** When the peer last answered a request. */
   #heardAt = Number.NEGATIVE_INFINITY;
 

@@ -80,9 +80,16 @@ export class PeerClients implements Peers {
         signal,
         peer: to,
       };
-      const done = resolve as (reply: unknown) => void;
+      const done = (reply: unknown) => {
+        peer.answeredAt = this.options.clock.now();
+        resolve(reply as MessageShape<O>);
+      };
       peer.add(new Call(settings, done, reject));
     });
+  }
+
+  heardAt(address: Address): number | undefined {
+    return this.#peers.get(address)?.answeredAt;
   }
 
   forget(address: Address): void {

@@ -26,6 +26,8 @@ export interface Peers {
    * go on to their answers or deadlines. A later call to the address begins anew.
    */
   forget(address: Address): void;
+  /** When a call to the address was last answered without an error, on the clock's `now`. */
+  heardAt?(address: Address): number | undefined;
 }
 
 /** What a handler knows of the call that it serves. */

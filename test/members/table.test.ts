@@ -22,22 +22,26 @@ const names = (table: MemberTable) => table.present().map((member) => member.nam
 test("M2: a suspect counts until its time is over, and its refutation saves it", () => {
   const table = tableOf();
   table.hear(record("b"), 0);
-  table.suspect("b", 100);
+  table.suspect("b", ["self"], 100);
   expect(names(table)).toEqual(["b", "self"]);
   table.hear(record("b", { version: 1 }), 200);
-  table.expire(100 + suspicionMs(FAST_PROFILE, 2));
+  table.expire(100 + suspicionMs(FAST_PROFILE, 2, 1));
   expect(table.find("b")?.liveness).toBe(Liveness.ALIVE);
 });
 
 test("a suspect that says nothing is dead, and forgotten in the end", () => {
   const table = tableOf();
   table.hear(record("b"), 0);
-  table.suspect("b", 100);
-  const deadAt = 100 + suspicionMs(FAST_PROFILE, 2);
-  expect(table.expire(deadAt - 1)).toBe(false);
-  expect(table.expire(deadAt)).toBe(true);
+  table.suspect("b", ["self"], 100);
+  const deadAt = 100 + suspicionMs(FAST_PROFILE, 2, 1);
+  expect(table.nextDeath()).toBe(deadAt);
+  table.expire(deadAt - 1);
+  expect(names(table)).toEqual(["b", "self"]);
+  table.expire(deadAt);
   expect(names(table)).toEqual(["self"]);
-  table.expire(deadAt + FAST_PROFILE.tombstoneMs);
+  const forgottenAt = deadAt + FAST_PROFILE.tombstoneMs;
+  expect(table.lost(forgottenAt - 1).map(({ name }) => name)).toEqual(["b"]);
+  expect(table.lost(forgottenAt)).toEqual([]);
   expect(table.find("b")).toBeUndefined();
 });
 
@@ -81,6 +85,7 @@ test("M5: a stale list removes nobody who joined meanwhile, and brings nobody ba
   for (const said of [record("b"), ...stale]) table.hear(said, 10);
   table.hear(record("b", { liveness: Liveness.LEFT, version: 1 }), 20);
   expect(names(table)).toContain("d");
+  table.suspect("c", ["self"], 25);
   table.hear(record("c", { liveness: Liveness.DEAD }), 30);
   table.hear(record("c"), 40);
   expect(names(table)).not.toContain("c");

@@ -58,8 +58,10 @@ export class Network {
 
   /** The network as one process sees it. */
   peersOf(self: Address, machine: Machine): Peers {
+    const heardAt = new Map<Address, number>();
     return {
-      forget() {},
+      forget: (address) => heardAt.delete(address),
+      heardAt: (address) => heardAt.get(address),
       unary: (to, method, init, options = {}) => {
         const bytes = toBinary(method.input, create(method.input, init));
         const name = nameOf(method);
@@ -89,7 +91,12 @@ export class Network {
               this.#serve(to, name, bytes, timeoutMs, {
                 reply: (reply) =>
                   this.#travel(to, self, `${name} reply`, () =>
-                    machine.arrive(() => end(() => resolve(fromBinary(method.output, reply)))),
+                    machine.arrive(() =>
+                      end(() => {
+                        heardAt.set(to, this.scheduler.now);
+                        resolve(fromBinary(method.output, reply));
+                      }),
+                    ),
                   ),
                 error: (error) => this.#travel(to, self, `${name} error`, () => fail(error)),
               }),

@@ -14,13 +14,15 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/gossip.proto.
  */
 export const file_hedgerow_v1_gossip: GenFile = /*@__PURE__*/
-  fileDesc("ChhoZWRnZXJvdy92MS9nb3NzaXAucHJvdG8SC2hlZGdlcm93LnYxIp0BCgZNZW1iZXISDAoEbmFtZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhMKC2luY2FybmF0aW9uGAMgASgEEg8KB3ZlcnNpb24YBCABKA0SJwoIbGl2ZW5lc3MYBSABKA4yFS5oZWRnZXJvdy52MS5MaXZlbmVzcxIlCgVzdGF0ZRgGIAEoDjIWLmhlZGdlcm93LnYxLlBlZXJTdGF0ZSIyCg9DbHVzdGVySWRlbnRpdHkSDQoFbGFiZWwYASABKAkSEAoIbGVhc2VfbXMYAiABKA0irgEKC1N5bmNSZXF1ZXN0Ei0KB2NsdXN0ZXIYASABKAsyHC5oZWRnZXJvdy52MS5DbHVzdGVySWRlbnRpdHkSIQoEc2VsZhgCIAEoCzITLmhlZGdlcm93LnYxLk1lbWJlchIkCgdtZW1iZXJzGAMgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgEIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQijAEKDFN5bmNSZXNwb25zZRItCgdjbHVzdGVyGAEgASgLMhwuaGVkZ2Vyb3cudjEuQ2x1c3RlcklkZW50aXR5EiQKB21lbWJlcnMYAiADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAMgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCKeAQoLUGluZ1JlcXVlc3QSDQoFbGFiZWwYASABKAkSDgoGdGFyZ2V0GAIgASgJEiQKB3VwZGF0ZXMYAyADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAQgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludBIhCgRzZWxmGAUgASgLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyIl0KDFBpbmdSZXNwb25zZRIkCgd1cGRhdGVzGAEgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgCIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiWQoTUGluZ0luZGlyZWN0UmVxdWVzdBINCgVsYWJlbBgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRISCgp0aW1lb3V0X21zGAQgASgNIhYKFFBpbmdJbmRpcmVjdFJlc3BvbnNlKnYKCVBlZXJTdGF0ZRIaChZQRUVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRUEVFUl9TVEFURV9WSUVXRVIQARIaChZQRUVSX1NUQVRFX1BBUlRJQ0lQQU5UEAISGgoWUEVFUl9TVEFURV9URVJNSU5BVElORxADKnQKCExpdmVuZXNzEhgKFExJVkVORVNTX1VOU1BFQ0lGSUVEEAASEgoOTElWRU5FU1NfQUxJVkUQARIUChBMSVZFTkVTU19TVVNQRUNUEAISEQoNTElWRU5FU1NfREVBRBADEhEKDUxJVkVORVNTX0xFRlQQBDLeAQoNR29zc2lwU2VydmljZRI7CgRTeW5jEhguaGVkZ2Vyb3cudjEuU3luY1JlcXVlc3QaGS5oZWRnZXJvdy52MS5TeW5jUmVzcG9uc2USOwoEUGluZxIYLmhlZGdlcm93LnYxLlBpbmdSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuUGluZ1Jlc3BvbnNlElMKDFBpbmdJbmRpcmVjdBIgLmhlZGdlcm93LnYxLlBpbmdJbmRpcmVjdFJlcXVlc3QaIS5oZWRnZXJvdy52MS5QaW5nSW5kaXJlY3RSZXNwb25zZWIGcHJvdG8z", [file_hedgerow_v1_peer]);
+  fileDesc("ChhoZWRnZXJvdy92MS9nb3NzaXAucHJvdG8SC2hlZGdlcm93LnYxIq8BCgZNZW1iZXISDAoEbmFtZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhMKC2luY2FybmF0aW9uGAMgASgEEg8KB3ZlcnNpb24YBCABKA0SJwoIbGl2ZW5lc3MYBSABKA4yFS5oZWRnZXJvdy52MS5MaXZlbmVzcxIlCgVzdGF0ZRgGIAEoDjIWLmhlZGdlcm93LnYxLlBlZXJTdGF0ZRIQCghhY2N1c2VycxgHIAMoCSIyCg9DbHVzdGVySWRlbnRpdHkSDQoFbGFiZWwYASABKAkSEAoIbGVhc2VfbXMYAiABKA0irgEKC1N5bmNSZXF1ZXN0Ei0KB2NsdXN0ZXIYASABKAsyHC5oZWRnZXJvdy52MS5DbHVzdGVySWRlbnRpdHkSIQoEc2VsZhgCIAEoCzITLmhlZGdlcm93LnYxLk1lbWJlchIkCgdtZW1iZXJzGAMgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgEIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQijAEKDFN5bmNSZXNwb25zZRItCgdjbHVzdGVyGAEgASgLMhwuaGVkZ2Vyb3cudjEuQ2x1c3RlcklkZW50aXR5EiQKB21lbWJlcnMYAiADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAMgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCKuAQoLUGluZ1JlcXVlc3QSDQoFbGFiZWwYASABKAkSDgoGdGFyZ2V0GAIgASgJEiQKB3VwZGF0ZXMYAyADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAQgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludBIhCgRzZWxmGAUgASgLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEg4KBmRpZ2VzdBgGIAEoByJtCgxQaW5nUmVzcG9uc2USJAoHdXBkYXRlcxgBIAMoCzITLmhlZGdlcm93LnYxLk1lbWJlchInCgZsZWFkZXIYAiABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50Eg4KBmRpZ2VzdBgDIAEoByJZChNQaW5nSW5kaXJlY3RSZXF1ZXN0Eg0KBWxhYmVsGAEgASgJEg4KBnRhcmdldBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEhIKCnRpbWVvdXRfbXMYBCABKA0iJwoUUGluZ0luZGlyZWN0UmVzcG9uc2USDwoHcmVhY2hlZBgBIAEoCCp2CglQZWVyU3RhdGUSGgoWUEVFUl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVBFRVJfU1RBVEVfVklFV0VSEAESGgoWUEVFUl9TVEFURV9QQVJUSUNJUEFOVBACEhoKFlBFRVJfU1RBVEVfVEVSTUlOQVRJTkcQAyp0CghMaXZlbmVzcxIYChRMSVZFTkVTU19VTlNQRUNJRklFRBAAEhIKDkxJVkVORVNTX0FMSVZFEAESFAoQTElWRU5FU1NfU1VTUEVDVBACEhEKDUxJVkVORVNTX0RFQUQQAxIRCg1MSVZFTkVTU19MRUZUEAQy3gEKDUdvc3NpcFNlcnZpY2USOwoEU3luYxIYLmhlZGdlcm93LnYxLlN5bmNSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU3luY1Jlc3BvbnNlEjsKBFBpbmcSGC5oZWRnZXJvdy52MS5QaW5nUmVxdWVzdBoZLmhlZGdlcm93LnYxLlBpbmdSZXNwb25zZRJTCgxQaW5nSW5kaXJlY3QSIC5oZWRnZXJvdy52MS5QaW5nSW5kaXJlY3RSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuUGluZ0luZGlyZWN0UmVzcG9uc2ViBnByb3RvMw", [file_hedgerow_v1_peer]);
 
 /**
  * @generated from message hedgerow.v1.Member
  */
 export type Member = Message<"hedgerow.v1.Member"> & {
   /**
+   * Empty where it is the address.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
@@ -53,6 +55,13 @@ export type Member = Message<"hedgerow.v1.Member"> & {
    * @generated from field: hedgerow.v1.PeerState state = 6;
    */
   state: PeerState;
+
+  /**
+   * Names of those who could not reach it; of suspects and the dead only.
+   *
+   * @generated from field: repeated string accusers = 7;
+   */
+  accusers: string[];
 };
 
 /**
@@ -101,6 +110,8 @@ export type SyncRequest = Message<"hedgerow.v1.SyncRequest"> & {
   self?: Member | undefined;
 
   /**
+   * All that the sender knows, those who are gone included.
+   *
    * @generated from field: repeated hedgerow.v1.Member members = 3;
    */
   members: Member[];
@@ -128,6 +139,8 @@ export type SyncResponse = Message<"hedgerow.v1.SyncResponse"> & {
   cluster?: ClusterIdentity | undefined;
 
   /**
+   * What the request lacked or was behind in.
+   *
    * @generated from field: repeated hedgerow.v1.Member members = 2;
    */
   members: Member[];
@@ -177,6 +190,13 @@ export type PingRequest = Message<"hedgerow.v1.PingRequest"> & {
    * @generated from field: hedgerow.v1.Member self = 5;
    */
   self?: Member | undefined;
+
+  /**
+   * Of the sender's list of members: equal lists have equal digests.
+   *
+   * @generated from field: fixed32 digest = 6;
+   */
+  digest: number;
 };
 
 /**
@@ -199,6 +219,11 @@ export type PingResponse = Message<"hedgerow.v1.PingResponse"> & {
    * @generated from field: hedgerow.v1.LeaderHint leader = 2;
    */
   leader?: LeaderHint | undefined;
+
+  /**
+   * @generated from field: fixed32 digest = 3;
+   */
+  digest: number;
 };
 
 /**
@@ -244,6 +269,12 @@ export const PingIndirectRequestSchema: GenMessage<PingIndirectRequest> = /*@__P
  * @generated from message hedgerow.v1.PingIndirectResponse
  */
 export type PingIndirectResponse = Message<"hedgerow.v1.PingIndirectResponse"> & {
+  /**
+   * Whether the target answered; false is the nack of Lifeguard.
+   *
+   * @generated from field: bool reached = 1;
+   */
+  reached: boolean;
 };
 
 /**
@@ -325,7 +356,7 @@ export const LivenessSchema: GenEnum<Liveness> = /*@__PURE__*/
  */
 export const GossipService: GenService<{
   /**
-   * Push/pull of whole member lists; also the first contact of a node.
+   * Push/pull of member lists; also the first contact of a node.
    *
    * @generated from rpc hedgerow.v1.GossipService.Sync
    */

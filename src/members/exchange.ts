@@ -1,0 +1,271 @@
+import { HedgerowError, messageOf } from "../errors.ts";
+import {
+  GossipService,
+  type Member,
+  type PingIndirectRequest,
+  type PingRequest,
+  type PingResponse,
+  type SyncRequest,
+} from "../gen/hedgerow/v1/gossip_pb.ts";
+import type { LeaderDirectory } from "../lock/directory.ts";
+import type { Logger } from "../observe/logger.ts";
+import { hintFromWire, hintToWire } from "../rpc/hint.ts";
+import type { Peers, ServedCall } from "../rpc/port.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { LocalHealth } from "./local-health.ts";
+import {
+  fromWire,
+  isAccused,
+  isPresent,
+  Liveness,
+  type MemberRecord,
+  supersedes,
+  toWire,
+} from "./member.ts";
+import type { MemberTable, Source } from "./table.ts";
+import { type GossipTiming, MAX_MEMBERS, MAX_PIGGYBACK } from "./timing.ts";
+
+/** Time-out of a comparison of lists, in milliseconds. */
+const SYNC_TIMEOUT_MS = 2_000;
+/** Lists that turned out to differ are compared no more often than this. */
+const SYNC_PAUSE_MS = 1_000;
+/** A helper answers after this share of the time that the asker waits, so that its nack comes in time. */
+const NACK_SHARE = 0.8;
+
+/** What all nodes of one cluster share. */
+export interface ClusterIdentity {
+  readonly label: string;
+  readonly leaseMs: number;
+}
+
+export interface ExchangeOptions {
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly peers: Peers;
+  readonly directory: LeaderDirectory;
+  readonly timing: GossipTiming;
+  readonly cluster: ClusterIdentity;
+  readonly table: MemberTable;
+  readonly health: LocalHealth;
+  /** Something was heard. */
+  readonly onHeard: () => void;
+  /** This node's settings are not the cluster's: it must not go on. */
+  readonly onFatal: (error: HedgerowError) => void;
+}
+
+/** What members say to each other: every message that goes out or comes in carries news both ways. */
+export class Exchange {
+  #comparing = false;
+  #comparedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly options: ExchangeOptions) {}
+
+  /** Tells the news and hears the other's. Throws the errors of transport, and `other_cluster`. */
+  async ping(member: MemberRecord, timeoutMs: number): Promise<void> {
+    await this.#ping(member, timeoutMs);
+  }
+
+  async #ping(member: MemberRecord, timeoutMs: number): Promise<number> {
+    const { peers, cluster, directory, table } = this.options;
+    const request = {
+      label: cluster.label,
+      target: member.name,
+      updates: this.#newsFor(member).map(toWire),
+      leader: hintToWire(directory.newest),
+      self: toWire(table.self),
+      digest: table.digest,
+    };
+    const { ping } = GossipService.method;
+    const reply = await peers.unary(member.address, ping, request, { timeoutMs });
+    this.#hear(statements(reply.updates), reply.leader, "news");
+    this.#compareIfDifferent(member, reply);
+    return reply.digest;
+  }
+
+  /** Asks another member to ping the target: whether that was answered. Throws if the helper is silent. */
+  async askToPing(helper: MemberRecord, target: MemberRecord, timeoutMs: number): Promise<boolean> {
+    const { peers, cluster } = this.options;
+    const request = {
+      label: cluster.label,
+      target: target.name,
+      address: target.address,
+      timeoutMs: Math.ceil(timeoutMs),
+    };
+    const { pingIndirect } = GossipService.method;
+    const reply = await peers.unary(helper.address, pingIndirect, request, { timeoutMs });
+    return reply.reached;
+  }
+
+  /**
+   * Compares lists with the node at `address`: how one joins, and how partitions heal. Throws `wrong_cluster` where
+   * it is another cluster's, and the errors of transport.
+   */
+  async sync(address: string, timeoutMs = SYNC_TIMEOUT_MS): Promise<void> {
+    const { peers, cluster, directory, table } = this.options;
+    const reply = await peers.unary(
+      address,
+      GossipService.method.sync,
+      {
+        cluster,
+        self: toWire(table.self),
+        members: table.all().map(toWire),
+        leader: hintToWire(directory.newest),
+      },
+      { timeoutMs },
+    );
+    this.#checkCluster(reply.cluster);
+    // Whoever is alone is told what the others know already.
+    this.#hear(statements(reply.members), reply.leader, table.names.size > 1 ? "list" : "welcome");
+  }
+
+  /** Errors are logged only, unless they are fatal. */
+  syncQuietly(address: string): Promise<void> {
+    return this.sync(address).catch((error: unknown) => {
+      if (HedgerowError.is(error, "wrong_cluster")) this.options.onFatal(error);
+      else this.options.logger.debug("sync failed", { with: address, error: messageOf(error) });
+    });
+  }
+
+  /** Compares lists with a member, digests first. Errors are logged only. */
+  async compare(member: MemberRecord): Promise<void> {
+    const { timing, table, logger } = this.options;
+    try {
+      const digest = await this.#ping(member, timing.probeIntervalMs);
+      if (digest !== table.digest) await this.syncQuietly(member.address);
+    } catch (error) {
+      logger.debug("not compared", { member: member.address, error: messageOf(error) });
+    }
+  }
+
+  async serveSync(request: SyncRequest) {
+    const { cluster, directory, table } = this.options;
+    this.#checkCluster(request.cluster);
+    const joiner = speaker(request.self);
+    const list = statements(request.members);
+    const namesake = table.find(joiner.name);
+    if (namesake !== undefined && isPresent(namesake) && namesake.address !== joiner.address) {
+      throw new HedgerowError(
+        "invalid_argument",
+        `the name ${joiner.name} is taken by ${namesake.address}: choose another --name`,
+      );
+    }
+    this.#hear([joiner], request.leader, "news");
+    this.#hear(list, request.leader, "list");
+    const members = this.#lackingIn(list).map(toWire);
+    return { cluster, members, leader: hintToWire(directory.newest) };
+  }
+
+  async servePing(request: PingRequest) {
+    const { cluster, directory, table } = this.options;
+    const { self } = table;
+    if (request.label !== cluster.label || request.target !== self.name) {
+      throw new HedgerowError("other_cluster", `this is ${self.name} of ${cluster.label}`);
+    }
+    const speaking = speaker(request.self);
+    this.#hear([speaking, ...statements(request.updates)], request.leader, "news");
+    const asker = table.find(speaking.name);
+    const news = asker === undefined ? table.news(MAX_PIGGYBACK) : this.#newsFor(asker);
+    return {
+      updates: news.map(toWire),
+      leader: hintToWire(directory.newest),
+      digest: table.digest,
+    };
+  }
+
+  async servePingIndirect(request: PingIndirectRequest, call: ServedCall) {
+    const { cluster, table, timing, logger } = this.options;
+    if (request.label !== cluster.label) throw malformed();
+    const target = table.find(request.target);
+    if (target === undefined || target.address !== request.address) throw malformed();
+    const timeoutMs = Math.min(NACK_SHARE * call.timeoutMs, timing.probeIntervalMs);
+    try {
+      await this.ping(target, timeoutMs);
+      return { reached: true };
+    } catch (error) {
+      logger.debug("not reached for another", { member: target.address, error: messageOf(error) });
+      return { reached: false };
+    }
+  }
+
+  /** Who is held suspect or dead is told so each time: nobody refutes faster than whom it concerns. */
+  #newsFor(member: MemberRecord): MemberRecord[] {
+    const { table } = this.options;
+    const news = table.news(MAX_PIGGYBACK);
+    const record = table.find(member.name);
+    if (record === undefined || record.liveness === Liveness.ALIVE) return news;
+    return news.includes(record) ? news : [...news, record];
+  }
+
+  /** What `theirs` lacks or is behind in. The gone are told to those only who hold them for present. */
+  #lackingIn(theirs: readonly MemberRecord[]): MemberRecord[] {
+    const said = new Map(theirs.map((record) => [record.name, record]));
+    return this.options.table.all().filter((record) => {
+      const known = said.get(record.name);
+      return known === undefined ? isPresent(record) : supersedes(record, known);
+    });
+  }
+
+  /** Lists that differ while neither side has news will not become equal by themselves. */
+  #compareIfDifferent({ name, address }: MemberRecord, reply: PingResponse): void {
+    const { table, runtime } = this.options;
+    if (reply.digest === table.digest || reply.updates.length > 0 || table.hasNews) return;
+    const now = runtime.clock.now();
+    if (this.#comparing || now - this.#comparedAt < SYNC_PAUSE_MS || !table.names.has(name)) return;
+    this.#comparing = true;
+    this.#comparedAt = now;
+    void this.syncQuietly(address).finally(() => {
+      this.#comparing = false;
+    });
+  }
+
+  #hear(
+    records: readonly MemberRecord[],
+    leader: Parameters<typeof hintFromWire>[0],
+    source: Source,
+  ): void {
+    const { table, health, directory, runtime, onHeard } = this.options;
+    const now = runtime.clock.now();
+    for (const record of records) {
+      const ofSelf = record.name === table.self.name;
+      const isNews = table.hear(record, now, source);
+      // Others did not hear from this node in time: it may be the slow one.
+      if (ofSelf && isNews && isAccused(record)) health.worsen(1);
+    }
+    directory.learn(hintFromWire(leader));
+    onHeard();
+  }
+
+  #checkCluster(theirs: { label: string; leaseMs: number } | undefined): void {
+    const { label, leaseMs } = this.options.cluster;
+    if (theirs === undefined) throw malformed();
+    // No reason to end: it may be that a stranger got the address of a member that is gone.
+    if (theirs.label !== label) {
+      throw new HedgerowError("other_cluster", `another cluster: ${theirs.label}, not ${label}`);
+    }
+    if (theirs.leaseMs !== leaseMs) throw otherLease(leaseMs, theirs.leaseMs);
+  }
+}
+
+/** Two leases in one cluster would let one node take over while another still leads. */
+export function otherLease(ownMs: number, theirsMs: number): HedgerowError {
+  const leases = `leases differ, ${ownMs} ms and ${theirsMs} ms`;
+  return new HedgerowError(
+    "wrong_cluster",
+    `${leases}: start all nodes of a cluster with one --lease`,
+  );
+}
+
+/** All of a message or nothing: whoever sends one malformed statement is not to be trusted in the others. */
+function statements(members: readonly Member[]): MemberRecord[] {
+  if (members.length > MAX_MEMBERS) throw malformed();
+  return members.map(fromWire);
+}
+
+function speaker(self: Member | undefined): MemberRecord {
+  if (self === undefined) throw malformed();
+  return fromWire(self);
+}
+
+function malformed(): HedgerowError {
+  return new HedgerowError("invalid_argument", "gossip: the message is malformed");
+}

@@ -30,7 +30,7 @@ export interface GossipTiming {
 }
 
 /** Statements on one message at most. */
-export const MAX_PIGGYBACK = 64;
+export const MAX_PIGGYBACK = 256;
 /** Members of one cluster at most, those who are gone included: bounds every list that is taken in. */
 export const MAX_MEMBERS = 10_000;
 

@@ -5,7 +5,7 @@ import { Core } from "../../../src/node/core.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
 import { MemoryDatabase } from "../../../src/store/memory/database.ts";
 import type { LogStore } from "../../../src/store/ports.ts";
-import { Machine } from "./machine.ts";
+import { Machine, MAX_DRIFT } from "./machine.ts";
 import { Network } from "./network.ts";
 import { Prng } from "./prng.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -29,6 +29,8 @@ export interface ClusterOptions {
   /** false: the control, in which fence and deadline checks are off. */
   readonly protections?: boolean;
   readonly keepLines?: boolean;
+  /** Whether the nodes' clocks run as much faster and slower than the database's as MAX_DRIFT allows. Default false. */
+  readonly drift?: boolean | undefined;
   /** Puts something in front of the nodes' log: a control, in which it does less than it should. */
   readonly log?: ((log: LogStore) => LogStore) | undefined;
   /** What a node's configuration has of its own. */
@@ -43,6 +45,8 @@ export class SimulatedCluster {
   readonly network: Network;
   readonly storeFaults: StoreFaults = { ...NO_STORE_FAULTS };
   readonly database: MemoryDatabase;
+  /** What the database runs on. */
+  readonly databaseMachine: Machine;
   readonly nodes: SimulatedNode[] = [];
   #healed = false;
 
@@ -53,10 +57,13 @@ export class SimulatedCluster {
     this.prng = new Prng(seed);
     this.trace = new Trace(options.keepLines ?? false);
     this.network = new Network(this.scheduler, this.prng.fork(), this.trace);
-    this.database = new MemoryDatabase(new Machine(this.scheduler));
+    this.databaseMachine = new Machine(this.scheduler);
+    this.database = new MemoryDatabase(this.databaseMachine);
+    const clocks = this.prng.fork();
     for (let i = 0; i < options.nodes; i++) {
       const address = `10.0.0.${i + 1}:8080`;
-      this.nodes.push({ address, ...this.#boot(address) });
+      const rate = options.drift === true ? 1 + clocks.between(-MAX_DRIFT, MAX_DRIFT) : 1;
+      this.nodes.push({ address, ...this.#boot(address, new Machine(this.scheduler, rate)) });
     }
   }
 
@@ -70,7 +77,7 @@ export class SimulatedCluster {
   /** A new process at the address of a crashed or stopped one. */
   restart(node: SimulatedNode): void {
     this.trace.add(this.scheduler.now, `restart ${node.address}`);
-    Object.assign(node, this.#boot(node.address));
+    Object.assign(node, this.#boot(node.address, node.machine.successor()));
   }
 
   /** A planned stop; the process is gone when it is done. */
@@ -92,6 +99,12 @@ export class SimulatedCluster {
   resume(node: SimulatedNode): void {
     this.trace.add(this.scheduler.now, `resume ${node.address}`);
     node.machine.resume();
+  }
+
+  /** Sets the wall clock of a machine. */
+  jump(machine: Machine, ms: number): void {
+    this.trace.add(this.scheduler.now, `wall clock ${ms} ms`);
+    machine.jump(ms);
   }
 
   /** Cuts the nodes into those and the others; asymmetric: only what those send is dropped. */
@@ -121,8 +134,7 @@ export class SimulatedCluster {
     return this.nodes.filter(({ machine, core }) => machine.alive && core.isLeader);
   }
 
-  #boot(address: string): Booted {
-    const machine = new Machine(this.scheduler);
+  #boot(address: string, machine: Machine): Booted {
     const { scheduler, storeFaults, trace } = this;
     const database = this.database.connect();
     if (this.options.log !== undefined && database.log !== null) {
@@ -130,6 +142,7 @@ export class SimulatedCluster {
     }
     const link = new StoreLink(
       database,
+      address,
       machine,
       scheduler,
       this.prng.fork(),

@@ -1,6 +1,7 @@
 import { HedgerowError } from "../../../src/errors.ts";
 import type { HeldPermit } from "../../../src/semaphore/held-permit.ts";
 import type { SimulatedCluster, SimulatedNode } from "./cluster.ts";
+import { MAX_DRIFT } from "./machine.ts";
 import { PermitHolders } from "./permit-holders.ts";
 
 const TIMEOUT_MS = 4_000;
@@ -95,7 +96,8 @@ export class PermitWorkload {
     const { scheduler } = this.cluster;
     const startedAt = scheduler.now;
     let ended = false;
-    scheduler.after(TIMEOUT_MS + 1, () => {
+    // By the caller's own clock, which may be slow.
+    scheduler.after((TIMEOUT_MS + 1) / (1 - MAX_DRIFT), () => {
       if (ended || !machine.alive || machine.paused) return;
       this.wrong.push(`${how} of ${name} at ${startedAt.toFixed(0)} did not end by its deadline`);
     });

@@ -23,7 +23,7 @@ export interface MemberRecord {
 
 /** No wall clock gives more before the year 10889; keeps forged ones from ending the order. */
 export const MAX_INCARNATION = 2 ** 48;
-const MAX_VERSION = 2 ** 31;
+export const MAX_VERSION = 2 ** 31;
 
 /** Whether a statement supersedes what is known. */
 export function supersedes(said: MemberRecord, known: MemberRecord): boolean {

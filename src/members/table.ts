@@ -3,6 +3,7 @@ import {
   isPresent,
   Liveness,
   MAX_INCARNATION,
+  MAX_VERSION,
   type MemberRecord,
   type PeerState,
   supersedes,
@@ -147,7 +148,11 @@ export class MemberTable {
 
   #restate(change: Partial<MemberRecord>, now: number): void {
     const next = { ...this.#self, ...change };
-    this.#self = { ...next, version: next.version + 1 };
+    // Others refuse what is past the last version, which only a forged statement brings near.
+    this.#self =
+      next.version < MAX_VERSION
+        ? { ...next, version: next.version + 1 }
+        : { ...next, incarnation: next.incarnation + 1, version: 0 };
     this.#store(this.#self, now);
   }
 

@@ -15,7 +15,7 @@ const options = {
   /** As many as there is time for. */
   minutes: { type: "string" },
   /** How long faults go on in each, in simulated seconds. */
-  seconds: { type: "string", default: "150" },
+  seconds: { type: "string", default: "175" },
   trace: { type: "boolean", default: false },
   /** Without fence and deadline checks. */
   control: { type: "boolean", default: false },

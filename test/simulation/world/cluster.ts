@@ -3,8 +3,9 @@ import { FAST_PROFILE } from "../../../src/members/timing.ts";
 import type { NodeConfig } from "../../../src/node/config.ts";
 import { Core } from "../../../src/node/core.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
+import type { Clock } from "../../../src/runtime/runtime.ts";
 import { MemoryDatabase } from "../../../src/store/memory/database.ts";
-import type { LogStore } from "../../../src/store/ports.ts";
+import type { Store } from "../../../src/store/ports.ts";
 import { Machine, MAX_DRIFT } from "./machine.ts";
 import { Network } from "./network.ts";
 import { Prng } from "./prng.ts";
@@ -31,8 +32,10 @@ export interface ClusterOptions {
   readonly keepLines?: boolean;
   /** Whether the nodes' clocks run as much faster and slower than the database's as MAX_DRIFT allows. Default false. */
   readonly drift?: boolean | undefined;
-  /** Puts something in front of the nodes' log: a control, in which it does less than it should. */
-  readonly log?: ((log: LogStore) => LogStore) | undefined;
+  /** Puts something in front of the nodes' store: a control, in which it does less than it should. */
+  readonly store?: ((store: Store) => Store) | undefined;
+  /** The same for their clocks. */
+  readonly clock?: ((clock: Clock) => Clock) | undefined;
   /** What a node's configuration has of its own. */
   readonly configure?: (address: string) => Partial<NodeConfig>;
 }
@@ -136,23 +139,20 @@ export class SimulatedCluster {
 
   #boot(address: string, machine: Machine): Booted {
     const { scheduler, storeFaults, trace } = this;
-    const database = this.database.connect();
-    if (this.options.log !== undefined && database.log !== null) {
-      Object.assign(database, { log: this.options.log(database.log) });
-    }
+    const { store = (same) => same, clock = (same) => same, observer } = this.options;
     const link = new StoreLink(
-      database,
+      store(this.database.connect()),
       address,
       machine,
       scheduler,
       this.prng.fork(),
       storeFaults,
       trace,
-      this.options.observer,
+      observer,
     );
     const incarnation = Math.floor(machine.wallMicros() / 1e3);
     const core = new Core(this.#config(address, incarnation), {
-      runtime: { clock: machine, random: this.prng.fork() },
+      runtime: { clock: clock(machine), random: this.prng.fork() },
       store: link.store(),
       peers: this.network.peersOf(address, machine),
     });

@@ -1,6 +1,7 @@
 import type { SimulatedCluster, SimulatedNode } from "./cluster.ts";
 import type { Prng } from "./prng.ts";
 import { NO_STORE_FAULTS } from "./store.ts";
+import type { Tempo } from "./tempo.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -147,6 +148,7 @@ export const FAULT_KINDS: readonly string[] = [...new Set(FAULTS.map(([name]) =>
 export function injectFaults(
   cluster: SimulatedCluster,
   untilMs: number,
+  tempo: Tempo,
   databaseJumps: boolean,
 ): ReadonlyMap<string, number> {
   const { scheduler, options, nodes } = cluster;
@@ -166,7 +168,7 @@ export function injectFaults(
       counts.set(name, (counts.get(name) ?? 0) + 1);
       scheduler.after(lasts(prng) * leaseMs, end);
     }
-    scheduler.after(prng.between(0.2, 1.5) * leaseMs, again);
+    scheduler.after(tempo.pause(prng.between(0.2, 1.5) * leaseMs), again);
   };
   scheduler.after(prng.between(0.5, 1.5) * leaseMs, again);
   return counts;

@@ -4,6 +4,7 @@ import type { Core } from "../../../src/node/core.ts";
 import type { SimulatedCluster, SimulatedNode } from "./cluster.ts";
 import { Holders } from "./holders.ts";
 import { MAX_DRIFT } from "./machine.ts";
+import type { Tempo } from "./tempo.ts";
 
 const TIMEOUT_MS = 4_000;
 /** The locks and their leases, in milliseconds. */
@@ -22,7 +23,7 @@ export class LockWorkload {
     this.holders = new Holders(cluster);
   }
 
-  start(untilMs: number, callers: number): void {
+  start(untilMs: number, callers: number, tempo: Tempo): void {
     const prng = this.cluster.prng.fork();
     const { scheduler, nodes } = this.cluster;
     for (let i = 0; i < callers; i++) {
@@ -39,7 +40,7 @@ export class LockWorkload {
           if (this.#stopped) this.#release(held);
           else machine.schedule(holdMs, () => this.#release(held));
         });
-        scheduler.after(prng.between(100, 1_500), again);
+        scheduler.after(tempo.pause(prng.between(100, 1_500)), again);
       };
       scheduler.after(prng.between(0, 500), again);
     }

@@ -3,6 +3,7 @@ import type { HeldPermit } from "../../../src/semaphore/held-permit.ts";
 import type { SimulatedCluster, SimulatedNode } from "./cluster.ts";
 import { MAX_DRIFT } from "./machine.ts";
 import { PermitHolders } from "./permit-holders.ts";
+import type { Tempo } from "./tempo.ts";
 
 const TIMEOUT_MS = 4_000;
 /** The semaphores and their limits. Permits of `lengthy` are held longer than they are without a renewal. */
@@ -22,7 +23,7 @@ export class PermitWorkload {
     this.holders = new PermitHolders(cluster);
   }
 
-  start(untilMs: number, callers: number): void {
+  start(untilMs: number, callers: number, tempo: Tempo): void {
     const prng = this.cluster.prng.fork();
     const { scheduler, nodes } = this.cluster;
     for (let i = 0; i < callers; i++) {
@@ -40,7 +41,7 @@ export class PermitWorkload {
           if (this.#stopped) this.#release(permit);
           else machine.schedule(holdMs, () => this.#release(permit));
         });
-        scheduler.after(prng.between(100, 1_500), again);
+        scheduler.after(tempo.pause(prng.between(100, 1_500)), again);
       };
       scheduler.after(prng.between(0, 500), again);
     }

@@ -1,6 +1,6 @@
 import { leaseTiming } from "../../../src/lock/timing.ts";
 import { permitTiming } from "../../../src/semaphore/timing.ts";
-import type { LogStore, StoredEntry } from "../../../src/store/ports.ts";
+import type { StoredEntry } from "../../../src/store/ports.ts";
 import { checkLogHistories } from "../../histories/log-model.ts";
 import {
   CommitChecker,
@@ -10,12 +10,13 @@ import {
   checkRealTimeOrder,
   checkSingleLeader,
 } from "./checkers.ts";
-import { SimulatedCluster } from "./cluster.ts";
+import { type ClusterOptions, SimulatedCluster } from "./cluster.ts";
 import { injectFaults } from "./faults.ts";
 import { addGoContenders } from "./go-contender.ts";
 import { LockWorkload } from "./lock-workload.ts";
 import { MAX_DRIFT } from "./machine.ts";
 import { PermitWorkload } from "./permit-workload.ts";
+import { Tempo } from "./tempo.ts";
 import { WatchWorkload } from "./watch-workload.ts";
 import { isUnknown, KEYS, Workload } from "./workload.ts";
 
@@ -34,7 +35,7 @@ const PAST_MARKER_MS = slowest(leaseTiming(LEASE_MS).takeOverAgeMs);
 /** A read that a watcher makes may hang for so long, and once more. */
 const WATCHED_MS = 20_000;
 
-export interface RunOptions {
+export interface RunOptions extends Pick<ClusterOptions, "store" | "clock"> {
   readonly nodes?: number;
   /** Simulated milliseconds with faults. Default 30,000. */
   readonly faultsMs?: number;
@@ -44,8 +45,6 @@ export interface RunOptions {
   /** Whether the nodes' clocks drift. Default: in every second seed. */
   readonly drift?: boolean;
   readonly keepLines?: boolean;
-  /** For controls, see ClusterOptions. */
-  readonly log?: (log: LogStore) => LogStore;
 }
 
 export interface RunResult {
@@ -78,7 +77,7 @@ export interface RunResult {
 /** One seed: a cluster under faults, then healed; safety all the time, progress at the end. */
 export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   const { nodes = 5, faultsMs = 30_000, protections = true, keepLines = false } = options;
-  const { go = seed % 4 === 0, drift = seed % 2 === 1, log } = options;
+  const { go = seed % 4 === 0, drift = seed % 2 === 1, store, clock } = options;
   const violations: string[] = [];
   const observer = new CommitChecker();
   const cluster = new SimulatedCluster(seed, {
@@ -88,7 +87,8 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     protections,
     keepLines,
     drift,
-    log,
+    store,
+    clock,
   });
   const { scheduler } = cluster;
   const lost: string[] = [];
@@ -103,11 +103,12 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     checkLostToken(cluster, observer, lost);
   };
   const workMs = faultsMs + RECOVERY_MS;
-  workload.start(workMs, 4);
-  locks.start(workMs, 3);
-  permits.start(workMs, 3);
+  const tempo = new Tempo(scheduler, cluster.prng.fork(), faultsMs);
+  workload.start(workMs, 4, tempo);
+  locks.start(workMs, 3, tempo);
+  permits.start(workMs, 3, tempo);
   watches.start(workMs, 3);
-  const faults = injectFaults(cluster, faultsMs, !go);
+  const faults = injectFaults(cluster, faultsMs, tempo, !go);
   if (go) addGoContenders(cluster, faultsMs);
   scheduler.runUntil(faultsMs);
 

@@ -3,6 +3,7 @@ import type { Operation } from "../../histories/linearizable.ts";
 import type { LogCall } from "../../histories/log-model.ts";
 import type { SimulatedCluster, SimulatedNode } from "./cluster.ts";
 import { MAX_DRIFT } from "./machine.ts";
+import type { Tempo } from "./tempo.ts";
 
 /** One put, as its caller saw it. */
 export interface PutRecord {
@@ -84,14 +85,14 @@ export class Workload {
     this.#stopped = true;
   }
 
-  start(untilMs: number, callers: number): void {
+  start(untilMs: number, callers: number, tempo: Tempo): void {
     const prng = this.cluster.prng.fork();
     const { scheduler } = this.cluster;
     for (let i = 0; i < callers; i++) {
       const again = () => {
         if (this.#stopped || scheduler.now >= untilMs) return;
         this.#oneCall(prng.int(10), prng.pick(KEYS), prng.int(this.cluster.nodes.length));
-        scheduler.after(prng.between(20, 400), again);
+        scheduler.after(tempo.pause(prng.between(20, 400)), again);
       };
       scheduler.after(prng.between(0, 500), again);
     }

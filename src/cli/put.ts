@@ -12,6 +12,7 @@ const ENTRY = "Entry";
 const CONDITIONS = "Conditions";
 /** In place of an id: the key must have no version. */
 const NONE = "none";
+const NO_CONDITION = "leave the flag out to write on no condition";
 
 export default command({
   operands: { KEY: "1 to 4096 bytes", VALUE: `at most 2 MiB; ${OR_STDIN}` },
@@ -44,6 +45,7 @@ export default command({
       fallback: "",
       section: CONDITIONS,
       typedOnly: true,
+      neverEmpty: `give an id, or ${NONE}; ${NO_CONDITION}`,
       help: "write only if this is the id of the key's newest version; none: only if it has none",
     },
     fence: {
@@ -52,7 +54,8 @@ export default command({
       fallback: "",
       section: CONDITIONS,
       typedOnly: true,
-      help: "write only while the lock of this name has this fencing token",
+      neverEmpty: `give the lock's name, =, and the token that it gave; ${NO_CONDITION}`,
+      help: "write only if nobody has taken the lock of this name since it gave this fencing token",
     },
     ...CLIENT_FLAGS,
   },

@@ -1,4 +1,4 @@
-import { type Cluster, type Node, until } from "../processes.ts";
+import { type Node, until } from "../processes.ts";
 import { type Claim, overAdmissions } from "./claims.ts";
 import { HoldFailure } from "./hold-stream.ts";
 import { holdOnce, type OwnClaim, type Wanted } from "./own-claim.ts";
@@ -8,7 +8,8 @@ import type { Recorder } from "./recorder.ts";
 const LIMITS = [2, 3];
 /** For each of them, and for the lock. */
 const HOLDERS_PER_NODE = 2;
-export const LOCK_LEASE_MS = 2_000;
+const LOCK_LEASE_MS = 2_000;
+export const LOCK = "guard";
 /** Of a key that the lock guards; then another one is guarded. */
 const CALLS_PER_KEY = 250;
 const LOOK_EVERY_MS = 20;
@@ -36,21 +37,23 @@ export class Holders {
   readonly #claims: { readonly name: string; readonly limit: number; readonly own: OwnClaim }[] =
     [];
   readonly #stopped = new AbortController();
-  readonly #holders: Promise<void>[];
+  readonly #holders: Promise<void>[] = [];
   #guarded = 0;
   #generation = 0;
 
   constructor(
-    cluster: Cluster,
     private readonly recorder: Recorder,
     private readonly options: HoldersOptions,
-  ) {
-    this.#holders = cluster.nodes.flatMap((node) =>
-      Array.from({ length: HOLDERS_PER_NODE }, () => [
-        ...LIMITS.map((limit) => this.#holdPermits(node, limit)),
-        this.#holdLock(node),
-      ]).flat(),
-    );
+  ) {}
+
+  /** Clients of these nodes ask from now on. */
+  begin(nodes: readonly Node[]): void {
+    for (const node of nodes) {
+      for (let i = 0; i < HOLDERS_PER_NODE; i++) {
+        for (const limit of LIMITS) this.#holders.push(this.#holdPermits(node, limit));
+        this.#holders.push(this.#holdLock(node));
+      }
+    }
   }
 
   /** From now on others are used. Permits that were held at a node that died are free only after their lease. */
@@ -58,9 +61,13 @@ export class Holders {
     this.#generation++;
   }
 
-  /** Waits until what has this name, or each semaphore now in use, is granted once more. */
-  async given(name: string | null, withinMs: number): Promise<void> {
-    const names = name === null ? LIMITS.map((limit) => this.#semaphore(limit)) : [name];
+  /** Of the semaphores now in use. */
+  get semaphores(): string[] {
+    return LIMITS.map((limit) => this.#semaphore(limit));
+  }
+
+  /** Waits until each of these is granted once more. */
+  async given(names: readonly string[], withinMs: number): Promise<void> {
     const before = this.#claims.length;
     await until(`${names} are granted`, withinMs, () => {
       const granted = new Set(this.#claims.slice(before).map((claim) => claim.name));
@@ -103,7 +110,7 @@ export class Holders {
   }
 
   #holdLock(node: Node): Promise<void> {
-    const request = { name: "guard", leaseMs: LOCK_LEASE_MS, wait: "3s" };
+    const request = { name: LOCK, leaseMs: LOCK_LEASE_MS, wait: "3s" };
     return this.#hold(
       node,
       1,
@@ -127,7 +134,7 @@ export class Holders {
     const key = `guarded-${this.#guarded}`;
     const ids = await recorder.get(node, key, 0);
     if (ids === null || !claim.held) return false;
-    const fence = { name: "guard", token: claim.token };
+    const fence = { name: LOCK, token: claim.token };
     const put = { key, follows: ids[0] ?? "", ...(this.options.fenced && { fence }) };
     const { kind } = await recorder.put(node, put);
     if (kind === "written") this.guardedWrites++;

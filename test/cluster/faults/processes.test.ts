@@ -64,7 +64,7 @@ async function surviving(kind: StoreKind, figures: Figures): Promise<string[]> {
     figures.add({ "stops outlived": (await stop(trial, leader)) ? 1 : 0 });
     leader = await trial.settled();
   }
-  await trial.holders.given(null, GIVEN_ON_MS);
+  await trial.holders.given(trial.holders.semaphores, GIVEN_ON_MS);
   const violations = await trial.finish();
   figures.add({ kills: KILLS, stops: STOPS, ...trial.figures });
   return violations;

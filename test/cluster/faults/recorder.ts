@@ -18,7 +18,7 @@ const NOTHING_DONE: ReadonlySet<string> = new Set([
 /** Errors that no fault excuses. */
 const DEFECTS: ReadonlySet<string> = new Set(["internal", "invalid_argument", "not_found"]);
 
-const TIMEOUT_MS = 4_000;
+const DEFAULT_TIMEOUT_MS = 4_000;
 
 export interface Put {
   readonly key: string;
@@ -52,12 +52,15 @@ export class Recorder {
   readonly #acknowledged = new Set<string>();
   #next = 0;
 
+  /** After `timeoutMs` a call is given up. */
+  constructor(private readonly timeoutMs = DEFAULT_TIMEOUT_MS) {}
+
   async put(node: Node, put: Put): Promise<PutResult> {
     const { key, id = `entry-${this.#next++}`, ifVersion, follows, fence } = put;
     const value = `value of ${id}`;
     this.#tried.set(id, { key, value });
     const startedAt = performance.now();
-    const answer = await node.call("Put", { key, value, id, ifVersion, fence }, TIMEOUT_MS);
+    const answer = await node.call("Put", { key, value, id, ifVersion, fence }, this.timeoutMs);
     const endedAt = performance.now();
     this.operations++;
     const call = { kind: "put", id, ifVersion: ifVersion ?? follows } as const;
@@ -84,7 +87,8 @@ export class Recorder {
   /** Ids, newest first: `limit` of them as the client API has it, -1 for all; null if there is no answer. */
   async get(node: Node, key: string, limit: number): Promise<readonly string[] | null> {
     const startedAt = performance.now();
-    const answer = await node.call<{ entries?: Entry[] }>("Get", { key, limit: `${limit}` });
+    const request = { key, limit: `${limit}` };
+    const answer = await node.call<{ entries?: Entry[] }>("Get", request, this.timeoutMs);
     const endedAt = performance.now();
     this.operations++;
     if (!answer.ok) {

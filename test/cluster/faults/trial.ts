@@ -1,7 +1,7 @@
 import { type Cluster, type Node, until } from "../processes.ts";
 import type { StoreKind } from "../stores.ts";
 import { Callers } from "./callers.ts";
-import { Holders, type HoldersOptions } from "./holders.ts";
+import { Holders, LOCK } from "./holders.ts";
 import { Recorder } from "./recorder.ts";
 
 /** From the end of a fault until writes are accepted again, and until all is as it was. */
@@ -19,16 +19,15 @@ export class Trial {
   constructor(
     { pauseMs }: StoreKind,
     readonly cluster: Cluster,
-    holders: Partial<HoldersOptions> = {},
   ) {
     this.#callers = new Callers(cluster, this.recorder, CALLERS_PER_NODE, pauseMs);
-    this.holders = new Holders(cluster, this.recorder, {
+    this.holders = new Holders(this.recorder, {
       // Most claims are short, some outlive a change of the leader.
       useMs: () => (Math.random() < 0.1 ? 5_000 : 50 + 500 * Math.random()),
       pauseMs: pauseMs / 3,
       fenced: true,
-      ...holders,
     });
+    this.holders.begin(cluster.nodes);
   }
 
   /** Waits until each of `nodes` has acknowledged a write that began after this; gives the milliseconds. */
@@ -48,7 +47,7 @@ export class Trial {
   /** Waits until the cluster is whole again and the lock changes hands; gives the leader. */
   async settled(): Promise<Node> {
     const leader = await this.cluster.settled(RECOVERY_MS);
-    await this.holders.given("guard", RECOVERY_MS);
+    await this.holders.given([LOCK], RECOVERY_MS);
     return leader;
   }
 

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { createHttpApp } from "../../../src/http/app.ts";
 import { HttpListener } from "../../../src/http/listener.ts";
 import { Hedgerow } from "../../../src/node/hedgerow.ts";
-import type { HedgerowOptions } from "../../../src/node/options.ts";
 import type { IdleControl } from "../../../src/rpc/server.ts";
 import { systemClock } from "../../../src/runtime/system.ts";
 import { until } from "../../rpc/kit/wait.ts";
@@ -21,17 +20,18 @@ export class RealNode implements AsyncDisposable {
     private readonly end: () => Promise<void>,
   ) {}
 
-  /** Leads once it is there. */
-  static async start(options: HedgerowOptions = {}): Promise<RealNode> {
+  /** Leads once it is there. `prepare` gets the path of its file before it is opened. */
+  static async start(prepare = async (_path: string) => {}): Promise<RealNode> {
     const directory = mkdtempSync(join(tmpdir(), "hedgerow-fuzz-"));
+    const path = join(directory, "fuzz.db");
+    await prepare(path);
     const logger = new RecordingLogger();
     const node = await Hedgerow.start({
-      store: `sqlite:${join(directory, "fuzz.db")}`,
+      store: `sqlite:${path}`,
       address: "127.0.0.1:0",
       lease: "2s",
       onSend: (data) => data,
       onBroadcast: (data) => data,
-      ...options,
     });
     const clock = systemClock();
     const http = new HttpListener({ address: "127.0.0.1:0", clock });

@@ -1,5 +1,6 @@
 import { rfc3339Micros } from "../http/time.ts";
 import { microsOf } from "../http/timestamp.ts";
+import { oneLine } from "../observe/format.ts";
 import { MAX_VALUE_BYTES } from "../store/limits.ts";
 import { withClient } from "./client.ts";
 import { command } from "./command.ts";
@@ -76,6 +77,6 @@ export default command({
     );
     const timestamp = rfc3339Micros(microsOf(reply.timestamp));
     if (config.json) printJson(context.stdout, { key, id: reply.id, timestamp });
-    else context.stdout.write(`${timestamp}  ${reply.id}\n`);
+    else context.stdout.write(`${timestamp}  ${oneLine(reply.id)}\n`);
   },
 });

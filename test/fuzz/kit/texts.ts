@@ -47,6 +47,7 @@ const AWKWARD = [
   "30 s",
   "𝟛s",
   "999999999999h",
+  `${"9".repeat(400)}h`,
   "[::1]:80",
   "[::1",
   "host:99999",
@@ -64,7 +65,7 @@ const AWKWARD = [
   "limit=3",
   "hedge/spindle/lockname/x",
   "name_123",
-] as const;
+];
 
 const LONG = [63, 64, 128, 129, 1024, 1025, 4096, 4097, 70_000];
 

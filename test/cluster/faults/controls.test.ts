@@ -28,7 +28,8 @@ async function stopHolder(kind: StoreKind): Promise<string[] | null> {
   // Long enough for calls that are under way at the stop.
   const recorder = new Recorder(2 * GIVEN_ON_MS);
   const holders = new Holders(recorder, {
-    useMs: () => USE_MS,
+    usePermitMs: () => USE_MS,
+    useLockMs: () => USE_MS,
     pauseMs: PAUSE_MS,
     fenced: false,
   });

@@ -19,7 +19,8 @@ const DEFECTS: ReadonlySet<string> = new Set(["internal", "invalid_argument", "a
 
 export interface HoldersOptions {
   /** How long the next claim is used, in milliseconds, if it is not lost before. */
-  readonly useMs: () => number;
+  readonly usePermitMs: () => number;
+  readonly useLockMs: () => number;
   /** Between two writes under the lock. */
   readonly pauseMs: number;
   /** Whether writes under the lock carry its token, so that the store refuses those of former holders. */
@@ -104,7 +105,7 @@ export class Holders {
       return { method: "HoldSemaphore", request };
     };
     return this.#hold(node, limit, wanted, async (claim) => {
-      const over = performance.now() + this.options.useMs();
+      const over = performance.now() + this.options.usePermitMs();
       while (claim.held && performance.now() < over) await Bun.sleep(LOOK_EVERY_MS);
     });
   }
@@ -116,7 +117,7 @@ export class Holders {
       1,
       () => ({ method: "HoldLock", request }),
       async (claim) => {
-        const over = performance.now() + this.options.useMs();
+        const over = performance.now() + this.options.useLockMs();
         while (claim.held && performance.now() < over && (await this.#writeGuarded(node, claim))) {
           await Bun.sleep(LOOK_EVERY_MS);
         }

@@ -13,22 +13,12 @@ const STOPS = 2;
 /** After so many, other semaphores are used: permits that were held at killed nodes are free after 7 s only. */
 const KILLS_PER_SEMAPHORE = 3;
 const GIVEN_ON_MS = 15_000;
-/** The share of faults that hit the leader: a cluster has the most to do then. */
-const LEADERS = 0.7;
-
-/** The leader, or, more seldom, another node. */
-function victimOf({ nodes }: Cluster, leader: Node): Node {
-  const others = nodes.filter((node) => node !== leader);
-  if (Math.random() < LEADERS) return leader;
-  return others[Math.floor(Math.random() * others.length)] as Node;
-}
-
 /**
  * Kills one node, and starts it again at its address, soon or only when the others go on; the milliseconds until
  * each of them has acknowledged a write.
  */
 async function kill(trial: Trial, leader: Node): Promise<number> {
-  const victim = victimOf(trial.cluster, leader);
+  const victim = trial.victim(leader);
   victim.signal("SIGKILL");
   await victim.exited();
   const writable = trial.writable(trial.cluster.living);
@@ -40,7 +30,7 @@ async function kill(trial: Trial, leader: Node): Promise<number> {
 
 /** Stops one node, and lets it go on where it was. Whether the others wrote meanwhile. */
 async function stop(trial: Trial, leader: Node): Promise<boolean> {
-  const victim = victimOf(trial.cluster, leader);
+  const victim = trial.victim(leader);
   const others = trial.cluster.nodes.filter((node) => node !== victim);
   victim.signal("SIGSTOP");
   const writable = trial.writable(others);

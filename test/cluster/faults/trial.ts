@@ -7,6 +7,15 @@ import { Recorder } from "./recorder.ts";
 /** From the end of a fault until writes are accepted again, and until all is as it was. */
 const RECOVERY_MS = 15_000;
 const CALLERS_PER_NODE = 2;
+/** The share of faults that hit the leader: a cluster has the most to do then. */
+const LEADERS = 0.7;
+
+/** Of some locks: longer than their lease. */
+const LOCK_USE_MS = 3_000;
+
+function useMs(longMs: number): number {
+  return Math.random() < 0.1 ? longMs : 50 + 500 * Math.random();
+}
 
 /** One cluster that lives through faults while clients of its nodes write, read, hold permits and a lock. */
 export class Trial {
@@ -15,19 +24,27 @@ export class Trial {
   readonly #callers: Callers;
   #probes = 0;
 
-  /** Begins at once: the cluster has settled. */
+  /** Begins at once: the cluster has settled. Some permits are used for `longUseMs`, if they are not lost before. */
   constructor(
-    { pauseMs }: StoreKind,
+    { pauseMs }: Pick<StoreKind, "pauseMs">,
     readonly cluster: Cluster,
+    longUseMs = 5_000,
   ) {
     this.#callers = new Callers(cluster, this.recorder, CALLERS_PER_NODE, pauseMs);
     this.holders = new Holders(this.recorder, {
-      // Most claims are short, some outlive a change of the leader.
-      useMs: () => (Math.random() < 0.1 ? 5_000 : 50 + 500 * Math.random()),
+      usePermitMs: () => useMs(longUseMs),
+      useLockMs: () => useMs(LOCK_USE_MS),
       pauseMs: pauseMs / 3,
       fenced: true,
     });
     this.holders.begin(cluster.nodes);
+  }
+
+  /** Whom the next fault hits: the leader, or, more seldom, another node. */
+  victim(leader: Node): Node {
+    const others = this.cluster.nodes.filter((node) => node !== leader);
+    if (Math.random() < LEADERS) return leader;
+    return others[Math.floor(Math.random() * others.length)] as Node;
   }
 
   /** Waits until each of `nodes` has acknowledged a write that began after this; gives the milliseconds. */

@@ -64,7 +64,7 @@ function hangUpIsIgnored(): boolean {
  * Counts what the reader has not taken yet, as Bun's own count stays at zero. The stream is made when it is
  * needed: Bun loads 2 MB and 1 ms of modules with the first.
  */
-function output(name: "stdout" | "stderr", onBroken: () => void): Output {
+function output(name: "stdout" | "stderr", onBroken: (error: Error) => void): Output {
   let pending = 0;
   let opened: NodeJS.WriteStream | null = null;
   const stream = () => (opened ??= process[name].on("error", onBroken));
@@ -82,6 +82,15 @@ function output(name: "stdout" | "stderr", onBroken: () => void): Output {
       });
     },
   };
+}
+
+/** Where nobody reads on there is nothing left to do; what is lost otherwise, as on a full disk, is a failure. */
+function onStdoutBroken(error: Error): void {
+  if (!("code" in error) || error.code !== "EPIPE") {
+    process.stderr.write(errorLine("hedgerow", `stdout: ${error.message}`));
+    process.exitCode = 1;
+  }
+  stop.abort();
 }
 
 process.on("SIGINT", onStopSignal);
@@ -104,16 +113,17 @@ process.emitWarning = new Proxy(process.emitWarning, {
 // Run from source, Bun is the program and this file its argument; compiled, both are one.
 const compiled = Bun.main.startsWith("/$bunfs/");
 
-process.exitCode = await runProgram({
+const exitCode = await runProgram({
   argv: process.argv.slice(2),
   environment: process.env,
   runtime: systemRuntime(),
   stdin: () => Bun.stdin.stream(),
-  stdout: output("stdout", () => stop.abort()), // nobody reads on: there is nothing left to do
+  stdout: output("stdout", onStdoutBroken),
   stderr: output("stderr", () => {}), // nobody reads on: the work matters more
   stop: stop.signal,
   force: force.signal,
   takeSignals,
   program: compiled ? [process.execPath] : [process.execPath, Bun.main],
 });
+process.exitCode ||= exitCode;
 setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();

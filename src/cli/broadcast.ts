@@ -66,10 +66,10 @@ async function checkMembers(
 function print(output: Output, { node, outcome }: BroadcastResponse, json: boolean): void {
   if (outcome.case === "error") {
     if (json) printJson(output, { node, error: outcome.value });
-    else output.write(`${node}  FAILED: ${oneLine(outcome.value)}\n`);
+    else output.write(`${oneLine(node)}  FAILED: ${oneLine(outcome.value)}\n`);
     return;
   }
   const data = outcome.value ?? new Uint8Array();
   if (json) printJson(output, { node, ...jsonBytes("reply", data) });
-  else output.write(`${node}  ${readable(data)}\n`);
+  else output.write(`${oneLine(node)}  ${readable(data)}\n`);
 }

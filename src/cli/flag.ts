@@ -14,6 +14,8 @@ export interface Flag<T> {
   readonly section: string;
   /** Not read from the environment: it belongs to one call, not to a deployment. */
   readonly typedOnly?: boolean;
+  /** The mend if it is typed with nothing, as an unset variable of a shell comes. Absent: that is a value. */
+  readonly neverEmpty?: string;
   /** Not for people: neither in the help nor in the README. */
   readonly hidden?: boolean;
 }
@@ -63,16 +65,21 @@ function resolveFlag<T>(
   fromEnvironment: string | undefined,
 ): T {
   const text = given ?? fromEnvironment ?? flag.fallback;
+  const unset = given === "" ? flag.neverEmpty : undefined;
   const parsed = flag.schema.safeParse(text);
-  if (parsed.success) return parsed.data;
-  const source =
-    given === undefined && fromEnvironment !== undefined
-      ? `${environmentName(key)}=${text}`
-      : `${flagName(key)} ${text === "" ? '""' : text}`;
-  throw new HedgerowError(
-    "invalid_argument",
-    `${source}: ${parsed.error.issues[0]?.message ?? "not understood"}`,
-  );
+  if (parsed.success && unset === undefined) return parsed.data;
+  const mend = unset ?? parsed.error?.issues[0]?.message ?? "not understood";
+  throw new HedgerowError("invalid_argument", `${sourceOf(key, given, fromEnvironment)}: ${mend}`);
+}
+
+function sourceOf(
+  key: string,
+  given: string | undefined,
+  fromEnvironment: string | undefined,
+): string {
+  if (given !== undefined) return `${flagName(key)} ${given === "" ? '""' : given}`;
+  if (fromEnvironment !== undefined) return `${environmentName(key)}=${fromEnvironment}`;
+  return `${flagName(key)} is missing`;
 }
 
 /** An error of ours that begins with a flag begins with its variable instead, where that was what was set. */

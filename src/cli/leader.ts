@@ -1,4 +1,5 @@
 import { HedgerowError } from "../errors.ts";
+import { oneLine } from "../observe/format.ts";
 import { withClient } from "./client.ts";
 import { command } from "./command.ts";
 import { CLIENT_FLAGS } from "./flags.ts";
@@ -17,6 +18,6 @@ export default command({
       );
     }
     if (config.json) printJson(context.stdout, { leader, token });
-    else context.stdout.write(`${leader}\n`);
+    else context.stdout.write(`${oneLine(leader)}\n`);
   },
 });

@@ -11,7 +11,8 @@ const LOCK = "Lock";
 export default command({
   operands: {
     NAME: "of the lock: 1 to 1024 bytes, not ending in _ and digits",
-    "COMMAND...": "what to run, after --; its exit code is this command's",
+    "COMMAND...":
+      "what to run, after --, with the lock's fencing token as HEDGEROW_LOCK_TOKEN; its exit code is this command's",
   },
   flags: {
     lease: {

@@ -1,5 +1,6 @@
 import { rfc3339Micros } from "../http/time.ts";
 import { microsOf } from "../http/timestamp.ts";
+import { oneLine } from "../observe/format.ts";
 import { MAX_VALUE_BYTES } from "../store/limits.ts";
 import { withClient } from "./client.ts";
 import { command } from "./command.ts";
@@ -12,6 +13,7 @@ const ENTRY = "Entry";
 const CONDITIONS = "Conditions";
 /** In place of an id: the key must have no version. */
 const NONE = "none";
+const NO_CONDITION = "leave the flag out to write on no condition";
 
 export default command({
   operands: { KEY: "1 to 4096 bytes", VALUE: `at most 2 MiB; ${OR_STDIN}` },
@@ -44,6 +46,7 @@ export default command({
       fallback: "",
       section: CONDITIONS,
       typedOnly: true,
+      neverEmpty: `give an id, or ${NONE}; ${NO_CONDITION}`,
       help: "write only if this is the id of the key's newest version; none: only if it has none",
     },
     fence: {
@@ -52,7 +55,8 @@ export default command({
       fallback: "",
       section: CONDITIONS,
       typedOnly: true,
-      help: "write only while the lock of this name has this fencing token",
+      neverEmpty: `give the lock's name, =, and the token that it gave; ${NO_CONDITION}`,
+      help: "write only if nobody has taken the lock of this name since it gave this fencing token",
     },
     ...CLIENT_FLAGS,
   },
@@ -73,6 +77,6 @@ export default command({
     );
     const timestamp = rfc3339Micros(microsOf(reply.timestamp));
     if (config.json) printJson(context.stdout, { key, id: reply.id, timestamp });
-    else context.stdout.write(`${timestamp}  ${reply.id}\n`);
+    else context.stdout.write(`${timestamp}  ${oneLine(reply.id)}\n`);
   },
 });

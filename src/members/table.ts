@@ -210,7 +210,7 @@ export class MemberTable {
     if (own.liveness === Liveness.LEFT || (same && agrees) || (!same && !supersedes(said, own))) {
       return false;
     }
-    if (said.incarnation === own.incarnation && said.version < MAX_VERSION) {
+    if (said.incarnation === own.incarnation) {
       this.#restate({ version: Math.max(said.version, own.version) }, now);
     } else if (said.incarnation < MAX_INCARNATION) {
       // An earlier start of this node under a wall clock that was ahead: outbid it.
@@ -225,7 +225,11 @@ export class MemberTable {
 
   #restate(change: Partial<MemberRecord>, now: number): void {
     const next = { ...this.#self, ...change };
-    this.#self = { ...next, version: next.version + 1 };
+    // Others refuse what is past the last version, which only a forged statement brings near.
+    this.#self =
+      next.version < MAX_VERSION
+        ? { ...next, version: next.version + 1 }
+        : { ...next, incarnation: next.incarnation + 1, version: 0 };
     this.#store(this.#self, now);
   }
 

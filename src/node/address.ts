@@ -43,6 +43,11 @@ export function splitAddress(address: string): { host: string; port: number } {
   return { host: match[1] ?? match[2] ?? "", port };
 }
 
+/** Whether others can be asked there: `name:port`, `ip:port` or `[v6]:port`. */
+export function isAddress(text: string): boolean {
+  return /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/.test(text) && URL.canParse(`http://${text}`);
+}
+
 export function joinAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -5,6 +5,7 @@ import { otherLease } from "../members/exchange.ts";
 import type { Gossip } from "../members/gossip.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { LockRow, LockStore } from "../store/ports.ts";
+import { isAddress } from "./address.ts";
 
 /** Bound of each call, in milliseconds. */
 const CALL_TIMEOUT_MS = 2_000;
@@ -38,7 +39,8 @@ export async function firstContact(options: FirstContactOptions): Promise<void> 
     options.onRow(row);
   }
   const seeds = new Set(join);
-  if (row !== null && row.ageMs !== Infinity) seeds.add(row.writer);
+  // Anybody may have written the row.
+  if (row !== null && row.ageMs !== Infinity && isAddress(row.writer)) seeds.add(row.writer);
   seeds.delete(address);
   const { takeOverAgeMs } = leaseTiming(leaseMs);
   const holder = row?.ageMs != null && row.ageMs < takeOverAgeMs ? row.writer : null;

@@ -1,4 +1,10 @@
-import { createConnectRouter, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createConnectRouter,
+  type Interceptor,
+} from "@connectrpc/connect";
 import {
   type UniversalHandler,
   universalServerRequestFromFetch,
@@ -62,7 +68,7 @@ async function answer(handler: UniversalHandler, request: Request): Promise<Resp
 
 function errorsToConnect(logger: Logger): Interceptor {
   const translate = (error: unknown, method: string) => {
-    const seen = publicError(error);
+    const seen = isMalformed(error) ? malformed(method, error) : publicError(error);
     if (seen.code === "internal") {
       logger.error("handler failed", { method, error: messageOf(error) });
     }
@@ -76,6 +82,16 @@ function errorsToConnect(logger: Logger): Interceptor {
     if (!response.stream) return response;
     return { ...response, message: translated(response.message, (e) => translate(e, method)) };
   };
+}
+
+/** Connect calls it a defect when a request cannot be read. It says so of nothing else that passes here. */
+function isMalformed(error: unknown): error is ConnectError {
+  return error instanceof ConnectError && error.code === Code.Internal;
+}
+
+/** Without the parser's words, which may hold values. */
+function malformed(method: string, cause: ConnectError): HedgerowError {
+  return new HedgerowError("invalid_argument", `${method}: the request is malformed`, { cause });
 }
 
 async function* translated<T>(

@@ -57,7 +57,9 @@ export async function* messagesOf<O extends DescMessage>(
     for await (const chunk of body) {
       if (ended) continue; // nothing counts after the end
       reader.push(chunk);
-      for (let next = reader.next(); next !== null && !ended; next = reader.next()) {
+      while (!ended) {
+        const next = reader.next();
+        if (next === null) break;
         if (next.flags & COMPRESSED_FLAG) throw unexpected("compressed message");
         if (next.flags & END_OF_STREAM_FLAG) {
           ended = true;

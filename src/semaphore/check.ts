@@ -1,7 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import { checkName } from "../store/limits.ts";
 
-const MAX_LIMIT = 2 ** 32 - 1;
+export const MAX_LIMIT = 2 ** 32 - 1;
 
 /** Throws `invalid_argument` or `too_large`. */
 export function checkSemaphore(name: string, limit: number): void {

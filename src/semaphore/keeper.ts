@@ -15,7 +15,7 @@ import type { LeaderDirectory } from "../lock/directory.ts";
 import type { ServedCall } from "../rpc/port.ts";
 import { checkName } from "../store/limits.ts";
 import type { SemaphoreStore } from "../store/ports.ts";
-import { checkSemaphore, checkSemaphoreName } from "./check.ts";
+import { checkSemaphore, checkSemaphoreName, MAX_LIMIT } from "./check.ts";
 import type { Applicant } from "./line.ts";
 import { processOf, Reign, type ReignOptions } from "./reign.ts";
 import type { Answer } from "./state.ts";
@@ -170,7 +170,8 @@ function toWire(answer: Answer): MessageInitShape<typeof AcquirePermitResponseSc
     case "held":
       return { outcome: Outcome.HELD };
     case "other-limit":
-      return { outcome: Outcome.OTHER_LIMIT, limit: answer.limit };
+      // The Go system's may be larger than ours, and than what a reply can hold.
+      return { outcome: Outcome.OTHER_LIMIT, limit: Math.min(answer.limit, MAX_LIMIT) };
   }
 }
 

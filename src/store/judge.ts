@@ -11,6 +11,28 @@ export function mayTakeOver(row: LockRow | null, takeOver: TakeOver): boolean {
   return row.beat === takeOver.watchedBeat;
 }
 
+/** Of tokens and timestamps, in microseconds since the epoch: in the year 2255. Leaves room for those that follow. */
+export const LAST_MICROS = 2 ** 53 - 2 ** 32;
+/** The longest that a lock may have. */
+const MAX_LEASE_MS = 86_400_000;
+
+// What the columns of a lock's row say, where anybody may have written it.
+
+/** 0 for none, and for one that no lock has ever had. */
+export function soundToken(stored: number | null): number {
+  return stored !== null && stored > 0 && stored <= LAST_MICROS ? stored : 0;
+}
+
+/** null for none, and for one that no lock can have. */
+export function soundLease(storedMs: number | null): number | null {
+  return storedMs !== null && storedMs > 0 && storedMs <= MAX_LEASE_MS ? storedMs : null;
+}
+
+/** null for a heartbeat from the future. */
+export function soundAge(ageMs: number): number | null {
+  return ageMs >= 0 ? ageMs : null;
+}
+
 /** The next token or timestamp: the wall clock, unless that stands still or was set back. */
 export function rising(wallMicros: number, earlier: number): number {
   return Math.max(wallMicros, earlier + 1);

@@ -19,6 +19,11 @@ export function checkName(name: string, what = "name"): void {
   if (name === "") throw new HedgerowError("invalid_argument", `${what} is empty: give one`);
 }
 
+/** Whether `checkName` takes it. */
+export function isName(name: string): boolean {
+  return name !== "" && Buffer.byteLength(name) <= MAX_NAME_BYTES && name.isWellFormed();
+}
+
 /** What stands before the name of a node's own lock in its row, as in the Go system. */
 export const LOCK_ROW_PREFIX = "hedge/spindle/lockname/";
 

@@ -1,3 +1,4 @@
+import { isName } from "./limits.ts";
 import type { Entry, Permit } from "./ports.ts";
 
 /**
@@ -65,7 +66,9 @@ export function decodeRows(name: string, rows: Iterable<Omit<Entry, "leader">>):
   let found: FoundLimit | null = null;
   for (const { key, id, value } of rows) {
     if (key.startsWith(CALLER_PREFIX) && id === own) {
-      permits.push(decodePermit(key, value));
+      const permit = decodePermit(key, value);
+      // Of an owner that nobody can have it is no permit, and could not be given back.
+      if (isName(permit.owner)) permits.push(permit);
     } else if (key === own) {
       const limit = limitOf(id);
       if (limit !== null)

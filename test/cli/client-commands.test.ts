@@ -74,6 +74,14 @@ describe("put and get", () => {
       expect(code).toBe(2);
       expect(stderr).toStartWith(`hedgerow put: --fence ${fence}: give the lock's name`);
     }
+    // What `--if-version "$ID"` comes to where ID is not set must not be a put on no condition.
+    for (const flag of ["--if-version", "--fence"]) {
+      const { code, stderr } = await run({ put }, "put", "k", "v", flag, "");
+      expect(code).toBe(2);
+      expect(stderr).toStartWith(`hedgerow put: ${flag} "": give `);
+      expect(stderr).toEndWith("; leave the flag out to write on no condition\n");
+    }
+    expect(seen).toHaveLength(4);
   });
 
   test("switches reach the node", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CliContext } from "../../src/cli/context.ts";
@@ -76,6 +76,23 @@ test("a command that is not there: 127, and the claim is given back", async () =
   await until("it is given back", () => released);
 });
 
+test("a file that is no program: 126, and the mend", async () => {
+  for (const [mode, mend] of [
+    [0o644, "name a file that may be executed (chmod +x)"],
+    [0o755, "begin the script with a line such as #!/bin/sh"],
+  ] as const) {
+    const path = join(folder, `script-${mode}`);
+    await writeFile(path, "echo hi\n", { mode });
+    const kit = cliKit([]);
+    async function* open() {
+      yield GRANTED;
+    }
+    const options = { called: "hedgerow hold", server: "http://127.0.0.1:1", open };
+    expect(await runWhileHeld(kit.context, { ...options, command: [path] })).toBe(126);
+    expect(kit.written.stderr).toBe(`hedgerow hold: ${path}: cannot be run: ${mend}\n`);
+  }
+});
+
 test("the end of the stream is the end of the claim: SIGTERM, one line, exit code 1", async () => {
   const path = join(folder, "terminated");
   const ended = until("the command runs", () => Bun.file(`${path}.started`).exists());
@@ -140,7 +157,10 @@ test("Ctrl-C before the grant ends it", async () => {
   const ended = runWhileHeld(kit.context, { ...options, command: ["true"] });
   kit.stop.abort();
   const error = await ended.catch((thrown: unknown) => thrown);
-  expect(HedgerowError.is(error, "canceled")).toBe(true);
+  expect(error).toMatchObject({
+    code: "canceled",
+    message: "stopped while it waited: the command was not run",
+  });
 });
 
 test("a killed holder's command gets SIGTERM from the guard", async () => {

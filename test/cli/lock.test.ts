@@ -15,6 +15,10 @@ test.each([
     ["lock", "jobs", "--wait", "soon", "--", "true"],
     "hedgerow lock: --wait soon: give a number with its unit, as in 500ms, 30s or 2m",
   ],
+  [
+    ["semaphore", "acquire", "jobs", "--", "true"],
+    "hedgerow semaphore acquire: --limit is missing: give a whole number from 1 to 4294967295",
+  ],
 ])("bad usage of lock is one line and code 2: %p", async (argv, line) => {
   expect(await cli(argv)).toEqual({ code: 2, stdout: "", stderr: `${line}\n` });
 });

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { version } from "../../package.json";
 import { cli } from "./cli-kit.ts";
+import { PROGRAM } from "./process-kit.ts";
 
 const COMMANDS = [
   "serve",
@@ -40,6 +42,13 @@ test("--version and --help end with 0 and use stdout", async () => {
     expect({ argv, code, stderr }).toEqual({ argv, code: 0, stderr: "" });
     expect(stdout).toStartWith("Usage: hedgerow ");
   }
+});
+
+test.skipIf(!existsSync("/dev/full"))("output that a full disk lost is a failure", async () => {
+  const stdout = Bun.file("/dev/full");
+  const child = Bun.spawn([...PROGRAM, "--help"], { stdout, stderr: "pipe" });
+  expect(await new Response(child.stderr).text()).toStartWith("hedgerow: stdout: ENOSPC");
+  expect(await child.exited).toBe(1);
 });
 
 test("the help of the program names every command", async () => {

@@ -29,10 +29,29 @@ export interface Status {
   readonly members?: readonly { address: string; state: string; incarnation: string }[];
 }
 
-/** What the client API answered: its message, or the code of its error. */
+/** What travels with an error: a message in protobuf, as base64 without padding. */
+export interface ErrorDetail {
+  readonly type: string;
+  readonly value: string;
+}
+
+/** What the client API answered: its message, or the code of its error; "refused" by a port without a listener. */
 export type Answer<T> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly code: string; readonly message: string };
+  | {
+      readonly ok: false;
+      readonly code: string;
+      readonly message: string;
+      readonly details?: readonly ErrorDetail[];
+    };
+
+/** Where a node runs, and where it listens: each `host:port`. */
+export interface Place {
+  readonly peer: string;
+  readonly http: string;
+  /** The words before the binary that put it there. */
+  readonly within?: readonly string[];
+}
 
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
@@ -49,6 +68,14 @@ export async function freePorts(count: number): Promise<number[]> {
   );
   await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
   return ports;
+}
+
+async function freePlaces(count: number): Promise<Place[]> {
+  const ports = await freePorts(2 * count);
+  return Array.from({ length: count }, (_, i) => {
+    const [peer, http] = ports.slice(2 * i, 2 * i + 2);
+    return { peer: `127.0.0.1:${peer}`, http: `127.0.0.1:${http}` };
+  });
 }
 
 /** The first of so many free ports in a row, below those that the system gives to others. */
@@ -92,14 +119,13 @@ export class Node {
 
   constructor(
     private readonly folder: string,
-    readonly peerPort: number,
-    httpPort: number,
+    private readonly place: Place,
     private readonly flags: readonly string[],
     private readonly binary: string,
     private readonly env: Readonly<Record<string, string>>,
   ) {
-    this.url = `http://127.0.0.1:${httpPort}`;
-    this.address = `127.0.0.1:${peerPort}`;
+    this.url = `http://${place.http}`;
+    this.address = place.peer;
   }
 
   get running(): boolean {
@@ -114,9 +140,10 @@ export class Node {
   start(): void {
     const child = Bun.spawn(
       [
+        ...(this.place.within ?? []),
         this.binary,
         "serve",
-        ...["--peer-addr", this.address, "--http-addr", new URL(this.url).host],
+        ...["--peer-addr", this.address, "--http-addr", this.place.http],
         ...this.flags,
       ],
       {
@@ -149,11 +176,13 @@ export class Node {
         body: JSON.stringify(request),
         signal: AbortSignal.timeout(timeoutMs),
       });
-      const body = (await response.json()) as T & { code?: string; message?: string };
-      if (response.ok) return { ok: true, value: body };
-      return { ok: false, code: body.code ?? `${response.status}`, message: body.message ?? "" };
+      if (response.ok) return { ok: true, value: (await response.json()) as T };
+      const error = (await response.json()) as Partial<Extract<Answer<T>, { ok: false }>>;
+      return { message: "", code: `${response.status}`, ...error, ok: false };
     } catch (error) {
-      return { ok: false, code: "unreachable", message: String(error) };
+      const refused =
+        error instanceof Error && "code" in error && error.code === "ConnectionRefused";
+      return { ok: false, code: refused ? "refused" : "unreachable", message: String(error) };
     }
   }
 
@@ -189,6 +218,8 @@ export interface ClusterOptions {
   readonly flags?: readonly string[];
   readonly binary?: string;
   readonly store?: Pick<ClusterStore, "flags" | "env">;
+  /** Of the nodes, in their order. Default: free ports of 127.0.0.1. */
+  readonly places?: readonly Place[];
 }
 
 /** Nodes on one store, a SQLite file by default, in a temporary folder; disposing ends and removes all. */
@@ -200,13 +231,10 @@ export class Cluster implements AsyncDisposable {
 
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const { nodes: count = 3, binary = BINARY, store } = options;
+    const places = options.places ?? (await freePlaces(count));
     const flags = ["--lease", "2s", ...(store?.flags ?? []), ...(options.flags ?? [])];
     const folder = await mkdtemp(join(tmpdir(), "hedgerow-cluster-"));
-    const ports = await freePorts(2 * count);
-    const nodes = Array.from({ length: count }, (_, i) => {
-      const [peerPort = 0, httpPort = 0] = ports.slice(2 * i);
-      return new Node(folder, peerPort, httpPort, flags, binary, store?.env ?? {});
-    });
+    const nodes = places.map((place) => new Node(folder, place, flags, binary, store?.env ?? {}));
     for (const node of nodes) node.start();
     return new Cluster(folder, nodes);
   }

@@ -46,7 +46,8 @@ function lastLine(text: string): string {
 
 /** Local ports of the connections that are, or lately were, open to a node's peer listener. */
 async function connectionsTo(node: Node): Promise<Set<string>> {
-  const target = `0100007F:${node.peerPort.toString(16).toUpperCase().padStart(4, "0")}`;
+  const port = Number(node.address.split(":")[1]);
+  const target = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const rows = (await Bun.file("/proc/net/tcp").text()).split("\n").map((row) => row.split(/\s+/));
   return new Set(rows.filter((row) => row[3] === target).map((row) => row[2] ?? ""));
 }

@@ -16,6 +16,11 @@ export interface StoreKind {
   /** Milliseconds from a leader's kill -9 until writes are accepted again, at a lease of 2 s. */
   readonly killedMs: number;
   readonly clusterSizes: readonly number[];
+  /**
+   * Pause of each of many callers between two calls, in milliseconds. The emulator reads the whole log for each
+   * query, so that long histories make its transactions slow, and slow ones give way to others for ever.
+   */
+  readonly pauseMs: number;
   /** A stop of the leader in the middle of a transaction may keep its database locked for others. */
   readonly pausedMayLock: boolean;
 }
@@ -27,6 +32,7 @@ const SQLITE: StoreKind = {
   make: async () => ({ flags: [], env: {}, [Symbol.asyncDispose]: async () => {} }),
   killedMs: 3_500,
   clusterSizes: [3],
+  pauseMs: 60,
   pausedMayLock: true,
 };
 
@@ -43,6 +49,7 @@ const SPANNER: StoreKind = {
   },
   killedMs: 4_000,
   clusterSizes: [3, 4],
+  pauseMs: 250,
   pausedMayLock: false,
 };
 

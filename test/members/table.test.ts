@@ -1,6 +1,13 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Liveness, type MemberRecord, PeerState } from "../../src/members/member.ts";
+import {
+  fromWire,
+  Liveness,
+  MAX_VERSION,
+  type MemberRecord,
+  PeerState,
+  toWire,
+} from "../../src/members/member.ts";
 import { MemberTable } from "../../src/members/table.ts";
 import { FAST_PROFILE, suspicionMs } from "../../src/members/timing.ts";
 
@@ -57,6 +64,13 @@ test("this node refutes what is said of it: suspicion, death, another state", ()
     expect(table.self.version).toBeGreaterThan(said.version);
     expect(table.news(10)).toContainEqual(table.self);
   }
+});
+
+test("of a forged last version of itself it makes a new incarnation, which others take", () => {
+  const table = tableOf();
+  expect(table.hear(record("self", { version: MAX_VERSION }), 10)).toBe(true);
+  expect(table.self).toMatchObject({ incarnation: 1_001, liveness: Liveness.ALIVE });
+  expect(fromWire(toWire(table.self))).toEqual(table.self);
 });
 
 test("M3: a new start under the same address wins, and both its leaving and its coming are told", () => {

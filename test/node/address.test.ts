@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { resolvePeerAddress, splitAddress } from "../../src/node/address.ts";
+import { isAddress, resolvePeerAddress, splitAddress } from "../../src/node/address.ts";
 
 test("host and port are told apart, IPv6 in brackets", () => {
   expect(splitAddress("10.0.0.1:8080")).toEqual({ host: "10.0.0.1", port: 8080 });
@@ -30,4 +30,22 @@ test("port 0 picks a free one, which can be bound", async () => {
 test("C9: an address that nobody can reach or resolve is an error that says how to mend it", async () => {
   await expect(resolvePeerAddress("0.0.0.0:8080")).rejects.toThrow(/nobody can reach/);
   await expect(resolvePeerAddress("no-such-host.invalid:1")).rejects.toThrow(/cannot be resolved/);
+});
+
+test("what can be asked is told from what merely looks like an address", () => {
+  for (const right of ["10.0.0.1:8080", "host:1", "host-1.a.example:65535", "[::1]:8080"]) {
+    expect(isAddress(right)).toBe(true);
+  }
+  for (const wrong of [
+    "",
+    ":8080",
+    "host",
+    "a b:1",
+    "host:1/path",
+    "host:70000",
+    "[:8080",
+    "a@b:1",
+  ]) {
+    expect(isAddress(wrong)).toBe(false);
+  }
 });

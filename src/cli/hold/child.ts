@@ -6,6 +6,12 @@ import type { Environment } from "../flag.ts";
 const NOT_FOUND = 127;
 const NOT_RUNNABLE = 126;
 
+const MENDS: Readonly<Record<string, string>> = {
+  ENOENT: "no such command",
+  EACCES: "cannot be run: name a file that may be executed (chmod +x)",
+  ENOEXEC: "cannot be run: begin the script with a line such as #!/bin/sh",
+};
+
 /** The command that runs while a claim is held, with this process's own stdin, stdout and stderr. */
 export type HeldCommand = Bun.Subprocess<"inherit", "inherit", "inherit">;
 
@@ -23,11 +29,10 @@ export function startCommand(
     });
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    const missing = code === "ENOENT";
-    const message = `${command[0]}: ${missing ? "no such command" : `cannot be run (${code})`}`;
+    const message = `${command[0] || '""'}: ${MENDS[code] ?? `cannot be run (${code})`}`;
     return {
       error: new HedgerowError("not_found", message, { cause }),
-      exitCode: missing ? NOT_FOUND : NOT_RUNNABLE,
+      exitCode: code === "ENOENT" ? NOT_FOUND : NOT_RUNNABLE,
     };
   }
 }

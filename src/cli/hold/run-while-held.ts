@@ -45,14 +45,23 @@ export function runWhileHeld(context: CliContext, options: HoldOptions): Promise
     try {
       const settings = { timeoutMs, signal: stream.signal };
       const messages = options.open(opened, settings)[Symbol.asyncIterator]();
-      const { done, value: granted } = await messages.next();
-      if (done) throw new HedgerowError("outcome_unknown", "the node ended the call: try again");
+      const granted = await firstOf(messages, signal);
       return await runCommand(context, options, granted, messages);
     } finally {
       signal.removeEventListener("abort", cancel);
       stream.abort(); // gives the claim back
     }
   });
+}
+
+async function firstOf(messages: AsyncIterator<Granted>, stop: AbortSignal): Promise<Granted> {
+  const { done, value } = await messages.next().catch((thrown: unknown) => {
+    if (!stop.aborted) throw thrown;
+    const message = "stopped while it waited: the command was not run";
+    throw new HedgerowError("canceled", message, { cause: thrown });
+  });
+  if (done) throw new HedgerowError("outcome_unknown", "the node ended the call: try again");
+  return value;
 }
 
 async function runCommand(

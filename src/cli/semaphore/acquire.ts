@@ -11,7 +11,8 @@ const SEMAPHORE = "Semaphore";
 export default command({
   operands: {
     NAME: "of the semaphore: 1 to 1024 bytes without whitespace",
-    "COMMAND...": "what to run, after --; its exit code is this command's",
+    "COMMAND...":
+      "what to run, after --, with the permit's owner as HEDGEROW_SEMAPHORE_OWNER; its exit code is this command's",
   },
   flags: {
     limit: {

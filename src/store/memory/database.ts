@@ -27,6 +27,11 @@ export class MemoryDatabase {
     return this.#tables.locks;
   }
 
+  /** Adds a row to the log table, as somebody might who keeps to no rules. */
+  insertLogRow(key: string, id: string, value: string, leader: string): void {
+    this.#tables.insert(key, id, value, leader);
+  }
+
   /** Deletes a lock's row, as an operator might by hand. */
   deleteLockRow(name: string): void {
     this.locks.rows.delete(name);

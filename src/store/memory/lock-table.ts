@@ -1,5 +1,5 @@
 import type { Clock } from "../../runtime/runtime.ts";
-import { mayTakeOver, rising } from "../judge.ts";
+import { mayTakeOver, rising, soundAge, soundLease, soundToken } from "../judge.ts";
 import { markerName } from "../markers.ts";
 import type { LockRow, TakeOver, TakeOverResult } from "../ports.ts";
 
@@ -37,14 +37,16 @@ export class LockTable {
   read(name: string): LockRow | null {
     const row = this.rows.get(name);
     if (row === undefined) return null;
-    const { token, writer, heartbeat, leaseMs } = row;
-    const marked = this.rows.has(markerName(name, token ?? 0));
+    const { writer, heartbeat } = row;
+    const token = soundToken(row.token);
+    const marked = this.rows.has(markerName(name, token));
+    const ageMs = this.clock.now() - (heartbeat ?? Number.NEGATIVE_INFINITY);
     return {
-      token: token ?? 0,
+      token,
       writer: writer ?? "",
       beat: `${heartbeat}/${token}${marked ? " marked" : ""}`,
-      ageMs: marked ? null : this.clock.now() - (heartbeat ?? Number.NEGATIVE_INFINITY),
-      leaseMs,
+      ageMs: marked ? null : soundAge(ageMs),
+      leaseMs: soundLease(row.leaseMs),
     };
   }
 
@@ -54,6 +56,7 @@ export class LockTable {
     const row = this.read(name);
     if (!mayTakeOver(row, takeOver)) return { kind: "refused", row };
     this.#deleteOldMarkers(name, 2 * leaseMs);
+    this.#lastCommit = Math.max(this.#lastCommit, row?.token ?? 0);
     const token = this.commitMicros();
     const heartbeat = this.clock.now();
     this.rows.set(markerName(name, expectedToken), { ...BARE_ROW, heartbeat });
@@ -75,9 +78,10 @@ export class LockTable {
    * carry no heartbeat, but are older than the token that the row carries now.
    */
   #deleteOldMarkers(name: string, minAgeMs: number): void {
-    const token = this.token(name);
-    const tokenAgeMs = token === null ? 0 : (this.clock.wallMicros() - token) / 1e3;
-    const kept = markerName(name, token ?? 0);
+    const stored = this.token(name);
+    const token = soundToken(stored);
+    const tokenAgeMs = stored === null ? 0 : (this.clock.wallMicros() - token) / 1e3;
+    const kept = markerName(name, token);
     for (const [marker, row] of this.rows) {
       const isMarker = row.token === null && row.writer === null && marker !== kept;
       if (!isMarker || !marker.startsWith(`${name}_`)) continue;

@@ -1,3 +1,4 @@
+import { soundAge, soundToken } from "../judge.ts";
 import { markerName } from "../markers.ts";
 import type { LockRow } from "../ports.ts";
 import type { Row, Statement } from "./api.ts";
@@ -25,7 +26,7 @@ export function lockRow(name: string, rows: readonly Row[]): LockRow | null {
   const row = rows.find(([rowName]) => textOf(rowName) === name);
   if (row === undefined) return null;
   const [, token, heartbeat, writer, age] = row;
-  const micros = microsOf(token) ?? 0;
+  const micros = soundToken(microsOf(token));
   const marker = markerName(name, micros);
   const marked = rows.some(([rowName]) => textOf(rowName) === marker);
   return {
@@ -38,9 +39,9 @@ export function lockRow(name: string, rows: readonly Row[]): LockRow | null {
 }
 
 /** Infinity for a lock that was given up, and for a row without a heartbeat. */
-function ageMs(heartbeatMicros: number | null, ageMicros: string | null): number {
+function ageMs(heartbeatMicros: number | null, ageMicros: string | null): number | null {
   if (heartbeatMicros === null || heartbeatMicros <= 0) return Number.POSITIVE_INFINITY;
-  return Number(ageMicros) / 1_000;
+  return soundAge(Number(ageMicros) / 1_000);
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Statement } from "bun:sqlite";
 import type { CallOptions } from "../../runtime/runtime.ts";
 import { checkClaim, checkTakeOver } from "../check.ts";
 import { DEFAULT_TIMEOUT_MS } from "../calls.ts";
-import { mayTakeOver } from "../judge.ts";
+import { mayTakeOver, soundAge, soundLease, soundToken } from "../judge.ts";
 import { checkLockRow } from "../limits.ts";
 import type { LockRow, LockStore, TakeOver, TakeOverResult } from "../ports.ts";
 import type { Connection } from "./connection.ts";
@@ -106,22 +106,21 @@ export class SqliteLockStore implements LockStore {
   #lockRow(name: string): LockRow | null {
     const row = this.#read.get(name);
     if (row === null) return null;
-    const token = row.token ?? 0;
+    const token = soundToken(row.token);
     return {
       token,
       writer: row.writer ?? "",
       beat: `${row.boot}/${row.heartbeat}/${token}`,
       ageMs: this.#ageMs(row),
-      leaseMs: row.lease,
+      leaseMs: soundLease(row.lease),
     };
   }
 
   #ageMs({ heartbeat, boot }: Row): number | null {
     if (heartbeat === RELEASED) return Number.POSITIVE_INFINITY;
     if (heartbeat === null || boot !== this.connection.runtime.clock.bootId) return null;
-    const ageMs = (this.#nowMicros() - heartbeat) / 1e3;
     // From the future: a container with a boot clock of its own wrote it.
-    return ageMs < 0 ? null : ageMs;
+    return soundAge((this.#nowMicros() - heartbeat) / 1e3);
   }
 
   #nowMicros(): number {

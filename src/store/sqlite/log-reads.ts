@@ -1,6 +1,7 @@
 import type { Statement } from "bun:sqlite";
 import type { KeyHistory, StoredEntry } from "../ports.ts";
 import type { Connection } from "./connection.ts";
+import { AT_A_TIME } from "./log-rows.ts";
 
 /** What is read of the log table, each with a single statement. */
 export class LogReads {
@@ -11,7 +12,8 @@ export class LogReads {
 
   constructor(connection: Connection, logTable: string) {
     // The index on the key holds the timestamps (the row ids) in order: all read only what they give.
-    const versions = `SELECT key, id, value, leader, timestamp FROM "${logTable}" WHERE key = ?`;
+    const versions = `SELECT key, id, value, leader, timestamp FROM "${logTable}"
+      WHERE key = ? AND ${AT_A_TIME}`;
     this.#newest = connection.prepare(`${versions} ORDER BY timestamp DESC LIMIT ?`);
     this.#oldest = connection.prepare(`${versions} ORDER BY timestamp LIMIT ?`);
     this.#after = connection.prepare(`${versions} AND timestamp > ? ORDER BY timestamp LIMIT ?`);

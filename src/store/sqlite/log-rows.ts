@@ -1,8 +1,11 @@
 import type { Statement } from "bun:sqlite";
-import { rising } from "../judge.ts";
+import { LAST_MICROS, rising } from "../judge.ts";
 import { NO_APPEND_ID, type NewEntry } from "../ports.ts";
 import type { Connection } from "./connection.ts";
 import { HighMark } from "./high-mark.ts";
+
+/** Rows at other times are no versions: no store has made them, and none could follow them. */
+export const AT_A_TIME = `timestamp BETWEEN 1 AND ${LAST_MICROS}`;
 
 /** Writes rows of the log table, inside of the caller's transaction. */
 export class LogRows {
@@ -18,7 +21,9 @@ export class LogRows {
     private readonly connection: Connection,
     logTable: string,
   ) {
-    this.#newest = connection.prepare(`SELECT max(timestamp) AS timestamp FROM "${logTable}"`);
+    this.#newest = connection.prepare(
+      `SELECT max(timestamp) AS timestamp FROM "${logTable}" WHERE ${AT_A_TIME}`,
+    );
     // Only a `-` row gives way to its successor, which moves to the end of the table.
     this.#put = connection.prepare(
       `INSERT INTO "${logTable}" (timestamp, key, id, value, leader) VALUES (?, ?, ?, ?, ?)
@@ -27,7 +32,8 @@ export class LogRows {
     );
     this.#delete = connection.prepare(`DELETE FROM "${logTable}" WHERE id = ? AND key = ?`);
     this.#bound = connection.prepare(
-      `SELECT timestamp FROM "${logTable}" WHERE key = ? ORDER BY timestamp DESC LIMIT 1 OFFSET ?`,
+      `SELECT timestamp FROM "${logTable}" WHERE key = ? AND ${AT_A_TIME}
+         ORDER BY timestamp DESC LIMIT 1 OFFSET ?`,
     );
     this.#trim = connection.prepare(
       `DELETE FROM "${logTable}" WHERE timestamp IN (SELECT timestamp FROM "${logTable}"

@@ -18,7 +18,7 @@ import {
 import type { Connection } from "./connection.ts";
 import type { FenceCheck } from "./fence.ts";
 import { LogReads } from "./log-reads.ts";
-import type { LogRows } from "./log-rows.ts";
+import { AT_A_TIME, type LogRows } from "./log-rows.ts";
 
 export class SqliteLogStore implements LogStore {
   readonly #find: Statement<{ timestamp: number; value: string }, [string, string]>;
@@ -37,7 +37,7 @@ export class SqliteLogStore implements LogStore {
       `SELECT timestamp, value FROM "${logTable}" WHERE id = ? AND key = ?`,
     );
     this.#newestId = connection.prepare(
-      `SELECT id FROM "${logTable}" WHERE key = ? ORDER BY timestamp DESC LIMIT 1`,
+      `SELECT id FROM "${logTable}" WHERE key = ? AND ${AT_A_TIME} ORDER BY timestamp DESC LIMIT 1`,
     );
     this.#found = {
       newestId: (key) => this.#newestId.get(key)?.id ?? "",

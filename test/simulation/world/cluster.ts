@@ -3,9 +3,10 @@ import { FAST_PROFILE } from "../../../src/members/timing.ts";
 import type { NodeConfig } from "../../../src/node/config.ts";
 import { Core } from "../../../src/node/core.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
+import type { Clock } from "../../../src/runtime/runtime.ts";
 import { MemoryDatabase } from "../../../src/store/memory/database.ts";
-import type { LogStore } from "../../../src/store/ports.ts";
-import { Machine } from "./machine.ts";
+import type { Store } from "../../../src/store/ports.ts";
+import { Machine, MAX_DRIFT } from "./machine.ts";
 import { Network } from "./network.ts";
 import { Prng } from "./prng.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -29,8 +30,12 @@ export interface ClusterOptions {
   /** false: the control, in which fence and deadline checks are off. */
   readonly protections?: boolean;
   readonly keepLines?: boolean;
-  /** Puts something in front of the nodes' log: a control, in which it does less than it should. */
-  readonly log?: ((log: LogStore) => LogStore) | undefined;
+  /** Whether the nodes' clocks run as much faster and slower than the database's as MAX_DRIFT allows. Default false. */
+  readonly drift?: boolean | undefined;
+  /** Puts something in front of the nodes' store: a control, in which it does less than it should. */
+  readonly store?: ((store: Store) => Store) | undefined;
+  /** The same for their clocks. */
+  readonly clock?: ((clock: Clock) => Clock) | undefined;
   /** What a node's configuration has of its own. */
   readonly configure?: (address: string) => Partial<NodeConfig>;
 }
@@ -43,6 +48,8 @@ export class SimulatedCluster {
   readonly network: Network;
   readonly storeFaults: StoreFaults = { ...NO_STORE_FAULTS };
   readonly database: MemoryDatabase;
+  /** What the database runs on. */
+  readonly databaseMachine: Machine;
   readonly nodes: SimulatedNode[] = [];
   #healed = false;
 
@@ -53,10 +60,13 @@ export class SimulatedCluster {
     this.prng = new Prng(seed);
     this.trace = new Trace(options.keepLines ?? false);
     this.network = new Network(this.scheduler, this.prng.fork(), this.trace);
-    this.database = new MemoryDatabase(new Machine(this.scheduler));
+    this.databaseMachine = new Machine(this.scheduler);
+    this.database = new MemoryDatabase(this.databaseMachine);
+    const clocks = this.prng.fork();
     for (let i = 0; i < options.nodes; i++) {
       const address = `10.0.0.${i + 1}:8080`;
-      this.nodes.push({ address, ...this.#boot(address) });
+      const rate = options.drift === true ? 1 + clocks.between(-MAX_DRIFT, MAX_DRIFT) : 1;
+      this.nodes.push({ address, ...this.#boot(address, new Machine(this.scheduler, rate)) });
     }
   }
 
@@ -70,7 +80,7 @@ export class SimulatedCluster {
   /** A new process at the address of a crashed or stopped one. */
   restart(node: SimulatedNode): void {
     this.trace.add(this.scheduler.now, `restart ${node.address}`);
-    Object.assign(node, this.#boot(node.address));
+    Object.assign(node, this.#boot(node.address, node.machine.successor()));
   }
 
   /** A planned stop; the process is gone when it is done. */
@@ -92,6 +102,12 @@ export class SimulatedCluster {
   resume(node: SimulatedNode): void {
     this.trace.add(this.scheduler.now, `resume ${node.address}`);
     node.machine.resume();
+  }
+
+  /** Sets the wall clock of a machine. */
+  jump(machine: Machine, ms: number): void {
+    this.trace.add(this.scheduler.now, `wall clock ${ms} ms`);
+    machine.jump(ms);
   }
 
   /** Cuts the nodes into those and the others; asymmetric: only what those send is dropped. */
@@ -121,25 +137,22 @@ export class SimulatedCluster {
     return this.nodes.filter(({ machine, core }) => machine.alive && core.isLeader);
   }
 
-  #boot(address: string): Booted {
-    const machine = new Machine(this.scheduler);
+  #boot(address: string, machine: Machine): Booted {
     const { scheduler, storeFaults, trace } = this;
-    const database = this.database.connect();
-    if (this.options.log !== undefined && database.log !== null) {
-      Object.assign(database, { log: this.options.log(database.log) });
-    }
+    const { store = (same) => same, clock = (same) => same, observer } = this.options;
     const link = new StoreLink(
-      database,
+      store(this.database.connect()),
+      address,
       machine,
       scheduler,
       this.prng.fork(),
       storeFaults,
       trace,
-      this.options.observer,
+      observer,
     );
     const incarnation = Math.floor(machine.wallMicros() / 1e3);
     const core = new Core(this.#config(address, incarnation), {
-      runtime: { clock: machine, random: this.prng.fork() },
+      runtime: { clock: clock(machine), random: this.prng.fork() },
       store: link.store(),
       peers: this.network.peersOf(address, machine),
     });

@@ -4,8 +4,11 @@ import type { Scheduler } from "./scheduler.ts";
 /** The wall clock at the world's beginning, in microseconds since the epoch. */
 const EPOCH_MICROS = 1_700_000_000_000_000;
 
+/** How much faster or slower than the world's the clock of a machine may run. */
+export const MAX_DRIFT = 0.05;
+
 /**
- * What a process runs on: its clock, and whether it is alive. A paused one does nothing until it goes on;
+ * What a process runs on: its clocks, and whether it is alive. A paused one does nothing until it goes on;
  * then, as on real machines, what arrived from outside runs before any timer.
  */
 export class Machine implements Clock {
@@ -15,18 +18,28 @@ export class Machine implements Clock {
   #arrivals: (() => void)[] = [];
   #dueTimers: (() => void)[] = [];
 
-  constructor(private readonly scheduler: Scheduler) {}
+  /** `rate`: milliseconds that pass on its clock in one of the world's; `wallOffMs`: how wrong its wall clock is. */
+  constructor(
+    private readonly scheduler: Scheduler,
+    readonly rate = 1,
+    private wallOffMs = 0,
+  ) {}
 
   get paused(): boolean {
     return this.#paused;
   }
 
   now(): number {
-    return this.scheduler.now;
+    return this.scheduler.now * this.rate;
   }
 
   wallMicros(): number {
-    return EPOCH_MICROS + Math.floor(this.scheduler.now * 1e3);
+    return EPOCH_MICROS + Math.floor((this.now() + this.wallOffMs) * 1e3);
+  }
+
+  /** Somebody sets the wall clock. */
+  jump(ms: number): void {
+    this.wallOffMs += ms;
   }
 
   schedule(ms: number, run: () => void): Timer {
@@ -36,7 +49,7 @@ export class Machine implements Clock {
       if (this.#paused) this.#dueTimers.push(due);
       else run();
     };
-    const timer = this.scheduler.after(ms, due);
+    const timer = this.scheduler.after(ms / this.rate, due);
     return {
       cancel() {
         cancelled = true;
@@ -68,5 +81,10 @@ export class Machine implements Clock {
 
   kill(): void {
     this.alive = false;
+  }
+
+  /** What the next process runs on: the same clocks. */
+  successor(): Machine {
+    return new Machine(this.scheduler, this.rate, this.wallOffMs);
   }
 }

@@ -1,6 +1,7 @@
 import { leaseTiming } from "../../../src/lock/timing.ts";
 import { permitTiming } from "../../../src/semaphore/timing.ts";
-import type { LogStore, StoredEntry } from "../../../src/store/ports.ts";
+import type { StoredEntry } from "../../../src/store/ports.ts";
+import { checkLogHistories } from "../../histories/log-model.ts";
 import {
   CommitChecker,
   checkConditions,
@@ -9,38 +10,41 @@ import {
   checkRealTimeOrder,
   checkSingleLeader,
 } from "./checkers.ts";
-import { SimulatedCluster } from "./cluster.ts";
+import { type ClusterOptions, SimulatedCluster } from "./cluster.ts";
 import { injectFaults } from "./faults.ts";
 import { addGoContenders } from "./go-contender.ts";
 import { LockWorkload } from "./lock-workload.ts";
+import { MAX_DRIFT } from "./machine.ts";
 import { PermitWorkload } from "./permit-workload.ts";
+import { Tempo } from "./tempo.ts";
 import { WatchWorkload } from "./watch-workload.ts";
-import { Workload } from "./workload.ts";
+import { isUnknown, KEYS, Workload } from "./workload.ts";
 
 const LEASE_MS = 2_000;
 /** Longer than any call may take, and than the leader waits before it takes a permit back. */
-const CLOSING_MS = permitTiming(LEASE_MS).revokeAfterMs + 1_000;
+const CLOSING_MS = slowest(permitTiming(LEASE_MS).revokeAfterMs) + 1_000;
 /** After all faults have ended, the cluster has this long to be whole again. */
 const RECOVERY_MS = 15_000;
 /**
  * One of its nodes leads sooner: a call that hangs ends (a lease) before the row is read, or the last
  * heartbeat gets old. A marker that was stranded is watched for as long again.
  */
-const LEADS_AGAIN_MS = leaseTiming(LEASE_MS).takeOverAgeMs + LEASE_MS / 2;
+const LEADS_AGAIN_MS = slowest(leaseTiming(LEASE_MS).takeOverAgeMs + LEASE_MS / 2);
+const PAST_MARKER_MS = slowest(leaseTiming(LEASE_MS).takeOverAgeMs);
 
 /** A read that a watcher makes may hang for so long, and once more. */
 const WATCHED_MS = 20_000;
 
-export interface RunOptions {
+export interface RunOptions extends Pick<ClusterOptions, "store" | "clock"> {
   readonly nodes?: number;
-  /** Simulated milliseconds with faults. */
+  /** Simulated milliseconds with faults. Default 30,000. */
   readonly faultsMs?: number;
   readonly protections?: boolean;
   /** Whether processes of the Go system contend for the lock, too. Default: in every fourth seed. */
   readonly go?: boolean;
+  /** Whether the nodes' clocks drift. Default: in every second seed. */
+  readonly drift?: boolean;
   readonly keepLines?: boolean;
-  /** For controls, see ClusterOptions. */
-  readonly log?: (log: LogStore) => LogStore;
 }
 
 export interface RunResult {
@@ -50,9 +54,14 @@ export interface RunResult {
   readonly lines: readonly string[];
   readonly events: number;
   readonly simulatedMs: number;
+  /** How many of each kind. */
+  readonly faults: ReadonlyMap<string, number>;
   readonly acknowledged: number;
   /** Puts whose condition was not met. */
   readonly refused: number;
+  /** Puts of which nobody knows whether they were done. */
+  readonly unknown: number;
+  readonly gets: number;
   /** Versions that watchers saw. */
   readonly watched: number;
   /** Beside the leader's. */
@@ -68,7 +77,7 @@ export interface RunResult {
 /** One seed: a cluster under faults, then healed; safety all the time, progress at the end. */
 export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   const { nodes = 5, faultsMs = 30_000, protections = true, keepLines = false } = options;
-  const { go = seed % 4 === 0 } = options;
+  const { go = seed % 4 === 0, drift = seed % 2 === 1, store, clock } = options;
   const violations: string[] = [];
   const observer = new CommitChecker();
   const cluster = new SimulatedCluster(seed, {
@@ -77,29 +86,34 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     observer,
     protections,
     keepLines,
-    log: options.log,
+    drift,
+    store,
+    clock,
   });
   const { scheduler } = cluster;
   const lost: string[] = [];
+  const workload = new Workload(cluster);
   const locks = new LockWorkload(cluster);
   const permits = new PermitWorkload(cluster);
+  const watches = new WatchWorkload(cluster);
   scheduler.afterEach = () => {
     locks.holders.check();
     permits.holders.check();
     checkSingleLeader(cluster, violations);
     checkLostToken(cluster, observer, lost);
   };
-  const workload = new Workload(cluster);
-  workload.start(faultsMs + RECOVERY_MS, 4);
-  locks.start(faultsMs + RECOVERY_MS, 3);
-  permits.start(faultsMs + RECOVERY_MS, 3);
-  const watches = new WatchWorkload(cluster);
-  watches.start(faultsMs + RECOVERY_MS, 3);
-  injectFaults(cluster, faultsMs);
+  const workMs = faultsMs + RECOVERY_MS;
+  const tempo = new Tempo(scheduler, cluster.prng.fork(), faultsMs);
+  workload.start(workMs, 4, tempo);
+  locks.start(workMs, 3, tempo);
+  permits.start(workMs, 3, tempo);
+  watches.start(workMs, 3);
+  const faults = injectFaults(cluster, faultsMs, tempo, !go);
   if (go) addGoContenders(cluster, faultsMs);
   scheduler.runUntil(faultsMs);
+
   cluster.heal();
-  const leadsAgainMs = LEADS_AGAIN_MS + (go ? leaseTiming(LEASE_MS).takeOverAgeMs : 0);
+  const leadsAgainMs = LEADS_AGAIN_MS + (go ? PAST_MARKER_MS : 0);
   if (!scheduler.runUntilDone(faultsMs + leadsAgainMs, () => cluster.leaders().length > 0)) {
     violations.push(`nobody leads ${leadsAgainMs} ms after the last fault: ${describe(cluster)}`);
   }
@@ -110,10 +124,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   const lastPuts = cluster.nodes.map((_, i) => workload.put("last", i));
   const lastLocks = locks.lastRound();
   const lastPermits = permits.lastRound();
-  workload.stop();
-  locks.stop();
-  permits.stop();
-  watches.stop();
+  for (const part of [workload, locks, permits, watches]) part.stop();
   // Longer than any call may take: what is read then is all there will be.
   scheduler.runUntil(scheduler.now + CLOSING_MS);
   for (const put of lastPuts) {
@@ -124,6 +135,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   if (lastPermits() > 0) {
     violations.push(`${lastPermits()} permits were not to be had after recovery`);
   }
+
   const stored = readAll(cluster);
   scheduler.runUntilDone(scheduler.now + WATCHED_MS, () => watches.isComplete(stored));
   violations.push(
@@ -132,14 +144,17 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     ...locks.holders.violations,
     ...permits.wrong,
     ...permits.holders.violations,
-    ...read(cluster, permits.leaks()),
+    ...readNow(cluster, permits.leaks()),
     ...observer.violations,
     ...workload.late,
     ...checkLog(workload.puts, stored),
     ...checkConditions(workload.puts, stored),
+    ...checkLogHistories(workload.histories(), oldestFirst(stored)),
     ...watches.check(stored),
     ...checkRealTimeOrder(workload.puts),
   );
+  const ended = (outcome: string | null) =>
+    workload.puts.filter((put) => put.outcome === outcome).length;
   return {
     seed,
     violations,
@@ -147,8 +162,11 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     lines: cluster.trace.lines,
     events: scheduler.events,
     simulatedMs: scheduler.now,
-    acknowledged: workload.puts.filter((put) => put.outcome === "ok").length,
-    refused: workload.puts.filter((put) => put.outcome === "conflict").length,
+    faults,
+    acknowledged: ended("ok"),
+    refused: ended("conflict"),
+    unknown: workload.puts.filter(isUnknown).length,
+    gets: workload.gets.length,
     watched: watches.seen,
     locksTaken: locks.acquired,
     permitsTaken: permits.acquired,
@@ -156,6 +174,11 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     goTakeOvers: observer.goTakeOvers,
     markersOvercome: observer.markersOvercome,
   };
+}
+
+/** How long something lasts by the slowest clock there is. */
+function slowest(ms: number): number {
+  return ms / (1 - MAX_DRIFT);
 }
 
 /** One leader that all know, and all know all. */
@@ -179,23 +202,24 @@ function describe(cluster: SimulatedCluster): string {
 }
 
 /** What somebody reads who asks the database past all faults. */
-function read<T>(cluster: SimulatedCluster, reading: Promise<T>): T {
+function readNow<T>({ scheduler }: SimulatedCluster, reading: Promise<T>): T {
   let found: { readonly value: T } | null = null;
   void reading.then((value) => {
     found = { value };
   });
-  cluster.scheduler.runUntil(cluster.scheduler.now);
+  scheduler.runUntil(scheduler.now);
   return (found as unknown as { readonly value: T }).value;
 }
 
-/** What the database holds, read past all faults. */
+/** What the database holds of each key, newest first. */
 function readAll(cluster: SimulatedCluster): Map<string, StoredEntry[]> {
-  const log = cluster.database.connect().log;
-  const stored = new Map<string, StoredEntry[]>();
-  for (const key of ["key-0", "key-1", "key-2", "key-3", "last"]) {
-    void log?.read(key, -1).then((entries) => stored.set(key, entries));
-  }
-  cluster.scheduler.after(0, () => {});
-  cluster.scheduler.runUntil(cluster.scheduler.now + 1);
-  return stored;
+  const { log } = cluster.database.connect();
+  if (log === null) throw new Error("the simulated database has a log");
+  const keys = [...KEYS, "last"];
+  const reading = Promise.all(keys.map((key) => log.read(key, -1)));
+  return new Map(readNow(cluster, reading).map((entries, i) => [keys[i] ?? "", entries]));
+}
+
+function oldestFirst(stored: ReadonlyMap<string, readonly StoredEntry[]>): Map<string, string[]> {
+  return new Map([...stored].map(([key, entries]) => [key, entries.map(({ id }) => id).reverse()]));
 }

@@ -23,6 +23,8 @@ export interface StoreFaults {
   maxDelayMs: number;
   /** Nothing reaches the database: calls hang until their time-out. */
   down: boolean;
+  /** The addresses of those for whom it is down. */
+  cutOff: ReadonlySet<string>;
   /** Probability that a call is applied and its reply lost. */
   lostReply: number;
   /** Probability that a call is refused at once, not applied. */
@@ -51,6 +53,7 @@ export const NO_STORE_FAULTS: StoreFaults = {
   minDelayMs: 0.1,
   maxDelayMs: 3,
   down: false,
+  cutOff: new Set(),
   lostReply: 0,
   refusal: 0,
   appendError: null,
@@ -60,6 +63,7 @@ export const NO_STORE_FAULTS: StoreFaults = {
 export class StoreLink {
   constructor(
     private readonly database: Store,
+    private readonly address: string,
     private readonly machine: Machine,
     private readonly scheduler: Scheduler,
     private readonly prng: Prng,
@@ -163,7 +167,7 @@ export class StoreLink {
   #travel(what: string, arrive: () => void): void {
     const delayMs = this.prng.between(this.faults.minDelayMs, this.faults.maxDelayMs);
     this.scheduler.after(delayMs, () => {
-      if (this.faults.down) return;
+      if (this.faults.down || this.faults.cutOff.has(this.address)) return;
       this.trace.add(this.scheduler.now, `store ${what}`);
       arrive();
     });

@@ -1,0 +1,211 @@
+import { ShardError } from "./errors.ts";
+import { MAX_NODES, type Seat } from "./node.ts";
+import type { Picked } from "./picked.ts";
+import { isBelow, SIGN } from "./uint64.ts";
+
+/** In one sharder: at 16 to 20 bytes each. */
+const MAX_TOKENS = 2 ** 24;
+
+/** Words of a token: its halves, each `^ SIGN`, and the slot of its node. */
+const STRIDE = 3;
+
+/**
+ * Tokens on the circle of 64-bit integers, sorted; of equal ones the node comes first that `ranks` puts first.
+ * The upper bits of a key are looked up in an index, and from there few tokens are left to compare: as hashes
+ * they lie evenly.
+ */
+export class Tokens {
+  static readonly none = new Tokens(new Int32Array(0));
+
+  readonly size: number;
+  readonly #words: Int32Array;
+  readonly #shift: number;
+  /** By the upper bits of a key: the first token that is not below all such keys. */
+  readonly #starts: Int32Array;
+
+  private constructor(words: Int32Array) {
+    this.size = words.length / STRIDE;
+    this.#words = words;
+    this.#shift = shiftFor(this.size);
+    this.#starts = startsOf(words, this.#shift);
+  }
+
+  /** Without those of the seats that are `gone`, and with `added` ones, in any order. Throws `too_large`. */
+  changed(gone: readonly Seat[], added: TokenList, ranks: Int32Array): Tokens {
+    const kept = gone.length === 0 ? this.#words : without(this.#words, gone);
+    checkCount((kept.length + added.words.length) / STRIDE);
+    const fresh = sorted(added.words, ranks);
+    return new Tokens(merged(kept, fresh, ranks));
+  }
+
+  /** Index of the first token that is not below the key; `size` if all are. */
+  successor(high: number, low: number): number {
+    const words = this.#words;
+    const orderedHigh = high ^ SIGN;
+    const orderedLow = low ^ SIGN;
+    let at = (this.#starts[high >>> this.#shift] as number) * STRIDE;
+    for (; at < words.length; at += STRIDE) {
+      const tokenHigh = words[at] as number;
+      if (tokenHigh > orderedHigh) break;
+      if (tokenHigh === orderedHigh && (words[at + 1] as number) >= orderedLow) break;
+    }
+    return at / STRIDE;
+  }
+
+  highOf(index: number): number {
+    return (this.#words[index * STRIDE] as number) ^ SIGN;
+  }
+
+  lowOf(index: number): number {
+    return (this.#words[index * STRIDE + 1] as number) ^ SIGN;
+  }
+
+  slotOf(index: number): number {
+    return this.#words[index * STRIDE + 2] as number;
+  }
+
+  /** Slot of the owner of a key on a ring: that of the first token from the key on. -1 without tokens. */
+  ownerFrom(high: number, low: number): number {
+    if (this.size === 0) return -1;
+    const index = this.successor(high, low);
+    return this.slotOf(index === this.size ? 0 : index);
+  }
+
+  /** Walks on from a token, round the circle at most once. */
+  walk(from: number, picked: Picked): void {
+    let at = from;
+    for (let steps = 0; steps < this.size && !picked.isFull; steps++) {
+      if (at >= this.size) at = 0;
+      picked.add(this.slotOf(at++));
+    }
+  }
+}
+
+/** Tokens in the order in which they were made. */
+export class TokenList {
+  readonly words: Int32Array;
+  #used = 0;
+
+  constructor(count: number) {
+    checkCount(count);
+    this.words = new Int32Array(count * STRIDE);
+  }
+
+  add(high: number, low: number, slot: number): void {
+    this.words[this.#used++] = high ^ SIGN;
+    this.words[this.#used++] = low ^ SIGN;
+    this.words[this.#used++] = slot;
+  }
+
+  addAll(halves: Int32Array, slot: number): void {
+    for (let at = 0; at < halves.length; at += 2) {
+      this.add(halves[at] as number, halves[at + 1] as number, slot);
+    }
+  }
+}
+
+/** The circle has as many parts as tokens, or up to twice as many; a key's part is what its upper half begins with. */
+function shiftFor(tokens: number): number {
+  return Math.min(Math.clz32(tokens), 31);
+}
+
+function partOf(orderedHigh: number, shift: number): number {
+  return (orderedHigh ^ SIGN) >>> shift;
+}
+
+function startsOf(words: Int32Array, shift: number): Int32Array {
+  const starts = new Int32Array((0xffffffff >>> shift) + 2);
+  for (let at = 0; at < words.length; at += STRIDE) {
+    const next = partOf(words[at] as number, shift) + 1;
+    starts[next] = (starts[next] as number) + 1;
+  }
+  for (let part = 1; part < starts.length; part++) {
+    starts[part] = (starts[part] as number) + (starts[part - 1] as number);
+  }
+  return starts;
+}
+
+/** Scattered by part of the circle, then by insertion: those of one part are few. */
+function sorted(words: Int32Array, ranks: Int32Array): Int32Array {
+  const shift = shiftFor(words.length / STRIDE);
+  const places = startsOf(words, shift);
+  const result = new Int32Array(words.length);
+  for (let at = 0; at < words.length; at += STRIDE) {
+    const part = partOf(words[at] as number, shift);
+    const place = places[part] as number;
+    places[part] = place + 1;
+    copyToken(words, at, result, place * STRIDE);
+  }
+  for (let at = STRIDE; at < result.length; at += STRIDE) insert(result, at, ranks);
+  return result;
+}
+
+/** Moves the token at `at` down to where it belongs among those before it. */
+function insert(words: Int32Array, at: number, ranks: Int32Array): void {
+  if (!isBefore(words, at, words, at - STRIDE, ranks)) return;
+  const token = words.slice(at, at + STRIDE);
+  let place = at;
+  do {
+    copyToken(words, place - STRIDE, words, place);
+    place -= STRIDE;
+  } while (place > 0 && isBefore(token, 0, words, place - STRIDE, ranks));
+  words.set(token, place);
+}
+
+function checkCount(tokens: number): void {
+  if (tokens <= MAX_TOKENS) return;
+  throw new ShardError("too_large", `${tokens} tokens: at most ${MAX_TOKENS}`);
+}
+
+function without(words: Int32Array, gone: readonly Seat[]): Int32Array {
+  const isGone = new Uint8Array(MAX_NODES);
+  for (const { slot } of gone) isGone[slot] = 1;
+  const result = new Int32Array(words.length);
+  let used = 0;
+  for (let at = 0; at < words.length; at += STRIDE) {
+    if (isGone[words[at + 2] as number] === 1) continue;
+    copyToken(words, at, result, used);
+    used += STRIDE;
+  }
+  return result.slice(0, used);
+}
+
+function merged(left: Int32Array, right: Int32Array, ranks: Int32Array): Int32Array {
+  if (right.length === 0) return left;
+  if (left.length === 0) return right;
+  const result = new Int32Array(left.length + right.length);
+  let fromLeft = 0;
+  let fromRight = 0;
+  for (let at = 0; at < result.length; at += STRIDE) {
+    const takesRight =
+      fromLeft === left.length ||
+      (fromRight < right.length && isBefore(right, fromRight, left, fromLeft, ranks));
+    if (takesRight) {
+      copyToken(right, fromRight, result, at);
+      fromRight += STRIDE;
+    } else {
+      copyToken(left, fromLeft, result, at);
+      fromLeft += STRIDE;
+    }
+  }
+  return result;
+}
+
+function copyToken(from: Int32Array, at: number, to: Int32Array, place: number): void {
+  to[place] = from[at] as number;
+  to[place + 1] = from[at + 1] as number;
+  to[place + 2] = from[at + 2] as number;
+}
+
+function isBefore(
+  a: Int32Array,
+  atA: number,
+  b: Int32Array,
+  atB: number,
+  ranks: Int32Array,
+): boolean {
+  const [highA, lowA] = [a[atA] as number, a[atA + 1] as number];
+  const [highB, lowB] = [b[atB] as number, b[atB + 1] as number];
+  if (highA !== highB || lowA !== lowB) return isBelow(highA, lowA, highB, lowB);
+  return (ranks[a[atA + 2] as number] as number) < (ranks[b[atB + 2] as number] as number);
+}

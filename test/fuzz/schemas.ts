@@ -1,0 +1,22 @@
+import type { DescFile, DescMessage, DescMethod, DescService } from "@bufbuild/protobuf";
+import { file_hedgerow_v1_claims } from "../../src/gen/hedgerow/v1/claims_pb.ts";
+import { file_hedgerow_v1_gossip } from "../../src/gen/hedgerow/v1/gossip_pb.ts";
+import { file_hedgerow_v1_hedgerow } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
+import { file_hedgerow_v1_peer } from "../../src/gen/hedgerow/v1/peer_pb.ts";
+
+/** All generated files; decoders.test.ts holds this to the folder. */
+export const FILES: readonly DescFile[] = [
+  file_hedgerow_v1_claims,
+  file_hedgerow_v1_gossip,
+  file_hedgerow_v1_hedgerow,
+  file_hedgerow_v1_peer,
+];
+
+export const MESSAGES: readonly DescMessage[] = FILES.flatMap(({ messages }) => messages);
+
+export const SERVICES: readonly DescService[] = FILES.flatMap(({ services }) => services);
+
+/** As in `hedgerow.v1.PeerService/Append`. */
+export function nameOf({ parent, name }: DescMethod): string {
+  return `${parent.typeName}/${name}`;
+}

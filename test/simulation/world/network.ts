@@ -93,7 +93,7 @@ export class Network {
                   this.#travel(to, self, `${name} reply`, () =>
                     machine.arrive(() =>
                       end(() => {
-                        heardAt.set(to, this.scheduler.now);
+                        heardAt.set(to, machine.now());
                         resolve(fromBinary(method.output, reply));
                       }),
                     ),

@@ -70,6 +70,10 @@ export class Gossip {
     return this.#table.self.incarnation;
   }
 
+  get state(): PeerState {
+    return this.#table.self.state;
+  }
+
   start(): void {
     this.#running = true;
     const { timing, runtime } = this.options;

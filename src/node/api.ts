@@ -56,6 +56,18 @@ export interface HedgerowNode extends AsyncDisposable {
   semaphore(name: string, limit: number): Semaphore;
   /** The members that this node knows, itself included, sorted by address. */
   members(): MemberInfo[];
+  /**
+   * Calls `observer` with all members whenever somebody joins, leaves or changes its state: in the background, in
+   * the order of registration, with the latest state only. Ends when the observer gives false, or by the function
+   * that is returned. Throws `stopped`.
+   */
+  observe(observer: MembersObserver, options?: ObserveOptions): () => void;
+  /**
+   * Changes this node's own state: viewer, then participant, then terminating. Resolves once the cluster has been
+   * told. Default time-out 10 s. Throws `invalid_argument` for any other transition, `timeout`, `canceled`,
+   * `stopped`.
+   */
+  changeState(state: PeerStateName, options?: CallOptions): Promise<void>;
   status(): NodeStatus;
   /** Resolves once the node can serve; rejects with what is missing: joined, store reachable, not stopping. */
   ready(): Promise<void>;
@@ -185,6 +197,13 @@ export type BroadcastReply =
   | { readonly node: string; readonly error: Error };
 
 export type PeerStateName = "viewer" | "participant" | "terminating";
+
+export type MembersObserver = (members: readonly MemberInfo[]) => unknown;
+
+export interface ObserveOptions {
+  /** Told only when the set of participants has changed. Default false. */
+  readonly participantsOnly?: boolean | undefined;
+}
 
 export interface MemberInfo {
   readonly name: string;

@@ -1,7 +1,7 @@
 import type { Logger } from "../observe/logger.ts";
 import type { Retention } from "../log/expiry.ts";
 import type { GossipTiming } from "../members/timing.ts";
-import type { MembersChange, MessageHandler } from "./api.ts";
+import type { MembersChange, MessageHandler, PeerStateName } from "./api.ts";
 
 /** What a node runs with: complete and checked, made from the library's options in options.ts. */
 export interface NodeConfig {
@@ -14,6 +14,8 @@ export interface NodeConfig {
   readonly lockName: string;
   readonly leaseMs: number;
   readonly gossip: GossipTiming;
+  /** What the node becomes when it has started. */
+  readonly state: Exclude<PeerStateName, "terminating">;
   /** Addresses to join through, beside the lock's row. */
   readonly join: readonly string[];
   /** What stays of a key's versions while this node leads; null: all. */

@@ -8,22 +8,25 @@ import { leaseTiming, withoutDeadline } from "../lock/timing.ts";
 import { Log } from "../log/log.ts";
 import { Gossip } from "../members/gossip.ts";
 import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
+import { Observers } from "../members/observers.ts";
 import type { TableChange } from "../members/table.ts";
 import { Messaging } from "../messaging/messaging.ts";
 import { hintToWire } from "../rpc/hint.ts";
 import type { PeerRoute, Peers } from "../rpc/port.ts";
-import type { Runtime } from "../runtime/runtime.ts";
+import { Operation } from "../runtime/operation.ts";
+import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { Semaphores } from "../semaphore/semaphores.ts";
 import type { LockRow, Store } from "../store/ports.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { firstContact } from "./first-contact.ts";
-import { memberInfo } from "./member-info.ts";
+import { memberInfo, peerState } from "./member-info.ts";
 import { peerRoutes } from "./routes.ts";
 
 /** Bounds in milliseconds: of one announcement, of the check of readiness. */
 const ANNOUNCE_TIMEOUT_MS = 500;
 const READY_TIMEOUT_MS = 2_000;
+const CHANGE_STATE_TIMEOUT_MS = 10_000;
 /** Lock rows on behalf of doubt about the leader are read no more often than this. */
 const DOUBT_INTERVAL_MS = 200;
 
@@ -44,6 +47,7 @@ export class Core {
   readonly #lease: Lease;
   readonly #directory = new LeaderDirectory();
   readonly #gossip: Gossip;
+  readonly #observers = new Observers((error) => this.#callBackFailed("observer", error));
   readonly #shutdown = new AbortController();
   #doubtedAt = Number.NEGATIVE_INFINITY;
   #resigning: Promise<void> | null = null;
@@ -166,6 +170,22 @@ export class Core {
     return this.#gossip.members().map(memberInfo);
   }
 
+  observe(observer: api.MembersObserver, options: api.ObserveOptions = {}): () => void {
+    return this.#observers.observe(
+      (members) => observer(members.map(memberInfo)),
+      options.participantsOnly ?? false,
+    );
+  }
+
+  async changeState(state: api.PeerStateName, options: CallOptions = {}): Promise<void> {
+    const { clock } = this.surroundings.runtime;
+    const { signal } = this.#shutdown;
+    using operation = new Operation(clock, "changeState", options, CHANGE_STATE_TIMEOUT_MS, signal);
+    operation.check();
+    this.#gossip.become(peerState(state));
+    await operation.race(this.#gossip.told());
+  }
+
   /**
    * Meets the cluster before it contends: a node with another lease than the cluster's must not touch the
    * lock. Throws `wrong_cluster` then; that nobody answers is no error.
@@ -179,7 +199,7 @@ export class Core {
     });
     this.#lease.start();
     this.#gossip.start();
-    this.#gossip.become(PeerState.PARTICIPANT);
+    if (this.config.state === "participant") this.#gossip.become(PeerState.PARTICIPANT);
     this.#running = true;
   }
 
@@ -209,7 +229,9 @@ export class Core {
   }
 
   async #resign(): Promise<void> {
-    if (this.#running) this.#gossip.become(PeerState.TERMINATING);
+    if (this.#running && this.#gossip.state === PeerState.PARTICIPANT) {
+      this.#gossip.become(PeerState.TERMINATING);
+    }
     this.#running = false;
     const unlocked = this.locks.stop();
     // Before the lease: nobody else may come to lead, to whom permits could be given back.
@@ -280,6 +302,8 @@ export class Core {
       this.semaphores.memberJoined(address, incarnation);
     }
     for (const member of left) this.config.logger.info("member left", { member: member.address });
+    this.#observers.notify(this.#gossip.members());
+    if (joined.length + left.length === 0) return;
     this.#callBack("onMembersChanged", () => this.config.onMembersChanged?.({ joined, left }));
   }
 
@@ -299,9 +323,11 @@ export class Core {
 
   /** Runs a callback of the application, which may throw or hang without effect on the node. */
   #callBack(name: string, run: () => unknown): void {
-    const failed = (error: unknown) =>
-      this.config.logger.error("callback failed", { name, error: messageOf(error) });
-    void (async () => run())().catch(failed);
+    void (async () => run())().catch((error: unknown) => this.#callBackFailed(name, error));
+  }
+
+  #callBackFailed(name: string, error: unknown): void {
+    this.config.logger.error("callback failed", { name, error: messageOf(error) });
   }
 
   #ownRecord(): MemberRecord {

@@ -177,6 +177,15 @@ export class Hedgerow implements api.HedgerowNode {
     return this.core.members();
   }
 
+  observe(observer: api.MembersObserver, options?: api.ObserveOptions): () => void {
+    if (this.#stopping !== null) throw stopped();
+    return this.core.observe(observer, options);
+  }
+
+  changeState(state: api.PeerStateName, options?: CallOptions): Promise<void> {
+    return this.#call(() => this.core.changeState(state, options));
+  }
+
   status(): api.NodeStatus {
     const { address: node, name, leader, isLeader, token } = this;
     const { config, iterations } = this.core;

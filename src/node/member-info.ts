@@ -1,3 +1,4 @@
+import { HedgerowError } from "../errors.ts";
 import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
 import type { MemberInfo, PeerStateName } from "./api.ts";
 
@@ -7,6 +8,14 @@ const STATE_NAMES: Readonly<Record<PeerState, PeerStateName>> = {
   [PeerState.PARTICIPANT]: "participant",
   [PeerState.TERMINATING]: "terminating",
 };
+
+/** Throws `invalid_argument` for what is no state. */
+export function peerState(name: PeerStateName): PeerState {
+  for (const state of [PeerState.VIEWER, PeerState.PARTICIPANT, PeerState.TERMINATING]) {
+    if (STATE_NAMES[state] === name) return state;
+  }
+  throw new HedgerowError("invalid_argument", `${name} is no state of a member`);
+}
 
 /** A member as users see it. */
 export function memberInfo(record: MemberRecord): MemberInfo {

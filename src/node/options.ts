@@ -3,12 +3,14 @@ import en from "zod/v4/locales/en.js";
 import { HedgerowError, messageOf } from "../errors.ts";
 import { DEFAULT_LEASE_MS, MIN_LEASE_MS } from "../lock/timing.ts";
 import { MAX_KEPT_VERSIONS, MIN_KEEP_MS, type Retention } from "../log/expiry.ts";
-import { FAST_PROFILE } from "../members/timing.ts";
+import { GOSSIP_PROFILES, type GossipTiming } from "../members/timing.ts";
 import { type Logger, silentLogger } from "../observe/logger.ts";
 import { checkName } from "../store/limits.ts";
 import type { MembersChange, MessageHandler } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { parseDuration } from "./duration.ts";
+
+export type GossipPace = "fast" | "lan" | "wan";
 
 /** Options of `Hedgerow.start`; each may be left out. */
 export interface HedgerowOptions {
@@ -28,6 +30,14 @@ export interface HedgerowOptions {
   readonly lease?: number | string | undefined;
   /** Milliseconds or a duration: how often whole member lists are compared. Default 30 s, at least 2 s. */
   readonly syncInterval?: number | string | undefined;
+  /**
+   * The pace of failure detection, the same on all nodes: "fast" (default; a crash is known to all within seconds),
+   * or hashicorp/memberlist's "lan" or "wan"; or one of them with constants of one's own.
+   */
+  readonly gossip?:
+    GossipPace | (Partial<GossipTiming> & { readonly profile?: GossipPace }) | undefined;
+  /** What the node becomes when it has started; `changeState` changes it. Default "participant". */
+  readonly state?: "viewer" | "participant" | undefined;
   /**
    * How many of the newest versions of each key stay, 1 to 10,000: while this node leads it removes older
    * ones, a minute after they were written at the soonest, those of `keepAge` excepted. Default: all stay.
@@ -84,6 +94,28 @@ const handler = z.custom<(...given: never[]) => unknown>((given) => typeof given
   error: "must be a function",
 });
 
+const profile = z.enum(["fast", "lan", "wan"]);
+const milliseconds = z.optional(z.number().check(z.minimum(10), z.maximum(86_400_000)));
+const number = (min: number, max: number) =>
+  z.optional(z.number().check(z.minimum(min), z.maximum(max)));
+const count = (min: number, max: number) =>
+  z.optional(z.int().check(z.minimum(min), z.maximum(max)));
+const gossip = z.strictObject({
+  profile: z.optional(profile),
+  probeIntervalMs: milliseconds,
+  probeTimeoutMs: milliseconds,
+  indirectProbes: count(0, 16),
+  gossipIntervalMs: milliseconds,
+  gossipFanout: count(1, 16),
+  suspicionFactor: number(1, 100),
+  suspicionMaxFactor: number(1, 100),
+  confirmations: count(0, 15),
+  retransmitFactor: count(1, 100),
+  maxHealthScore: count(0, 100),
+  tombstoneMs: milliseconds,
+  syncIntervalMs: milliseconds,
+});
+
 const schema = z.strictObject({
   store: z._default(z.string(), "sqlite:./hedgerow.db"),
   address: z._default(z.string(), ":8080"),
@@ -93,7 +125,9 @@ const schema = z.strictObject({
   lockName: z._default(name, "hedgerow"),
   logTable: z._default(z.union([table, z.literal("")]), "logtable"),
   lease: z._default(atLeast(MIN_LEASE_MS), DEFAULT_LEASE_MS),
-  syncInterval: z._default(atLeast(2_000), FAST_PROFILE.syncIntervalMs),
+  syncInterval: z.optional(atLeast(2_000)),
+  gossip: z._default(z.union([profile, gossip]), "fast"),
+  state: z._default(z.enum(["viewer", "participant"]), "participant"),
   keepVersions: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_KEPT_VERSIONS))),
   keepAge: z.optional(
     duration.check(z.refine((ms) => ms >= MIN_KEEP_MS, "must be a minute or more")),
@@ -148,7 +182,8 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     lockName: data.lockName,
     logTable: data.logTable,
     leaseMs: data.lease,
-    gossip: { ...FAST_PROFILE, syncIntervalMs: data.syncInterval },
+    gossip: timingOf(data.gossip, data.syncInterval),
+    state: data.state,
     retention: retentionOf(data),
     join: data.join,
     tls: data.tls,
@@ -159,6 +194,26 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     onMembersChanged: options.onMembersChanged,
     onFatal: options.onFatal,
   };
+}
+
+/** Throws `invalid_argument` for constants that do not go together. */
+function timingOf(
+  given: GossipPace | z.infer<typeof gossip>,
+  syncIntervalMs: number | undefined,
+): GossipTiming {
+  const { profile: named = "fast", ...own } =
+    typeof given === "string" ? { profile: given } : given;
+  const defined = Object.entries(own).filter(([, value]) => value !== undefined);
+  const timing: GossipTiming = {
+    ...GOSSIP_PROFILES[named],
+    ...(Object.fromEntries(defined) as Partial<GossipTiming>),
+    ...(syncIntervalMs !== undefined && { syncIntervalMs }),
+  };
+  if (timing.probeTimeoutMs < timing.probeIntervalMs) return timing;
+  throw new HedgerowError(
+    "invalid_argument",
+    "gossip.probeTimeoutMs: must be below probeIntervalMs, which leaves time to ask others",
+  );
 }
 
 function retentionOf(given: {

@@ -51,6 +51,8 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
       throw new HedgerowError("not_supported", "semaphores are not faked");
     },
     members: () => members,
+    observe: () => () => {},
+    changeState: async () => {},
     status: () => ({
       node: self,
       name: self,

@@ -180,6 +180,7 @@ export class SimulatedCluster {
       lockName: "simulated",
       leaseMs: this.options.leaseMs,
       gossip: FAST_PROFILE,
+      state: "participant",
       retention: null,
       join: [],
       logger: silentLogger,

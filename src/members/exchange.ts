@@ -70,7 +70,7 @@ export class Exchange {
     const request = {
       label: cluster.label,
       target: member.name,
-      updates: this.#newsFor(member).map(toWire),
+      updates: withOwn(table.news(MAX_PIGGYBACK), table.find(member.name)).map(toWire),
       leader: hintToWire(directory.newest),
       self: toWire(table.self),
       digest: table.digest,
@@ -162,11 +162,11 @@ export class Exchange {
       throw new HedgerowError("other_cluster", `this is ${self.name} of ${cluster.label}`);
     }
     const speaking = speaker(request.self);
-    this.#hear([speaking, ...statements(request.updates)], request.leader, "news");
-    const asker = table.find(speaking.name);
-    const news = asker === undefined ? table.news(MAX_PIGGYBACK) : this.#newsFor(asker);
+    const heard = [speaking, ...statements(request.updates)];
+    this.#hear(heard, request.leader, "news");
+    const answers = table.answers(MAX_PIGGYBACK, heard);
     return {
-      updates: news.map(toWire),
+      updates: withOwn(answers, table.find(speaking.name)).map(toWire),
       leader: hintToWire(directory.newest),
       digest: table.digest,
     };
@@ -185,15 +185,6 @@ export class Exchange {
       logger.debug("not reached for another", { member: target.address, error: messageOf(error) });
       return { reached: false };
     }
-  }
-
-  /** Who is held suspect or dead is told so each time: nobody refutes faster than whom it concerns. */
-  #newsFor(member: MemberRecord): MemberRecord[] {
-    const { table } = this.options;
-    const news = table.news(MAX_PIGGYBACK);
-    const record = table.find(member.name);
-    if (record === undefined || record.liveness === Liveness.ALIVE) return news;
-    return news.includes(record) ? news : [...news, record];
   }
 
   /** What `theirs` lacks or is behind in. The gone are told to those only who hold them for present. */
@@ -259,6 +250,12 @@ export function otherLease(ownMs: number, theirsMs: number): HedgerowError {
 function statements(members: readonly Member[]): MemberRecord[] {
   if (members.length > MAX_MEMBERS) throw malformed();
   return members.map(fromWire);
+}
+
+/** Who is held suspect or dead is told so each time: nobody refutes faster than whom it concerns. */
+function withOwn(news: MemberRecord[], record: MemberRecord | undefined): MemberRecord[] {
+  if (record === undefined || record.liveness === Liveness.ALIVE) return news;
+  return news.includes(record) ? news : [...news, record];
 }
 
 function speaker(self: Member | undefined): MemberRecord {

@@ -54,6 +54,18 @@ export class NewsQueue {
     return names;
   }
 
+  /** The next `max` names, without counting that they are told. */
+  peek(max: number): string[] {
+    const names: string[] = [];
+    for (const level of this.#levels) {
+      for (let i = level.length - 1; i >= 0 && names.length < max; i--) {
+        const entry = level[i] as Entry;
+        if (this.#entries.get(entry.name) === entry) names.push(entry.name);
+      }
+    }
+    return names;
+  }
+
   #level(told: number): Entry[] {
     while (this.#levels.length <= told) this.#levels.push([]);
     return this.#levels[told] as Entry[];

@@ -16,6 +16,8 @@ interface Known {
   record: MemberRecord;
   /** Own clock, milliseconds, when the liveness last changed. */
   since: number;
+  /** Somebody waited for a suspect as long as it takes: it has only the least time left. */
+  readonly confirmed: boolean;
   /** Of what the record says that lists must agree on; 0 for those who are gone. */
   readonly hash: number;
 }
@@ -101,9 +103,12 @@ export class MemberTable {
     if (said.name === this.#self.name) return this.#hearOfSelf(said, now);
     const known = this.find(said.name);
     if (known === undefined && (!isPresent(said) || !this.#hasRoom())) return false;
-    const heard = this.#believed(said, known, source);
-    if (known !== undefined && !supersedes(heard, known)) return this.#hearAgain(heard, known, now);
-    this.#store(heard, now, source !== "welcome");
+    const heard = this.#believed(said, now);
+    const confirmed = said.liveness === Liveness.DEAD && source === "news";
+    if (known !== undefined && !supersedes(heard, known)) {
+      return this.#hearAgain(heard, confirmed, now);
+    }
+    this.#store(heard, now, { isNews: source !== "welcome", confirmed });
     return true;
   }
 
@@ -167,6 +172,22 @@ export class MemberTable {
     return names.map((name) => this.find(name) as MemberRecord);
   }
 
+  /**
+   * The statements to answer with: not counted as told, since who asks has mostly heard them, and without those
+   * that it has just told itself.
+   */
+  answers(max: number, heard: readonly MemberRecord[]): MemberRecord[] {
+    if (this.#news.size === 0) return [];
+    const told = new Map(heard.map((record) => [record.name, record]));
+    return this.#news
+      .peek(max)
+      .map((name) => this.find(name) as MemberRecord)
+      .filter((record) => {
+        const said = told.get(record.name);
+        return said === undefined || supersedes(record, said);
+      });
+  }
+
   /** What changed since the last call, or null. Somebody who came and went is in both lists. */
   takeChange(): TableChange | null {
     if (!this.#changed) return null;
@@ -178,28 +199,33 @@ export class MemberTable {
   }
 
   /**
-   * What is made of a statement that supersedes. Nobody dies who was not suspected here first, and nobody because
-   * of a list: after a partition each side's list holds the other side for dead.
+   * What is made of a statement. Nobody dies by the word of others alone: whom this node has not suspected for the
+   * least time may be about to refute, or be on this node's side of a partition that ends.
    */
-  #believed(said: MemberRecord, known: MemberRecord | undefined, source: Source): MemberRecord {
+  #believed(said: MemberRecord, now: number): MemberRecord {
     const accusers = said.accusers
       ?.filter((name) => name !== said.name && this.#names.has(name))
       .slice(0, this.timing.confirmations + 1);
     const heard = accusers === undefined ? said : { ...said, accusers };
-    if (said.liveness !== Liveness.DEAD || known === undefined || !isPresent(known)) return heard;
-    if (source === "news" && known.liveness === Liveness.SUSPECT) return heard;
-    return { ...heard, liveness: Liveness.SUSPECT };
+    const known = this.#known.get(said.name);
+    if (said.liveness !== Liveness.DEAD || known === undefined || !isPresent(known.record)) {
+      return heard;
+    }
+    const leastMs = suspicionMs(this.timing, this.#names.size, MAX_MEMBERS);
+    const waited = known.record.liveness === Liveness.SUSPECT && now - known.since >= leastMs;
+    return waited ? heard : { ...heard, liveness: Liveness.SUSPECT };
   }
 
   /** Nothing that supersedes; but others may suspect whom this node suspects. */
-  #hearAgain(heard: MemberRecord, known: MemberRecord, now: number): boolean {
-    if (known.liveness !== Liveness.SUSPECT || heard.liveness !== Liveness.SUSPECT) return false;
-    if (supersedes(known, heard)) return false;
-    const before = known.accusers ?? [];
+  #hearAgain(heard: MemberRecord, confirmed: boolean, now: number): boolean {
+    const { record, confirmed: was } = this.#known.get(heard.name) as Known;
+    const bothDoubt = record.liveness === Liveness.SUSPECT && heard.liveness === Liveness.SUSPECT;
+    if (!bothDoubt || supersedes(record, heard)) return false;
+    const before = record.accusers ?? [];
     const more = (heard.accusers ?? []).filter((name) => !before.includes(name));
     const accusers = [...before, ...more].slice(0, this.timing.confirmations + 1);
-    if (accusers.length === before.length) return false;
-    this.#store({ ...known, accusers }, now);
+    if (accusers.length === before.length && (was || !confirmed)) return false;
+    this.#store({ ...record, accusers }, now, { isNews: true, confirmed: was || confirmed });
     return true;
   }
 
@@ -219,8 +245,9 @@ export class MemberTable {
     return true;
   }
 
-  #diesAt({ record, since }: Known): number {
-    return since + suspicionMs(this.timing, this.#names.size, record.accusers?.length ?? 0);
+  #diesAt({ record, since, confirmed }: Known): number {
+    const accusers = confirmed ? MAX_MEMBERS : (record.accusers?.length ?? 0);
+    return since + suspicionMs(this.timing, this.#names.size, accusers);
   }
 
   #restate(change: Partial<MemberRecord>, now: number): void {
@@ -233,7 +260,11 @@ export class MemberTable {
     this.#store(this.#self, now);
   }
 
-  #store(record: MemberRecord, now: number, isNews = true): void {
+  #store(
+    record: MemberRecord,
+    now: number,
+    { isNews, confirmed } = { isNews: true, confirmed: false },
+  ): void {
     const { name } = record;
     const before = this.#known.get(name);
     const is = isPresent(record);
@@ -241,7 +272,8 @@ export class MemberTable {
       before?.record.liveness === record.liveness &&
       before.record.incarnation === record.incarnation;
     const hash = is ? hashOf(record) : 0;
-    this.#known.set(name, { record, since: sameLiveness ? before.since : now, hash });
+    const since = sameLiveness ? before.since : now;
+    this.#known.set(name, { record, since, confirmed, hash });
     this.#digest ^= (before?.hash ?? 0) ^ hash;
     this.#present = null;
     if (isNews) this.#news.add(name);

@@ -39,7 +39,7 @@ export const FAST_PROFILE: GossipTiming = {
   probeIntervalMs: 500,
   probeTimeoutMs: 200,
   indirectProbes: 3,
-  gossipIntervalMs: 200,
+  gossipIntervalMs: 100,
   gossipFanout: 3,
   suspicionFactor: 2,
   suspicionMaxFactor: 6,
@@ -55,6 +55,7 @@ export const LAN_PROFILE: GossipTiming = {
   ...FAST_PROFILE,
   probeIntervalMs: 1_000,
   probeTimeoutMs: 500,
+  gossipIntervalMs: 200,
   suspicionFactor: 4,
 };
 

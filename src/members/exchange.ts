@@ -187,13 +187,17 @@ export class Exchange {
     }
   }
 
-  /** What `theirs` lacks or is behind in. The gone are told to those only who hold them for present. */
+  /** What `theirs` lacks or is behind in. The gone are told to newcomers, and to those who hold them for present. */
   #lackingIn(theirs: readonly MemberRecord[]): MemberRecord[] {
+    const { table, runtime } = this.options;
     const said = new Map(theirs.map((record) => [record.name, record]));
-    return this.options.table.all().filter((record) => {
+    const lacking = table.all().filter((record) => {
       const known = said.get(record.name);
       return known === undefined ? isPresent(record) : supersedes(record, known);
     });
+    if (theirs.length > 1) return lacking;
+    const gone = table.lately(runtime.clock.now());
+    return [...lacking, ...gone.filter(({ name }) => !said.has(name))];
   }
 
   /** Lists that differ while neither side has news will not become equal by themselves. */

@@ -102,7 +102,9 @@ export class MemberTable {
   hear(said: MemberRecord, now: number, source: Source = "news"): boolean {
     if (said.name === this.#self.name) return this.#hearOfSelf(said, now);
     const known = this.find(said.name);
-    if (known === undefined && (!isPresent(said) || !this.#hasRoom())) return false;
+    // Only a newcomer needs to know who was there before its time: replays shall not bring them back.
+    const matters = known !== undefined || isPresent(said) || source === "welcome";
+    if (!matters || (known === undefined && !this.#hasRoom())) return false;
     const heard = this.#believed(said, now);
     const confirmed = said.liveness === Liveness.DEAD && source === "news";
     if (known !== undefined && !supersedes(heard, known)) {
@@ -152,6 +154,14 @@ export class MemberTable {
       else if (record.liveness === Liveness.DEAD) lost.push(record);
     }
     return lost;
+  }
+
+  /** Who is gone for less than half the time that they are remembered: what newcomers are told. */
+  lately(now: number): MemberRecord[] {
+    return [...this.#gone]
+      .map((name) => this.#known.get(name) as Known)
+      .filter(({ since }) => now - since < this.timing.tombstoneMs / 2)
+      .map(({ record }) => record);
   }
 
   /** Changes this node's own state. Throws `invalid_argument` if it may not. */
@@ -272,7 +282,10 @@ export class MemberTable {
       before?.record.liveness === record.liveness &&
       before.record.incarnation === record.incarnation;
     const hash = is ? hashOf(record) : 0;
-    const since = sameLiveness ? before.since : now;
+    // Whoever is told of the gone forgets them by the time at which the teller does, and tells nobody.
+    const toldGone = !is && before === undefined && record !== this.#self;
+    const startedAt = toldGone ? now - this.timing.tombstoneMs / 2 : now;
+    const since = sameLiveness ? before.since : startedAt;
     this.#known.set(name, { record, since, confirmed, hash });
     this.#digest ^= (before?.hash ?? 0) ^ hash;
     this.#present = null;

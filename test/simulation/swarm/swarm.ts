@@ -14,6 +14,7 @@ import { Transport } from "./transport.ts";
 
 export interface SwarmNode {
   readonly address: string;
+  readonly label: string;
   readonly machine: Machine;
   readonly gossip: Gossip;
   /** Addresses of those who count, as this node was told by its changes. */
@@ -30,8 +31,9 @@ interface Crash {
 export interface SwarmOptions {
   readonly nodes: number;
   readonly timing: GossipTiming;
-  readonly label?: string;
 }
+
+const LABEL = "swarm";
 
 /** Membership alone, many nodes in one process: real gossip on a simulated network, no store. */
 export class Swarm {
@@ -42,6 +44,8 @@ export class Swarm {
   readonly falseDeaths: string[] = [];
   /** Milliseconds from each crash until the last of the others knew of it. */
   readonly detectionsMs: number[] = [];
+  /** Sees what each node is told of its members. */
+  onNote: (node: SwarmNode, change: TableChange) => void = () => {};
   readonly #crashes = new Map<string, Crash>();
   readonly #byAddress = new Map<string, SwarmNode>();
   #cut = false;
@@ -104,11 +108,16 @@ export class Swarm {
   }
 
   /** A new process at the address of one that is gone, which joins through a living one. */
-  restart(address: string): SwarmNode {
-    const node = this.#boot(address);
+  restart(address: string, wallOffMs = 0): SwarmNode {
+    const node = this.#boot(address, { wallOffMs });
     node.gossip.start();
     this.join(node);
     return node;
+  }
+
+  /** A new process at an address, of any cluster, which knows nobody. */
+  place(address: string, label: string): SwarmNode {
+    return this.#boot(address, { label });
   }
 
   /** One more node, which knows nobody. */
@@ -144,8 +153,7 @@ export class Swarm {
     if (first === undefined) return;
     for (const { gossip, address } of others) {
       const self = toWire(gossip.members()[0] as MemberRecord);
-      const { label } = this;
-      const ping = create(PingRequestSchema, { label, target: first.address, self });
+      const ping = create(PingRequestSchema, { label: LABEL, target: first.address, self });
       void first.gossip.servePing(ping);
       void gossip.sync(first.address).catch((error: unknown) => {
         throw new Error(`${address} was not introduced`, { cause: error });
@@ -155,12 +163,8 @@ export class Swarm {
     for (const { gossip } of this.nodes) gossip.start();
   }
 
-  get label(): string {
-    return this.options.label ?? "swarm";
-  }
-
-  #boot(address: string): SwarmNode {
-    const machine = new Machine(this.scheduler);
+  #boot(address: string, { label = LABEL, wallOffMs = 0 } = {}): SwarmNode {
+    const machine = new Machine(this.scheduler, 1, wallOffMs);
     const members = new Set<string>();
     const gossip = new Gossip({
       runtime: { clock: machine, random: this.prng.fork() },
@@ -168,14 +172,14 @@ export class Swarm {
       peers: this.transport.peersOf(address, machine),
       directory: new LeaderDirectory(),
       timing: this.options.timing,
-      cluster: { label: this.label, leaseMs: 30_000 },
+      cluster: { label, leaseMs: 30_000 },
       self: recordOf(address, Math.floor(machine.wallMicros() / 1e3)),
       onChange: (change) => this.#note(node, change),
       onFatal: (error) => {
         throw error;
       },
     });
-    const node = { address, machine, gossip, members };
+    const node = { address, label, machine, gossip, members };
     const { ping, pingIndirect, sync } = GossipService.method;
     this.transport.listen(address, machine, [
       serve(ping, (request) => gossip.servePing(request)),
@@ -188,12 +192,14 @@ export class Swarm {
 
   #note(node: SwarmNode, { joined, left }: TableChange): void {
     if (!node.machine.alive) return;
+    this.onNote(node, { joined, left });
     for (const { address, incarnation } of left) {
       node.members.delete(address);
       this.#learned(node, address);
       // A new incarnation is the same member again.
       const back = joined.some((one) => one.address === address && one.incarnation > incarnation);
-      const lives = this.#byAddress.get(address)?.machine.alive === true;
+      const now = this.#byAddress.get(address);
+      const lives = now?.machine.alive === true && now.label === node.label;
       if (lives && !back && !this.#cut) {
         this.falseDeaths.push(`${Math.round(this.now)} ms: ${node.address} gave ${address} up`);
       }

@@ -20,6 +20,8 @@ interface Listener {
  */
 export class Transport {
   loss = 0;
+  /** Sees every request that is sent. */
+  onRequest: (to: Address, method: string, bytes: Uint8Array) => void = () => {};
   /** Payload bytes of requests and replies, by method. */
   readonly bytes: Record<string, number> = {};
   /** Nodes of different sides do not hear each other. */
@@ -56,6 +58,7 @@ export class Transport {
           method.name,
           toBinary(method.input, create(method.input, init)),
         );
+        this.onRequest(to, method.name, request);
         return new Promise((resolve, reject) => {
           const timer = machine.schedule(timeoutMs, () =>
             reject(new HedgerowError("timeout", `${method.name}: no reply from ${to}`)),
@@ -74,6 +77,11 @@ export class Transport {
         });
       },
     };
+  }
+
+  /** A request of nobody in particular, whose answer nobody hears. */
+  inject(to: Address, method: string, bytes: Uint8Array): void {
+    this.#serve(to, method, bytes, 1_000, () => {});
   }
 
   #travel(from: Address, to: Address, arrive: () => void): void {

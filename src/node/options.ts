@@ -147,7 +147,7 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
   if (data.tls === "auto" && data.logTable === "") {
     throw new HedgerowError(
       "invalid_argument",
-      "--tls auto keeps the cluster's authority in the log table: name one, or choose --tls files",
+      "--tls auto keeps the cluster's authority in the log table: name one, or choose --tls files or --tls none",
     );
   }
   return {

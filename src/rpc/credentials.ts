@@ -55,7 +55,7 @@ export async function openCredentials(options: CredentialsOptions): Promise<Cred
   if (options.log === null) {
     throw new HedgerowError(
       "not_supported",
-      "--tls auto needs a log table: name one, or use --tls files",
+      "--tls auto needs a log table: name one, or use --tls files or --tls none",
     );
   }
   const load = loader(options, options.log);

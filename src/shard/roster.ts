@@ -14,20 +14,11 @@ export class Roster<T extends ShardNode> {
     /** By name. */
     private readonly seated: ReadonlyMap<string, Seated<T>>,
     /** By slot; none in those that are free. */
-    private readonly nodes: readonly (T | undefined)[],
+    readonly nodes: readonly (T | undefined)[],
   ) {}
 
   static empty<T extends ShardNode>(keyOfNode: KeyOfNode): Roster<T> {
     return new Roster<T>(keyOfNode, new Map(), []);
-  }
-
-  /** More than all slots in use. */
-  get slots(): number {
-    return this.nodes.length;
-  }
-
-  at(slot: number): T {
-    return this.nodes[slot] as T;
   }
 
   /**

@@ -14,6 +14,8 @@ export class Sharder<T extends ShardNode = ShardNode> {
   #roster: Roster<T>;
   #read: Placement;
   #readWrite: Placement;
+  /** By slot. */
+  #nodes: readonly (T | undefined)[] = [];
   #picked = new Picked(0);
 
   /** `keyOfNode` gives what the algorithm hashes of a node. */
@@ -32,20 +34,21 @@ export class Sharder<T extends ShardNode = ShardNode> {
     const roster = this.#roster.with(nodes);
     const read = over(roster.seatsIn("read"), this.#readWrite, this.#read);
     const readWrite = over(roster.seatsIn("readWrite"), read, this.#readWrite);
-    if (roster.slots !== this.#roster.slots) this.#picked = new Picked(roster.slots);
+    if (roster.nodes.length !== this.#nodes.length) this.#picked = new Picked(roster.nodes.length);
     this.#roster = roster;
+    this.#nodes = roster.nodes;
     this.#read = read;
     this.#readWrite = readWrite;
   }
 
   /** How many nodes own keys. */
   size(view: View = "readWrite"): number {
-    return this.#placement(view).seats.length;
+    return (view === "read" ? this.#read : this.#readWrite).seats.length;
   }
 
   /** The owner of a key. Throws `not_enough_nodes` if there is none. */
   owner(key: string | Key, view: View = "readWrite"): T {
-    const placement = this.#placement(view);
+    const placement = view === "read" ? this.#read : this.#readWrite;
     let slot: number;
     if (typeof key === "string") {
       hashText(key);
@@ -54,7 +57,7 @@ export class Sharder<T extends ShardNode = ShardNode> {
       slot = placement.owner(key.high | 0, key.low | 0);
     }
     if (slot < 0) throw notEnoughNodes(1, 0);
-    return this.#roster.at(slot);
+    return this.#nodes[slot] as T;
   }
 
   /**
@@ -63,7 +66,7 @@ export class Sharder<T extends ShardNode = ShardNode> {
    * `invalid_option` for a count that is none.
    */
   lookup(key: string | Key, count: number, view: View = "readWrite", into: T[] = []): T[] {
-    const placement = this.#placement(view);
+    const placement = view === "read" ? this.#read : this.#readWrite;
     checkCount(count);
     if (count > placement.seats.length) throw notEnoughNodes(count, placement.seats.length);
     const picked = this.#picked;
@@ -76,13 +79,9 @@ export class Sharder<T extends ShardNode = ShardNode> {
     }
     into.length = count;
     for (let place = 0; place < count; place++) {
-      into[place] = this.#roster.at(picked.slots[place] as number);
+      into[place] = this.#nodes[picked.slots[place] as number] as T;
     }
     return into;
-  }
-
-  #placement(view: View): Placement {
-    return view === "read" ? this.#read : this.#readWrite;
   }
 }
 

@@ -32,7 +32,7 @@ export class History {
       ownCommits: async (...asked) => this.#recent.next(this.#token(), ...asked),
     });
     const pollMs = Math.min(options.pollMs, MAX_POLL_MS);
-    this.watches = new Watches({ ...options, feed, pollMs });
+    this.watches = new Watches({ ...options, feed, pollMs, removal: retention !== null });
     this.#expiry = retention && new Expiry({ ...options, retention });
     directory.onChange(() => {
       const claim = leadership.claim();

@@ -31,7 +31,8 @@ export interface HedgerowOptions {
   readonly syncInterval?: number | string | undefined;
   /**
    * How many of the newest versions of each key stay, 1 to 10,000: while this node leads it removes older
-   * ones, a minute after they were written at the soonest, those of `keepAge` excepted. Default: all stay.
+   * ones, a minute after they were written at the soonest, those of `keepAge` excepted. The same on all nodes, as
+   * `keepAge`. Default: all stay.
    */
   readonly keepVersions?: number | undefined;
   /**

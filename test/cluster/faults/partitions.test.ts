@@ -75,7 +75,7 @@ async function surviving(kind: StoreKind, figures: Figures): Promise<string[]> {
     });
     leader = await trial.settled();
   }
-  if (LONG) await trial.holders.given(trial.holders.semaphores, GIVEN_ON_MS);
+  if (LONG) await trial.givenOn(GIVEN_ON_MS);
   const violations = await trial.finish();
   figures.add(trial.figures);
   return violations;

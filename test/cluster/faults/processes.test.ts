@@ -58,7 +58,7 @@ async function surviving(kind: StoreKind, figures: Figures): Promise<string[]> {
     figures.add({ "of them with another leader": stopped === leader && isOutlived ? 1 : 0 });
     leader = await trial.settled();
   }
-  await trial.holders.given(trial.holders.semaphores, GIVEN_ON_MS);
+  await trial.givenOn(GIVEN_ON_MS);
   const violations = await trial.finish();
   figures.add(trial.figures);
   return violations;

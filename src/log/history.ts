@@ -6,7 +6,7 @@ import type {
 } from "../gen/hedgerow/v1/claims_pb.ts";
 import type { ServedCall } from "../rpc/port.ts";
 import type { LogStore } from "../store/ports.ts";
-import { CommitFeed } from "./commit-feed.ts";
+import { CommitFeed, MAX_KEYS } from "./commit-feed.ts";
 import type { CommitListener } from "./committer.ts";
 import { Expiry } from "./expiry.ts";
 import type { LogOptions } from "./options.ts";
@@ -50,6 +50,12 @@ export class History {
     { keys, since, token, waitMs }: AwaitCommitsRequest,
     call: ServedCall,
   ): Promise<MessageInitShape<typeof AwaitCommitsResponseSchema>> {
+    if (keys.length > MAX_KEYS) {
+      throw new HedgerowError(
+        "invalid_argument",
+        `watch: more than ${MAX_KEYS} keys in a question`,
+      );
+    }
     const seen = { token: Number(token), since: Number(since) };
     const ms = Math.min(waitMs, MAX_WAIT_MS, call.timeoutMs);
     const answer = await this.#recent.next(this.#token(), keys, seen, ms, call.signal);

@@ -9,13 +9,13 @@ import {
 } from "./xxhash64.ts";
 
 /** A key that is hashed already: the halves of its XXH64 (seed 0), as 32-bit integers of either sign. */
-export interface Key {
+export interface ShardKey {
   readonly high: number;
   readonly low: number;
 }
 
 /** The hashed form of a key, for looking it up often, or of bytes. Text is hashed as UTF-8. */
-export function keyOf(key: string | Uint8Array): Key {
+export function shardKey(key: string | Uint8Array): ShardKey {
   if (typeof key === "string") hashText(key);
   else hashBytes(key);
   return { high: digestHigh(), low: digestLow() };

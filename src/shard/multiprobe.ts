@@ -92,7 +92,8 @@ function borrowOf(a: number, b: number): number {
 /** XXH64 of the integer in lower-case hexadecimal digits, without leading zeros. */
 function hashHex(high: number, low: number): void {
   const digits = high === 0 ? hexDigits(low) : 8 + hexDigits(high);
-  let [upper, lower] = [high, low];
+  let upper = high;
+  let lower = low;
   for (let at = digits - 1; at >= 0; at--) {
     const digit = lower & 0xf;
     input[at] = digit < 10 ? 0x30 + digit : 0x57 + digit;

@@ -1,4 +1,11 @@
-import { checkNodes, compareUtf8, isIn, type Seat, type ShardNode, type View } from "./node.ts";
+import {
+  checkNodes,
+  compareUtf8,
+  isIn,
+  type Seat,
+  type ShardNode,
+  type ShardView,
+} from "./node.ts";
 
 type KeyOfNode = (node: ShardNode) => string;
 
@@ -47,7 +54,7 @@ export class Roster<T extends ShardNode> {
   }
 
   /** Seats of those who count in the view, by key. */
-  seatsIn(view: View): Seat[] {
+  seatsIn(view: ShardView): Seat[] {
     return [...this.seated.values()]
       .filter(({ node }) => isIn(view, node))
       .map(({ seat }) => seat)

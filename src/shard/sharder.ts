@@ -1,6 +1,6 @@
 import { checkWhole, notEnoughNodes } from "./errors.ts";
-import { hashText, type Key } from "./key.ts";
-import type { ShardNode, View } from "./node.ts";
+import { hashText, type ShardKey } from "./key.ts";
+import type { ShardNode, ShardView } from "./node.ts";
 import { Picked } from "./picked.ts";
 import { isSame, type Placement } from "./placement.ts";
 import { Roster } from "./roster.ts";
@@ -42,12 +42,12 @@ export class Sharder<T extends ShardNode = ShardNode> {
   }
 
   /** How many nodes own keys. */
-  size(view: View = "readWrite"): number {
+  size(view: ShardView = "readWrite"): number {
     return (view === "read" ? this.#read : this.#readWrite).seats.length;
   }
 
   /** The owner of a key. Throws `not_enough_nodes` if there is none. */
-  owner(key: string | Key, view: View = "readWrite"): T {
+  owner(key: string | ShardKey, view: ShardView = "readWrite"): T {
     const placement = view === "read" ? this.#read : this.#readWrite;
     let slot: number;
     if (typeof key === "string") {
@@ -65,7 +65,12 @@ export class Sharder<T extends ShardNode = ShardNode> {
    * give an array that is used again where lookups are many. Throws `not_enough_nodes` if the view has fewer, and
    * `invalid_option` for a count that is none.
    */
-  lookup(key: string | Key, count: number, view: View = "readWrite", into: T[] = []): T[] {
+  lookup(
+    key: string | ShardKey,
+    count: number,
+    view: ShardView = "readWrite",
+    into: T[] = [],
+  ): T[] {
     const placement = view === "read" ? this.#read : this.#readWrite;
     checkCount(count);
     if (count > placement.seats.length) throw notEnoughNodes(count, placement.seats.length);

@@ -206,8 +206,10 @@ function isBefore(
   atB: number,
   ranks: Int32Array,
 ): boolean {
-  const [highA, lowA] = [a[atA] as number, a[atA + 1] as number];
-  const [highB, lowB] = [b[atB] as number, b[atB + 1] as number];
+  const highA = a[atA] as number;
+  const lowA = a[atA + 1] as number;
+  const highB = b[atB] as number;
+  const lowB = b[atB + 1] as number;
   if (highA !== highB || lowA !== lowB) return isBelow(highA, lowA, highB, lowB);
   return (ranks[a[atA + 2] as number] as number) < (ranks[b[atB + 2] as number] as number);
 }

@@ -26,8 +26,8 @@ export class Sharder<T extends ShardNode = ShardNode> {
   }
 
   /**
-   * Takes these nodes in place of those before. What did not change costs nothing, so tell all nodes each time:
-   * viewers too, and whatever else changed of them, since lookups give the very objects that are told here.
+   * Takes these nodes in place of those before. What owners do not depend on makes nothing anew, so tell all nodes
+   * each time, viewers too, and whatever else changed of them: lookups give the very objects that are told here.
    * Throws a ShardError, and stays as it was: `duplicate_node`, `invalid_node`, `too_large`.
    */
   update(nodes: readonly T[]): void {

@@ -3,7 +3,7 @@ import { MAX_NODES, type Seat } from "./node.ts";
 import type { Picked } from "./picked.ts";
 import { isBelow, SIGN } from "./uint64.ts";
 
-/** In one sharder: at 16 to 20 bytes each. */
+/** In one sharder: at 20 to 28 bytes each. */
 const MAX_TOKENS = 2 ** 24;
 
 /** Words of a token: its halves, each `^ SIGN`, and the slot of its node. */

@@ -21,8 +21,8 @@ export function shardKey(key: string | Uint8Array): ShardKey {
   return { high: digestHigh(), low: digestLow() };
 }
 
-/** UTF-16 units. */
-const SHORT = 40;
+/** UTF-16 units. Longer text is written sooner by the runtime. */
+const SHORT = 24;
 /** UTF-8 takes at most this many bytes for a UTF-16 unit. */
 const MAX_UNIT_BYTES = 3;
 const halves = new BigUint64Array(1);

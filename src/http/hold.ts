@@ -30,7 +30,6 @@ export async function* whileHeld<Message>(
   message: (heldForMs: number) => Message,
 ): AsyncGenerator<Message, void, undefined> {
   const heldForMs = () => Math.min(MAX_HELD_MS, Math.floor(claim.heldForMs));
-  const everyMs = heldForMs() / 3;
   const ended = AbortSignal.any([claim.signal, signal]);
   let toldAt = Number.NEGATIVE_INFINITY;
   let givenUpAt = Infinity;
@@ -44,8 +43,8 @@ export async function* whileHeld<Message>(
         toldAt = clock.now();
         givenUpAt = holder.heardAt === null ? Infinity : toldAt + forMs * DRIFT;
       }
-      const waitMs = Math.min(everyMs, givenUpAt - clock.now());
-      await sleep(clock, Math.max(0, waitMs), ended).catch(() => {}); // what has ended is looked at here
+      const waitMs = Math.min(heldForMs() / 3, givenUpAt - clock.now());
+      await sleep(clock, Math.max(1, waitMs), ended).catch(() => {}); // what has ended is looked at here
     }
     // The server's stop and the caller's deadline say so; somebody who has gone hears nothing.
     if (signal.reason instanceof ConnectError) throw signal.reason;

@@ -32,9 +32,9 @@ test("a claim that was got at its last moment is told of no more often once it h
     },
     release: async () => {},
   };
-  const caller = { signal: end.signal, holder: { heardAt: null } };
+  const caller = { signal: end.signal, holder: { heardAt: null, [Symbol.dispose]() {} } };
   const told: number[] = [];
-  for await (const ms of whileHeld(clock, claim, caller, (forMs) => forMs)) {
+  for await (const ms of whileHeld(clock, claim, caller, (forMs: number) => forMs)) {
     told.push(ms);
     if (clock.now() >= 60_000) end.abort();
   }

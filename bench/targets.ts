@@ -47,6 +47,15 @@ export function atMostTimes(ours: string, times: number, other: string, key: str
   );
 }
 
+/** The other takes at least `times` as much as ours. */
+export function timesAsFast(ours: string, times: number, other: string, key: string): Target {
+  return target(
+    `${ours}: ${key} at least ${times} times better than ${other}`,
+    (rows) => compared(rows, ours, other, key, (a, b) => b / a),
+    (figure) => figure >= times,
+  );
+}
+
 /** Ours takes at most `amount` more than the other's median. */
 export function atMostAbove(ours: string, amount: number, other: string, key: string): Target {
   return target(

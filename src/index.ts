@@ -27,4 +27,17 @@ export { Hedgerow } from "./node/hedgerow.ts";
 export type { HedgerowOptions } from "./node/options.ts";
 export { type LogFields, type Logger, silentLogger } from "./observe/logger.ts";
 export type { CallOptions } from "./runtime/runtime.ts";
+export {
+  type MaglevOptions,
+  maglev,
+  multiprobe,
+  type RingHashOptions,
+  rendezvous,
+  ring,
+  ringHash,
+} from "./shard/algorithms.ts";
+export { ShardError, type ShardErrorCode } from "./shard/errors.ts";
+export { type ShardKey, shardKey } from "./shard/key.ts";
+export type { ShardNode, ShardView } from "./shard/node.ts";
+export type { Sharder } from "./shard/sharder.ts";
 export type { ReadLimit, StoredEntry } from "./store/ports.ts";

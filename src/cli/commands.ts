@@ -28,6 +28,15 @@ export const COMMANDS: Readonly<Record<string, Listed | Group>> = {
       },
     },
   },
+  ca: {
+    summary: "the authority by which nodes know each other",
+    commands: {
+      rotate: {
+        summary: "put a new authority beside the one in use",
+        load: () => import("./ca/rotate.ts"),
+      },
+    },
+  },
   put: { summary: "append a version to a key", load: () => import("./put.ts") },
   get: { summary: "print versions of a key, newest first", load: () => import("./get.ts") },
   watch: {

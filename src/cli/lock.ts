@@ -39,15 +39,15 @@ export default command({
       called: "hedgerow lock",
       server,
       command: argv,
-      open: (client, settings) => hold(client, request, settings),
+      open: (client, hold, settings) => granted(client, { ...request, hold }, settings),
     });
   },
 });
 
 /** The command finds the fencing token in its environment. */
-async function* hold(
+async function* granted(
   client: HedgerowClient,
-  request: Pick<HoldLockRequest, "name" | "leaseMs" | "wait">,
+  request: Pick<HoldLockRequest, "name" | "leaseMs" | "wait" | "hold">,
   settings: CallSettings,
 ): AsyncGenerator<Granted> {
   for await (const { token, lease } of client.holdLock(request, settings)) {

@@ -109,6 +109,21 @@ function withPeerFlag(error: unknown, peerAddr: string): unknown {
   return inUse ? new HedgerowError(code, `--peer-addr ${peerAddr}: ${message}`, { cause }) : error;
 }
 
+function tlsOf({ tls, tlsCert: cert, tlsKey: key, tlsCa: ca }: ServeConfig) {
+  if (tls === "files") {
+    if (cert !== null && key !== null && ca !== null) return { cert, key, ca };
+    throw new HedgerowError(
+      "invalid_argument",
+      "--tls files needs --tls-cert, --tls-key and --tls-ca",
+    );
+  }
+  if (cert === null && key === null && ca === null) return tls;
+  throw new HedgerowError(
+    "invalid_argument",
+    `--tls ${tls} reads no files: give --tls files, or leave --tls-cert, --tls-key and --tls-ca out`,
+  );
+}
+
 function nodeOptions(config: ServeConfig) {
   return {
     store: config.store,
@@ -123,7 +138,7 @@ function nodeOptions(config: ServeConfig) {
     lease: config.lease,
     syncInterval: config.syncInterval,
     join: config.join,
-    tls: config.tls,
+    tls: tlsOf(config),
   };
 }
 

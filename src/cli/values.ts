@@ -141,6 +141,8 @@ function isShort(text: string): boolean {
 /** Whatever is typed: the node judges it. */
 export const anyText = z.string();
 
+export const optionalPath = readable("give the path of a file", (text) => text || null);
+
 /** `NAME=TOKEN`, where the name may hold `=` too; null for the empty text. */
 export const fence = readable("give the lock's name, =, and the token that it gave", (text) => {
   if (text === "") return null;

@@ -14,6 +14,7 @@ import { healthRoutes } from "./health.ts";
 import { MAX_API_BYTES } from "./limits.ts";
 import { wrongMediaType } from "./media-types.ts";
 import { line } from "./respond.ts";
+import { SignsOfLife } from "./signs-of-life.ts";
 
 export interface HttpAppOptions {
   readonly node: HedgerowNode;
@@ -42,9 +43,10 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const { node, logger, clock, rules } = options;
   const app = new Hono<Env>();
   const shared = { logger, maxBytes: MAX_API_BYTES };
-  const routes = clientRoutes(node, clock);
+  const signs = new SignsOfLife(clock);
+  const routes = clientRoutes(node, clock, signs);
   const generic = connectHandlers(
-    (router) => registerClientApi(router, node, routes, clock, DEFAULT_TIMEOUT_MS),
+    (router) => registerClientApi(router, node, routes, clock, signs, DEFAULT_TIMEOUT_MS),
     shared,
   );
   const unary = unaryRoutes({

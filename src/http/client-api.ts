@@ -16,12 +16,13 @@ import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { holdLock } from "./hold-lock.ts";
 import { semaphoreRoutes, semaphoreStreams } from "./semaphores.ts";
+import type { SignsOfLife } from "./signs-of-life.ts";
 import { timestampOf } from "./timestamp.ts";
 
-const { status, put, get, send } = HedgerowService.method;
+const { status, put, get, send, keepHold } = HedgerowService.method;
 
 /** The unary methods of the client API; made once, for they share what they hold for callers. */
-export function clientRoutes(node: HedgerowNode, clock: Clock): PeerRoute[] {
+export function clientRoutes(node: HedgerowNode, clock: Clock, signs: SignsOfLife): PeerRoute[] {
   return [
     serve(status, async () => statusResponse(node)),
     serve(put, async ({ key, value, noAppend, directWrite, id, ifVersion, fence }, call) => {
@@ -37,6 +38,10 @@ export function clientRoutes(node: HedgerowNode, clock: Clock): PeerRoute[] {
     serve(send, async ({ data }, { timeoutMs, signal }) => ({
       data: await node.send(data, { timeoutMs, signal }),
     })),
+    serve(keepHold, async ({ hold }) => {
+      signs.heard(hold);
+      return {};
+    }),
     ...semaphoreRoutes(node, clock),
   ];
 }
@@ -47,6 +52,7 @@ export function registerClientApi(
   node: HedgerowNode,
   routes: readonly PeerRoute[],
   clock: Clock,
+  signs: SignsOfLife,
   defaultTimeoutMs: number,
 ): void {
   for (const { method, handle } of routes) {
@@ -63,9 +69,9 @@ export function registerClientApi(
     watchLog(node, request, context),
   );
   router.rpc(HedgerowService.method.holdLock, (request, context) =>
-    holdLock(node, clock, request, context),
+    holdLock(node, clock, signs, request, context),
   );
-  router.rpc(HedgerowService.method.holdSemaphore, semaphoreStreams(node, clock));
+  router.rpc(HedgerowService.method.holdSemaphore, semaphoreStreams(node, clock, signs));
 }
 
 async function* broadcast(

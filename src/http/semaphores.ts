@@ -12,6 +12,7 @@ import { type PeerRoute, serve } from "../rpc/port.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import { whileHeld } from "./hold.ts";
 import { PermitLeases } from "./permit-leases.ts";
+import type { SignsOfLife } from "./signs-of-life.ts";
 
 const { acquireSemaphore, releaseSemaphore } = HedgerowService.method;
 
@@ -36,12 +37,13 @@ export function semaphoreRoutes(node: HedgerowNode, clock: Clock): PeerRoute[] {
 }
 
 /** Takes a permit for each caller, and holds it until the stream ends on either side. */
-export function semaphoreStreams(node: HedgerowNode, clock: Clock) {
+export function semaphoreStreams(node: HedgerowNode, clock: Clock, signs: SignsOfLife) {
   let streams = 0;
   return async function* hold(
     request: HoldSemaphoreRequest,
     { signal }: HandlerContext,
   ): AsyncGenerator<MessageInitShape<typeof HoldSemaphoreResponseSchema>> {
+    using holder = signs.listen(request.hold);
     const semaphore = node.semaphore(request.name, request.limit);
     const owner = request.owner || `${node.address}/${clock.wallMicros()}-${streams++}`;
     const waitMs = request.wait === undefined ? undefined : durationMs(request.wait);
@@ -50,7 +52,7 @@ export function semaphoreStreams(node: HedgerowNode, clock: Clock) {
       waitMs !== undefined && waitMs <= 0
         ? await semaphore.tryAcquire(options)
         : await semaphore.acquire({ ...options, timeoutMs: waitMs });
-    yield* whileHeld(clock, held, signal, (heldForMs) => ({
+    yield* whileHeld(clock, held, { signal, holder }, (heldForMs) => ({
       owner,
       lease: durationFromMs(heldForMs),
     }));

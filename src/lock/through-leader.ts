@@ -71,10 +71,11 @@ export async function throughLeader<T>(
     }
   }
   const { ended } = operation;
-  if (ended?.code === "canceled" || ended?.code === "stopped") throw ended;
+  if (ended?.code === "canceled") throw ended;
+  if (ended?.code === "stopped" && !mayHaveHappened) throw ended;
   failure ??= noLeader(operation.what);
   if (!mayHaveHappened) throw failure;
-  if (ended === null) throw unknownOutcome(operation.what, failure);
+  if (ended?.code !== "timeout") throw unknownOutcome(operation.what, failure);
   throw new HedgerowError(ended.code, `${ended.message} (${failure.message})`, { cause: failure });
 }
 

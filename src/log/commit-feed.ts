@@ -18,7 +18,7 @@ const PAUSE_MS = { first: 50, longest: 2_000 };
 /** Questions follow each other no faster: what is written meanwhile is told together. */
 const GAP_MS = 2;
 /** What one question may hold: keys, and units of UTF-16, of which each takes three bytes at most. */
-const MAX_KEYS = 10_000;
+export const MAX_KEYS = 10_000;
 const MAX_LENGTH = 1024 * 1024;
 
 export interface FeedOptions {

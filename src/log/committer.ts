@@ -34,18 +34,24 @@ export type CommitListener = (
 export class Committer {
   readonly #waiting = new WaitingPuts();
   #flushing = false;
+  /** The batch that was sent and not answered. */
+  #underWay: readonly Waiting[] = [];
 
+  /** What waits when `shutdown` aborts ends then; none of it is written later. */
   constructor(
     private readonly store: LogStore,
     private readonly leadership: Leadership,
     private readonly clock: Clock,
     private readonly onCommit: CommitListener,
-  ) {}
+    private readonly shutdown: AbortSignal,
+  ) {
+    shutdown.addEventListener("abort", () => this.#stop(), { once: true });
+  }
 
   /**
    * Writes one entry under this node's claim; resolves to its timestamp in microseconds. Throws
-   * `not_leader`, `overloaded`, `timeout` (surely not written), `conflict`, `fenced` (by the entry's own
-   * condition), and the store's errors.
+   * `not_leader`, `overloaded`, `timeout` and `stopped` (surely not written), `outcome_unknown`, `conflict`,
+   * `fenced` (by the entry's own condition), and the store's errors.
    */
   append(entry: NewEntry, deadline: number): Promise<number> {
     if (this.leadership.claim() === null) return Promise.reject(notLeader());
@@ -78,7 +84,10 @@ export class Committer {
           new HedgerowError("timeout", "put: its deadline passed before it was written"),
         );
       }
-      if (batch.length > 0) await this.#commit(batch);
+      if (batch.length === 0) continue;
+      this.#underWay = batch;
+      await this.#commit(batch);
+      this.#underWay = [];
     }
     this.#flushing = false;
   }
@@ -87,7 +96,7 @@ export class Committer {
     const entries = batch.map((waiting) => waiting.entry);
     let unresolved: Claim | null = null;
     for (;;) {
-      const claim = this.leadership.claim();
+      const claim = this.shutdown.aborted ? null : this.leadership.claim();
       if (unresolved !== null && claim?.token !== unresolved.token) {
         return this.#giveUp(batch, unresolved);
       }
@@ -113,6 +122,11 @@ export class Committer {
         }
       }
     }
+  }
+
+  #stop(): void {
+    rejectAll(this.#underWay, unknownOutcome());
+    rejectAll(this.#waiting.takeAll(), new HedgerowError("stopped", "put: the node is stopping"));
   }
 
   /** Its outcome stays unknown. */

@@ -59,6 +59,8 @@ export class Expiry {
   #overflowed = false;
   readonly #sweepEveryMs: number;
   #token: number | null = null;
+  /** When the lead began, on the own clock. */
+  #since = 0;
 
   constructor(private readonly options: ExpiryOptions) {
     const ageMs = options.retention.keepAgeMs ?? Number.POSITIVE_INFINITY;
@@ -69,6 +71,7 @@ export class Expiry {
   lead(token: number): void {
     if (this.#token === token) return;
     this.#token = token;
+    this.#since = this.options.runtime.clock.now();
     this.#due.clear();
     this.#now = [];
     this.#sweptTo = null;
@@ -119,10 +122,12 @@ export class Expiry {
   async #sweep(now: number): Promise<boolean> {
     if (now < this.#sweepAt || this.#due.room < ROUND.keys) return false;
     if (this.#sweptTo === null) this.#overflowed = false;
-    const page = await this.options.store.keys(this.#sweptTo, ROUND.keys);
+    const { store, runtime } = this.options;
+    const page = await store.keys(this.#sweptTo, ROUND.keys);
+    const knownAt = runtime.clock.now();
     const bound = this.#ageBound() + MIN_KEEP_MS * 1e3;
     for (const history of page) {
-      if (hasOld(history, bound)) this.#note(history.key, history.newest, now);
+      if (hasOld(history, bound)) this.#note(history.key, history.newest, knownAt);
     }
     this.#sweptTo = page.at(-1)?.key ?? null;
     if (page.length === ROUND.keys) return true;
@@ -144,11 +149,17 @@ export class Expiry {
     return true;
   }
 
-  /** Versions before this time are over the age, microseconds since the epoch. */
+  /**
+   * Versions before this time are over the age, microseconds since the epoch. The token is the database's time when
+   * the lead began: with what the own clock says has passed since, a wall clock that jumps ahead ages nothing.
+   */
   #ageBound(): number {
     const { retention, runtime } = this.options;
     if (retention.keepAgeMs === null) return Number.MAX_SAFE_INTEGER;
-    return Math.max(0, Math.floor(runtime.clock.wallMicros() - retention.keepAgeMs * 1e3));
+    const { clock } = runtime;
+    const sinceToken = (this.#token ?? 0) + (clock.now() - this.#since) * 1e3;
+    const now = Math.min(clock.wallMicros(), sinceToken);
+    return Math.max(0, Math.floor(now - retention.keepAgeMs * 1e3));
   }
 
   #note(key: string, timestamp: number, now: number): void {

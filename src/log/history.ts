@@ -6,7 +6,7 @@ import type {
 } from "../gen/hedgerow/v1/claims_pb.ts";
 import type { ServedCall } from "../rpc/port.ts";
 import type { LogStore } from "../store/ports.ts";
-import { CommitFeed } from "./commit-feed.ts";
+import { CommitFeed, MAX_KEYS } from "./commit-feed.ts";
 import type { CommitListener } from "./committer.ts";
 import { Expiry } from "./expiry.ts";
 import type { LogOptions } from "./options.ts";
@@ -32,7 +32,7 @@ export class History {
       ownCommits: async (...asked) => this.#recent.next(this.#token(), ...asked),
     });
     const pollMs = Math.min(options.pollMs, MAX_POLL_MS);
-    this.watches = new Watches({ ...options, feed, pollMs });
+    this.watches = new Watches({ ...options, feed, pollMs, removal: retention !== null });
     this.#expiry = retention && new Expiry({ ...options, retention });
     directory.onChange(() => {
       const claim = leadership.claim();
@@ -50,6 +50,12 @@ export class History {
     { keys, since, token, waitMs }: AwaitCommitsRequest,
     call: ServedCall,
   ): Promise<MessageInitShape<typeof AwaitCommitsResponseSchema>> {
+    if (keys.length > MAX_KEYS) {
+      throw new HedgerowError(
+        "invalid_argument",
+        `watch: more than ${MAX_KEYS} keys in a question`,
+      );
+    }
     const seen = { token: Number(token), since: Number(since) };
     const ms = Math.min(waitMs, MAX_WAIT_MS, call.timeoutMs);
     const answer = await this.#recent.next(this.#token(), keys, seen, ms, call.signal);

@@ -20,6 +20,7 @@ import {
   type PutConditions,
   type PutEntry,
   refusalError,
+  unknownOutcome,
 } from "./conditions.ts";
 import { History } from "./history.ts";
 import type { LogOptions } from "./options.ts";
@@ -42,13 +43,13 @@ export class Log {
   readonly #parts: { readonly committer: Committer; readonly history: History } | null;
 
   constructor(private readonly options: LogOptions) {
-    const { store, leadership, runtime } = options;
+    const { store, leadership, runtime, shutdown } = options;
     if (store === null) {
       this.#parts = null;
       return;
     }
     const history = new History({ ...options, store });
-    const committer = new Committer(store, leadership, runtime.clock, history.onCommit);
+    const committer = new Committer(store, leadership, runtime.clock, history.onCommit, shutdown);
     this.#parts = { committer, history };
   }
 
@@ -127,7 +128,12 @@ export class Log {
   async #writeDirectly(store: LogStore, entry: PutEntry, operation: Operation): Promise<number> {
     const written = { ...entry, leader: this.options.self };
     const limits = { timeoutMs: operation.remainingMs(), signal: operation.signal };
-    const [outcome] = await operation.race(store.append([written], null, limits));
+    const [outcome] = await operation
+      .race(store.append([written], null, limits))
+      .catch((error: unknown) => {
+        if (operation.ended?.code === "stopped") throw unknownOutcome();
+        throw error;
+      });
     if (outcome === undefined) throw new HedgerowError("internal", "an append gave no outcome");
     if (outcome.kind !== "written") throw refusalError(written, outcome, false);
     this.#parts?.history.watches.written(entry.key);
@@ -142,7 +148,12 @@ export class Log {
   ): Promise<number> {
     const { self, peers } = this.options;
     if (leader.address === self) {
-      return await operation.race(this.#commit(entry, operation.deadline));
+      const commit = this.#commit(entry, operation.deadline);
+      return await operation.race(commit).catch((error: unknown) => {
+        // The committer ends what it has, and tells what was surely not sent.
+        if (operation.ended?.code === "stopped") return commit;
+        throw error;
+      });
     }
     const { append } = PeerService.method;
     const reply = await peers.unary(leader.address, append, entryToWire(entry), attempt);

@@ -85,6 +85,15 @@ export class WaitingPuts {
     return { batch, expired };
   }
 
+  /** Takes all, of each key in their order. */
+  takeAll(): Waiting[] {
+    const all = [...this.#lines.values()].flatMap(({ entries, next }) => entries.slice(next));
+    this.#lines.clear();
+    this.#size = 0;
+    this.#bytes = 0;
+    return all;
+  }
+
   *#first(count: number): Generator<[string, Line]> {
     let left = count;
     for (const entry of this.#lines) {

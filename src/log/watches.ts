@@ -13,6 +13,8 @@ const SURELY_KEPT_MS = 50_000;
 
 export interface WatchesOptions extends KeyReads {
   readonly feed: CommitFeed;
+  /** Whether old versions are removed, as far as this node's settings say. */
+  readonly removal: boolean;
   readonly shutdown: AbortSignal;
 }
 
@@ -121,11 +123,11 @@ export class Watches {
    * oldest on, so none has while the anchor is there.
    */
   async #advance(key: string, place: Place, { entries, readAt }: Page): Promise<Place> {
-    const { store, runtime } = this.options;
+    const { runtime } = this.options;
     const { anchor } = place;
     const late = runtime.clock.now() - place.completeAt > SURELY_KEPT_MS;
-    if (late && anchor !== null && entries.length > 0) {
-      if ((await store.locate(key, anchor.id)) !== anchor.timestamp) throw expired(key, anchor);
+    if (late && entries.length > 0 && (await this.#mayHaveMissed(key, place))) {
+      throw expired(key, anchor);
     }
     const newest = entries.at(-1);
     const newestAppended = entries.findLast((entry) => appended(entry) !== null);
@@ -135,6 +137,13 @@ export class Watches {
       anchor: newestAppended === undefined ? anchor : placeOf(newestAppended),
       completeAt: complete ? readAt : place.completeAt,
     };
+  }
+
+  async #mayHaveMissed(key: string, { anchor, completeAt }: Place): Promise<boolean> {
+    const { store, removal } = this.options;
+    if (anchor !== null) return (await store.locate(key, anchor.id)) !== anchor.timestamp;
+    // Nothing shows what was removed after it saw that there was none; who begins with the oldest has not looked.
+    return removal && completeAt !== Number.NEGATIVE_INFINITY;
   }
 
   #enter(key: string): WatchedKey {
@@ -170,9 +179,10 @@ function appended(version: LogCursor | null): LogCursor | null {
   return version === null || version.id === NO_APPEND_ID ? null : version;
 }
 
-function expired(key: string, { id }: LogCursor): HedgerowError {
+function expired(key: string, anchor: LogCursor | null): HedgerowError {
+  const after = anchor === null ? "" : ` after ${JSON.stringify(anchor.id)}`;
   return new HedgerowError(
     "expired",
-    `watch: versions of ${JSON.stringify(key)} after ${JSON.stringify(id)} may have been removed: begin anew`,
+    `watch: versions of ${JSON.stringify(key)}${after} may have been removed: begin anew`,
   );
 }

@@ -1,8 +1,10 @@
 import { networkInterfaces } from "node:os";
 import { HedgerowError } from "../errors.ts";
 import { bind } from "../rpc/bind.ts";
+import { advertisedIp, unreachable } from "./advertise.ts";
 
 export const DEFAULT_PEER_PORT = 8080;
+const LOOPBACK = "127.0.0.1";
 
 /** Where to listen, and what others are told. */
 export interface PeerAddress {
@@ -19,11 +21,14 @@ export interface PeerAddress {
  */
 export async function resolvePeerAddress(given: string): Promise<PeerAddress> {
   const { host, port } = splitAddress(given === "" ? `:${DEFAULT_PEER_PORT}` : given);
-  const ip = host === "" ? advertisedIp() : await resolveHost(host, given);
-  if (ip === "0.0.0.0" || ip === "::") {
+  // Without a network the processes of this machine are a cluster all the same.
+  const ip =
+    host === "" ? (advertisedIp(networkInterfaces()) ?? LOOPBACK) : await resolve(host, given);
+  const problem = unreachable(ip);
+  if (problem !== null) {
     throw new HedgerowError(
       "invalid_argument",
-      `nobody can reach a peer at ${ip}: give the address that others reach, or :${port}`,
+      `nobody can reach a peer at ${ip}, which ${problem}: give the address that others reach, or :${port}`,
     );
   }
   const bound = port === 0 ? await freePort(ip) : port;
@@ -48,11 +53,15 @@ export function isAddress(text: string): boolean {
   return /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/.test(text) && URL.canParse(`http://${text}`);
 }
 
+export function isLoopback(ip: string): boolean {
+  return ip.startsWith("127.") || ip === "::1";
+}
+
 export function joinAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-async function resolveHost(host: string, given: string): Promise<string> {
+async function resolve(host: string, given: string): Promise<string> {
   const { lookup } = await import("node:dns/promises"); // the http listener, which starts first, does without
   try {
     return (await lookup(host)).address;
@@ -63,18 +72,6 @@ async function resolveHost(host: string, given: string): Promise<string> {
       { cause },
     );
   }
-}
-
-/** The first IPv4 address that is neither loopback nor link-local, else such an IPv6 one, else loopback. */
-function advertisedIp(): string {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const usable = all.filter(({ internal, address }) => !internal && !isLinkLocal(address));
-  const chosen = usable.find(({ family }) => family === "IPv4") ?? usable[0];
-  return chosen?.address ?? "127.0.0.1";
-}
-
-function isLinkLocal(address: string): boolean {
-  return address.startsWith("169.254.") || address.toLowerCase().startsWith("fe80:");
 }
 
 /** A port that is free now; somebody else could still take it before it is bound. */

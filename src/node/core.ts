@@ -17,6 +17,7 @@ import { Operation } from "../runtime/operation.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { Semaphores } from "../semaphore/semaphores.ts";
 import type { LockRow, Store } from "../store/ports.ts";
+import { isAddress } from "./address.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { firstContact } from "./first-contact.ts";
@@ -127,6 +128,7 @@ export class Core {
           .members()
           .filter((member) => member.address === at)
           .map((member) => member.incarnation),
+      meet: (at) => this.#gossip.sync(at),
     });
     this.routes = peerRoutes({
       directory,
@@ -256,7 +258,7 @@ export class Core {
 
   #learnRow(row: LockRow): void {
     // A row that names this node means nothing: only its own commit's reply tells it that it leads.
-    if (row.writer === this.config.address) return;
+    if (row.writer === this.config.address || !isAddress(row.writer)) return;
     this.#directory.learn({
       address: row.writer,
       token: row.token,
@@ -297,9 +299,9 @@ export class Core {
   #onMembersChange(change: TableChange): void {
     const joined = change.joined.map(memberInfo);
     const left = change.left.map(memberInfo);
-    for (const { address, incarnation } of joined) {
+    for (const { address } of joined) {
       this.config.logger.info("member joined", { member: address });
-      this.semaphores.memberJoined(address, incarnation);
+      this.semaphores.memberJoined(address);
     }
     for (const member of left) this.config.logger.info("member left", { member: member.address });
     this.#observers.notify(this.#gossip.members());

@@ -8,12 +8,12 @@ import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system.ts";
 import { openStore } from "../store/open.ts";
 import type { StoredEntry } from "../store/ports.ts";
-import { resolvePeerAddress } from "./address.ts";
+import { isLoopback, type PeerAddress, resolvePeerAddress } from "./address.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { Core } from "./core.ts";
 import { InFlight } from "./in-flight.ts";
-import { checkOptions, type HedgerowOptions } from "./options.ts";
+import { type CheckedOptions, checkOptions, type HedgerowOptions } from "./options.ts";
 import { BATCHED_METHODS } from "./routes.ts";
 
 /** How long a stop waits for calls under way, in milliseconds. */
@@ -46,6 +46,7 @@ export class Hedgerow implements api.HedgerowNode {
     await using opening = new AsyncDisposableStack();
     const peerAddress = await resolvePeerAddress(checked.address);
     const { address } = peerAddress;
+    checkReachable(checked, peerAddress);
     const incarnation = Math.floor(runtime.clock.wallMicros() / 1e3);
     const store = await openStore(checked.store, { ...checked, runtime });
     opening.defer(() => store.close());
@@ -218,6 +219,16 @@ export class Hedgerow implements api.HedgerowNode {
     if (this.#stopping !== null) return Promise.reject(stopped());
     return this.inFlight.track(call());
   }
+}
+
+/** Throws if the address was looked for, only loopback was found, and the store is shared with other machines. */
+function checkReachable(options: CheckedOptions, { host, port }: PeerAddress): void {
+  const lookedFor = options.address === "" || options.address.startsWith(":");
+  if (!lookedFor || !isLoopback(host) || options.store.startsWith("sqlite:")) return;
+  throw new HedgerowError(
+    "invalid_argument",
+    `this machine has no address that other machines can reach: give one, or 127.0.0.1:${port} for nodes on this machine alone`,
+  );
 }
 
 /** Members talk to each other all the time: a stop waits for what users wait for. */

@@ -5,6 +5,7 @@ import { DEFAULT_LEASE_MS, MIN_LEASE_MS } from "../lock/timing.ts";
 import { MAX_KEPT_VERSIONS, MIN_KEEP_MS, type Retention } from "../log/expiry.ts";
 import { GOSSIP_PROFILES, type GossipTiming } from "../members/timing.ts";
 import { type Logger, silentLogger } from "../observe/logger.ts";
+import type { TlsFiles } from "../rpc/tls.ts";
 import { checkName } from "../store/limits.ts";
 import type { MembersChange, MessageHandler } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
@@ -40,7 +41,8 @@ export interface HedgerowOptions {
   readonly state?: "viewer" | "participant" | undefined;
   /**
    * How many of the newest versions of each key stay, 1 to 10,000: while this node leads it removes older
-   * ones, a minute after they were written at the soonest, those of `keepAge` excepted. Default: all stay.
+   * ones, a minute after they were written at the soonest, those of `keepAge` excepted. The same on all nodes, as
+   * `keepAge`. Default: all stay.
    */
   readonly keepVersions?: number | undefined;
   /**
@@ -50,8 +52,12 @@ export interface HedgerowOptions {
   readonly keepAge?: number | string | undefined;
   /** Addresses to join through, beside the lock's row. */
   readonly join?: readonly string[] | undefined;
-  /** Mutual TLS between peers with the cluster's own authority, or plain text. Default "auto". */
-  readonly tls?: "auto" | "none" | undefined;
+  /**
+   * Mutual TLS between peers with the cluster's own authority, or with PEM files, which are read again when they
+   * change: a certificate for the DNS name `hedgerow`, its key, the authorities to accept; or plain text.
+   * Default "auto".
+   */
+  readonly tls?: "auto" | "none" | TlsFiles | undefined;
   readonly logger?: Logger | undefined;
   /** Answers `send` while this node leads. */
   readonly onSend?: MessageHandler | undefined;
@@ -133,7 +139,13 @@ const schema = z.strictObject({
     duration.check(z.refine((ms) => ms >= MIN_KEEP_MS, "must be a minute or more")),
   ),
   join: z._default(z.readonly(z.array(z.string())), []),
-  tls: z._default(z.enum(["auto", "none"]), "auto"),
+  tls: z._default(
+    z.union([
+      z.enum(["auto", "none"]),
+      z.strictObject({ cert: z.string(), key: z.string(), ca: z.string() }),
+    ]),
+    "auto",
+  ),
   logger: z.optional(z.custom<Logger>()),
   onSend: z.optional(handler),
   onBroadcast: z.optional(handler),
@@ -152,7 +164,7 @@ export interface CheckedOptions extends Omit<
   readonly name: string | undefined;
   readonly lockTable: string;
   readonly logTable: string;
-  readonly tls: "auto" | "none";
+  readonly tls: "auto" | "none" | TlsFiles;
 }
 
 /** Throws `invalid_argument`: one line that names the option and the mend. */
@@ -170,7 +182,7 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
   if (data.tls === "auto" && data.logTable === "") {
     throw new HedgerowError(
       "invalid_argument",
-      "--tls auto keeps the cluster's authority in the log table: name one, or choose --tls none",
+      "--tls auto keeps the cluster's authority in the log table: name one, or choose --tls files or --tls none",
     );
   }
   return {

@@ -12,7 +12,9 @@ const TRUSTED = 2;
 /** Nodes ask the store for new authorities so often. */
 export const RELOAD_INTERVAL_MS = 5 * 60_000;
 /** A node that has not read an authority yet would refuse what it signed. */
-const SETTLING_MS = 2 * RELOAD_INTERVAL_MS;
+export const SETTLING_MS = 2 * RELOAD_INTERVAL_MS;
+/** By then every node has a certificate of the newest authority, and the one before it may go. */
+const ROTATED_MS = SETTLING_MS + 2 * RELOAD_INTERVAL_MS;
 const ATTEMPTS = 3;
 const HOUR_MS = 3_600_000;
 const TWENTY_YEARS_MS = 20 * 365 * 24 * HOUR_MS;
@@ -53,6 +55,43 @@ export async function loadAuthorities(
   throw new HedgerowError(
     "store_failed",
     `${AUTHORITY_KEY} was written but cannot be read: check the log table`,
+  );
+}
+
+/**
+ * Puts a new authority beside the newest, which stays trusted until the next rotation. Nodes trust it within
+ * RELOAD_INTERVAL_MS, and show certificates of it from SETTLING_MS on. Gives its number. Throws `not_found` where
+ * there is none to follow, and `conflict` while an earlier rotation is under way: nodes may have nothing but
+ * certificates of the authority that would go.
+ */
+export async function rotateAuthority(
+  log: AuthorityLog,
+  clock: Clock,
+  self: string,
+  options: CallOptions = {},
+): Promise<number> {
+  const [newest, older] = newestRows(await log.read(AUTHORITY_KEY, -1, options));
+  if (newest === undefined) {
+    throw new HedgerowError(
+      "not_found",
+      "this store has no authority yet: the first node that starts with --tls auto makes one",
+    );
+  }
+  const ageMs = clock.wallMicros() / 1e3 - newest.timestamp / 1e3;
+  if (older !== undefined && ageMs < ROTATED_MS) throw underWay(newest.id, ROTATED_MS - ageMs);
+  const id = Number(newest.id) + 1;
+  const value = JSON.stringify(newAuthority(clock));
+  const entry = { key: AUTHORITY_KEY, id: String(id), value, leader: self };
+  const [outcome] = await log.append([entry], null, options);
+  if (outcome?.kind !== "written") throw underWay(entry.id, ROTATED_MS);
+  return id;
+}
+
+function underWay(id: string, leftMs: number): HedgerowError {
+  const minutes = Math.ceil(leftMs / 60_000);
+  return new HedgerowError(
+    "conflict",
+    `authority ${id} is still being taken up: rotate again in ${minutes} min`,
   );
 }
 

@@ -8,7 +8,7 @@ import {
   RELOAD_INTERVAL_MS,
 } from "./authority.ts";
 import { issueCertificate } from "./certificates.ts";
-import type { TlsMaterial } from "./tls.ts";
+import type { Credentials, TlsFiles, TlsMaterial } from "./tls.ts";
 
 const HOUR_MS = 3_600_000;
 const DEFAULT_VALIDITY_MS = 24 * HOUR_MS;
@@ -21,7 +21,7 @@ const CHECK_INTERVAL_MS = 60_000;
 const STORE_TIMEOUT_MS = 10_000;
 
 export interface CredentialsOptions {
-  readonly tls: "auto" | "none";
+  readonly tls: "auto" | "none" | TlsFiles;
   /** Where the authority lies. Not needed without TLS. */
   readonly log: AuthorityLog | null;
   readonly runtime: Runtime;
@@ -34,22 +34,15 @@ export interface CredentialsOptions {
   readonly validityMs?: number | undefined;
 }
 
-/** What a node shows to its peers, kept valid until `close`. */
-export interface Credentials {
-  /** null: plain text. */
-  readonly current: () => TlsMaterial | null;
-  /** Calls `listener` with each certificate after the first; again within a minute if it throws. */
-  onRenewed(listener: (material: TlsMaterial) => void): void;
-  /** Reads the authorities now and, if whom to trust or who signs has changed, renews the certificate. */
-  reload(): Promise<void>;
-  /** `reload` whose failure is logged. */
-  refresh(): Promise<void>;
-  /** Stops renewing. Idempotent. */
-  close(): void;
-}
-
-/** Finds or founds the cluster's authority, and issues this node's first certificate under it. */
+/**
+ * Finds or founds the cluster's authority, and issues this node's first certificate under it; or reads the files
+ * that somebody else keeps.
+ */
 export async function openCredentials(options: CredentialsOptions): Promise<Credentials> {
+  if (typeof options.tls === "object") {
+    const { openFileCredentials } = await import("./file-credentials.ts");
+    return openFileCredentials({ ...options, files: options.tls });
+  }
   if (options.tls === "none") {
     return {
       current: () => null,
@@ -62,7 +55,7 @@ export async function openCredentials(options: CredentialsOptions): Promise<Cred
   if (options.log === null) {
     throw new HedgerowError(
       "not_supported",
-      "--tls auto needs a log table: name one, or use --tls none",
+      "--tls auto needs a log table: name one, or use --tls files or --tls none",
     );
   }
   const load = loader(options, options.log);

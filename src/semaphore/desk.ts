@@ -115,6 +115,11 @@ export class Desk {
     this.#kick();
   }
 
+  /** Whether it knows of such a permit. */
+  some(is: (permit: Permit) => boolean): boolean {
+    return this.#state.some(is);
+  }
+
   /** Takes permits back whose holders are surely gone. */
   revoke(isGone: (permit: Permit) => boolean): void {
     this.#revoke("a later process runs at its address", isGone);

@@ -28,8 +28,6 @@ export interface KeeperOptions extends Omit<ReignOptions, "store" | "notLeader">
   /** null: no log table is configured. */
   readonly store: SemaphoreStore | null;
   readonly directory: LeaderDirectory;
-  /** Address of this node. */
-  readonly self: string;
 }
 
 /** What the leader does for semaphores: the requests of all nodes, this one's included, come here. */
@@ -44,8 +42,8 @@ export class Keeper {
     else this.#end();
   }
 
-  memberJoined(address: string, incarnation: number): void {
-    this.#reign?.memberJoined(address, incarnation);
+  memberJoined(address: string): void {
+    this.#reign?.memberJoined(address);
   }
 
   async serveAcquire(

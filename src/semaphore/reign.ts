@@ -1,4 +1,4 @@
-import type { HedgerowError } from "../errors.ts";
+import { HedgerowError } from "../errors.ts";
 import type { Claim, Leadership } from "../lock/lease.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -17,8 +17,12 @@ export interface ReignOptions {
   readonly logger: Logger;
   readonly leadership: Leadership;
   readonly timing: PermitTiming;
+  /** Address of this node. */
+  readonly self: string;
   /** Incarnations of the members at an address. */
   readonly incarnationsAt: (address: string) => readonly number[];
+  /** Resolves once the process at an address has heard of the members that this node knows, and has told its own. */
+  readonly meet: (address: string) => Promise<void>;
   /** What is told to those who ask when the reign is over. */
   readonly notLeader: () => HedgerowError;
 }
@@ -38,6 +42,8 @@ export class Reign {
   readonly #since: number;
   /** Permits at no desk were last heard of before this: by the leader before, or at a desk that was closed. */
   #heardBefore: number;
+  /** Addresses whose processes are being met, with whether there was news of them since. */
+  readonly #meeting = new Map<string, boolean>();
 
   constructor(
     readonly token: number,
@@ -85,11 +91,40 @@ export class Reign {
     return this.#desk(semaphore).renew(permit);
   }
 
-  /** A process with this incarnation runs at the address: earlier ones are gone. */
-  memberJoined(address: string, incarnation: number): void {
-    const isGone = (permit: Permit) =>
-      permit.holder === address && permit.incarnation < incarnation && this.#isGone(permit);
-    for (const desk of this.#desks.values()) desk.revoke(isGone);
+  /** Another process than before may run at the address: the permits of those that are gone are free. */
+  memberJoined(address: string): void {
+    const desks = [...this.#desks.values()];
+    const isGone = this.#isGoneAt(address);
+    if (desks.some((desk) => desk.some(isGone))) void this.#revokeAt(address);
+  }
+
+  /**
+   * What is said of an address may be of an earlier process there, whose wall clock was ahead. So the process that
+   * is there now is told first: it takes a greater incarnation, and has lost the permits of its former one, before
+   * it answers. Where nobody answers, permits end with their leases.
+   */
+  async #revokeAt(address: string): Promise<void> {
+    const asked = this.#meeting.has(address);
+    this.#meeting.set(address, asked);
+    if (asked) return;
+    do {
+      this.#meeting.set(address, false);
+      if (!(await this.#meet(address))) continue;
+      for (const desk of this.#desks.values()) desk.revoke(this.#isGoneAt(address));
+    } while (this.#meeting.get(address) === true);
+    this.#meeting.delete(address);
+  }
+
+  async #meet(address: string): Promise<boolean> {
+    const { self, meet, logger } = this.options;
+    try {
+      await (address === self ? undefined : meet(address));
+      return true;
+    } catch (thrown) {
+      const { code, message: error } = HedgerowError.from(thrown);
+      logger.debug("holder not met", { holder: address, code, error });
+      return false;
+    }
   }
 
   end(): void {
@@ -125,14 +160,19 @@ export class Reign {
 
   /** Whoever uses a permit tells each new leader so, and thereby opens its desk, before the permit expires here. */
   #expiryOf(permit: Permit, readBefore: boolean): number {
-    if (this.#ended.has(permit.grant) || this.#isGone(permit)) return Number.NEGATIVE_INFINITY;
+    if (this.#ended.has(permit.grant)) return Number.NEGATIVE_INFINITY;
+    if (this.#seemsGone(permit)) void this.#revokeAt(permit.holder);
     if (permit.incarnation === 0) return this.#since + GO_PATIENCE_MS;
     const heardAt = readBefore ? this.options.runtime.clock.now() : this.#heardBefore;
     return heardAt + this.options.timing.revokeAfterMs;
   }
 
-  /** Whether the process that holds it has been replaced by a later one at its address. */
-  #isGone({ holder, incarnation, detached }: Permit): boolean {
+  #isGoneAt(address: string): (permit: Permit) => boolean {
+    return (permit) => permit.holder === address && this.#seemsGone(permit);
+  }
+
+  /** Whether, as far as is said, the process that holds it has been replaced by a later one at its address. */
+  #seemsGone({ holder, incarnation, detached }: Permit): boolean {
     if (detached) return false;
     const present = this.options.incarnationsAt(holder);
     return !present.includes(incarnation) && present.some((other) => other > incarnation);

@@ -28,6 +28,8 @@ export interface SemaphoresOptions {
   readonly incarnation: () => number;
   /** Incarnations of the members at an address. */
   readonly incarnationsAt: (address: string) => readonly number[];
+  /** As in reign.ts. */
+  readonly meet: (address: string) => Promise<void>;
   readonly onDoubt: () => void;
   readonly shutdown: AbortSignal;
   /** false in the control of the tests: permits are held for ever. */
@@ -69,9 +71,9 @@ export class Semaphores {
   }
 
   /** Another process than before runs at a member's address; it may be this node, which took another name. */
-  memberJoined(address: string, incarnation: number): void {
+  memberJoined(address: string): void {
     if (address === this.options.self) this.#holder.incarnationChanged();
-    this.keeper.memberJoined(address, incarnation);
+    this.keeper.memberJoined(address);
   }
 
   /** Gives back what this node holds. Takes 1 s at most. */

@@ -138,6 +138,11 @@ export class SemaphoreState {
     this.#dismiss(({ waits }) => !waits);
   }
 
+  /** Whether there is such a permit that is to stay. */
+  some(is: (permit: Permit) => boolean): boolean {
+    return [...this.#taken.values()].some(({ leaving, permit }) => !leaving && is(permit));
+  }
+
   /** Takes back the permits that `isOver` says, and gives them. */
   revoke(isOver: (permit: Permit, expiresAt: number) => boolean): Permit[] {
     const revoked: Permit[] = [];

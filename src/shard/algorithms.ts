@@ -13,7 +13,7 @@ const byHashKey = (node: ShardNode) => node.hashKey ?? node.name;
 
 /**
  * ckit's ring: quick lookups, `tokens` (512 by default) for each unit of a node's weight, of which more spread the
- * keys more evenly and take more memory, 16 to 20 bytes each. Throws `invalid_option`.
+ * keys more evenly and take more memory, 20 to 28 bytes each. Throws `invalid_option`.
  */
 export function ring<T extends ShardNode = ShardNode>(tokens = 512): Sharder<T> {
   checkWhole("tokens", tokens, 1, MAX_POINTS_PER_NODE - 1);

@@ -9,45 +9,35 @@ import {
 } from "./xxhash64.ts";
 
 /** A key that is hashed already: the halves of its XXH64 (seed 0), as 32-bit integers of either sign. */
-export interface Key {
+export interface ShardKey {
   readonly high: number;
   readonly low: number;
 }
 
 /** The hashed form of a key, for looking it up often, or of bytes. Text is hashed as UTF-8. */
-export function keyOf(key: string | Uint8Array): Key {
+export function shardKey(key: string | Uint8Array): ShardKey {
   if (typeof key === "string") hashText(key);
   else hashBytes(key);
   return { high: digestHigh(), low: digestLow() };
 }
 
-/** Up to here a loop over the characters beats a call into the runtime. */
-const SHORT = 40;
+/** UTF-16 units. Longer text is written sooner by the runtime. */
+const SHORT = 24;
 /** UTF-8 takes at most this many bytes for a UTF-16 unit. */
 const MAX_UNIT_BYTES = 3;
 const halves = new BigUint64Array(1);
 const halfWords = new Int32Array(halves.buffer);
 
-/** XXH64 of the text's UTF-8; the result is in `digestHigh` and `digestLow`. Allocates nothing up to 21 KB. */
+/**
+ * XXH64 of the text's UTF-8; the result is in `digestHigh` and `digestLow`. Allocates nothing up to 21 KB. Short
+ * ASCII is written here, four characters a store, which takes less than a call into the runtime.
+ */
 export function hashText(text: string, seed = 0): void {
   const units = text.length;
-  if (units <= SHORT && putAscii(text)) hashInput(units, seed);
-  else if (units * MAX_UNIT_BYTES <= MAX_INPUT_BYTES) hashInput(input.write(text), seed);
-  else hashNatively(text, seed);
-}
-
-function hashBytes(bytes: Uint8Array): void {
-  if (bytes.length > MAX_INPUT_BYTES) {
-    hashNatively(bytes, 0);
-  } else {
-    input.set(bytes);
-    hashInput(bytes.length);
+  if (units > SHORT) {
+    hashLong(text, seed);
+    return;
   }
-}
-
-/** Whether the text is ASCII and so lies in `input` now. Four characters a store: twice as fast as one. */
-function putAscii(text: string): boolean {
-  const units = text.length;
   let seen = 0;
   let at = 0;
   for (; at + 4 <= units; at += 4) {
@@ -63,7 +53,23 @@ function putAscii(text: string): boolean {
     seen |= unit;
     input[at] = unit;
   }
-  return seen < 0x80;
+  if (seen < 0x80) hashInput(units, seed);
+  else hashLong(text, seed);
+}
+
+function hashLong(text: string, seed: number): void {
+  const maxBytes = text.length * MAX_UNIT_BYTES;
+  if (maxBytes <= MAX_INPUT_BYTES) hashInput(input.write(text), seed);
+  else hashNatively(text, seed);
+}
+
+function hashBytes(bytes: Uint8Array): void {
+  if (bytes.length > MAX_INPUT_BYTES) {
+    hashNatively(bytes, 0);
+  } else {
+    input.set(bytes);
+    hashInput(bytes.length);
+  }
 }
 
 /** For what is longer than the page: next to its length the bigint costs nothing. */

@@ -3,7 +3,7 @@ import { hashText } from "./key.ts";
 import type { Seat } from "./node.ts";
 import type { Picked } from "./picked.ts";
 import type { Placement } from "./placement.ts";
-import { remainder } from "./uint64.ts";
+import { Modulus } from "./uint64.ts";
 import { digestHigh, digestLow } from "./xxhash64.ts";
 
 /**
@@ -13,27 +13,29 @@ import { digestHigh, digestLow } from "./xxhash64.ts";
  */
 export class Maglev implements Placement {
   private constructor(
-    private readonly tableSize: number,
+    /** Of the table's size. */
+    private readonly modulus: Modulus,
     readonly seats: readonly Seat[],
     /** Slots. */
     private readonly table: Uint16Array,
   ) {}
 
   static empty(tableSize: number): Maglev {
-    return new Maglev(tableSize, [], new Uint16Array(0));
+    return new Maglev(new Modulus(tableSize), [], new Uint16Array(0));
   }
 
   over(seats: readonly Seat[]): Maglev {
-    if (seats.length > this.tableSize) {
-      const problem = `${seats.length} nodes: at most ${this.tableSize}, the size of the table`;
+    const { divisor } = this.modulus;
+    if (seats.length > divisor) {
+      const problem = `${seats.length} nodes: at most ${divisor}, the size of the table`;
       throw new ShardError("too_large", problem);
     }
-    return new Maglev(this.tableSize, seats, filled(seats, this.tableSize));
+    return new Maglev(this.modulus, seats, filled(seats, this.modulus));
   }
 
   owner(high: number, low: number): number {
     if (this.table.length === 0) return -1;
-    return this.table[remainder(high, low, this.tableSize)] as number;
+    return this.table[this.modulus.remainder(high, low)] as number;
   }
 
   /** Further owners are those that Envoy's attempts 1, 2 and so on come to, which exclude the ones before. */
@@ -42,7 +44,7 @@ export class Maglev implements Placement {
     picked.add(this.owner(high, low));
     // Attempt k looks up the hash xor (2^64 - k). As many attempts as there are lower bits in use go through a
     // whole block of successive integers, and so past every place of the table.
-    const attempts = 2 ** (32 - Math.clz32(this.tableSize));
+    const attempts = 2 ** (32 - Math.clz32(this.modulus.divisor));
     for (let attempt = 1; attempt <= attempts && !picked.isFull; attempt++) {
       picked.add(this.owner(~high, low ^ -attempt));
     }
@@ -50,8 +52,10 @@ export class Maglev implements Placement {
 }
 
 /** Envoy's loop. Weights are normalised, in doubles, as there. */
-function filled(seats: readonly Seat[], tableSize: number): Uint16Array {
+function filled(seats: readonly Seat[], modulus: Modulus): Uint16Array {
   if (seats.length === 0) return new Uint16Array(0);
+  const tableSize = modulus.divisor;
+  const forSkips = new Modulus(tableSize - 1);
   const total = seats.reduce((sum, { weight }) => sum + weight, 0);
   const weights = Float64Array.from(seats, ({ weight }) => weight / total);
   const most = weights.reduce((a, b) => Math.max(a, b), 0);
@@ -60,9 +64,9 @@ function filled(seats: readonly Seat[], tableSize: number): Uint16Array {
   const skips = new Int32Array(seats.length);
   seats.forEach(({ key }, host) => {
     hashText(key);
-    places[host] = remainder(digestHigh(), digestLow(), tableSize);
+    places[host] = modulus.remainder(digestHigh(), digestLow());
     hashText(key, 1);
-    skips[host] = remainder(digestHigh(), digestLow(), tableSize - 1) + 1;
+    skips[host] = forSkips.remainder(digestHigh(), digestLow()) + 1;
   });
   const table = new Uint16Array(tableSize);
   const isTaken = new Uint8Array(tableSize);

@@ -2,7 +2,7 @@ import type { Seat } from "./node.ts";
 import type { Picked } from "./picked.ts";
 import { changeBetween, type Placement, ranksOf } from "./placement.ts";
 import { pointsOf } from "./points.ts";
-import { TokenList, Tokens } from "./tokens.ts";
+import { STRIDE, TokenList, Tokens } from "./tokens.ts";
 import { carryOf, isBelow, SIGN } from "./uint64.ts";
 import { digestHigh, digestLow, hashInput, input } from "./xxhash64.ts";
 
@@ -14,6 +14,11 @@ const PROBES = 21;
  */
 export class Multiprobe implements Placement {
   static readonly empty = new Multiprobe([], Tokens.none);
+
+  /** Of a lookup: the closest so far, and the halves of its distance, each `^ SIGN`. */
+  #closestPlace = 0;
+  #leastHigh = 0;
+  #leastLow = 0;
 
   private constructor(
     readonly seats: readonly Seat[],
@@ -28,48 +33,54 @@ export class Multiprobe implements Placement {
   }
 
   owner(high: number, low: number): number {
-    return this.tokens.size === 0 ? -1 : this.tokens.slotOf(this.#closest(high, low));
+    return this.tokens.end === 0 ? -1 : this.tokens.slotAt(this.#closest(high, low));
   }
 
   pick(high: number, low: number, picked: Picked): void {
     this.tokens.walk(this.#closest(high, low), picked);
   }
 
-  /** Index of the token that a probe comes nearest to. */
+  /**
+   * Place of the token that a probe comes nearest to: of two that are equally near the predecessor, and that of
+   * the earlier probe. ckit also tries the last token as the predecessor of a probe before all tokens, and the
+   * first as the successor of one behind all: as distances do not go round, neither is ever the nearest.
+   */
   #closest(keyHigh: number, keyLow: number): number {
     const { tokens } = this;
+    this.#closestPlace = 0;
     hashHex(keyHigh, keyLow);
     let high = digestHigh();
     let low = digestLow();
     hashHex(high, low);
     const stepHigh = digestHigh();
     const stepLow = digestLow();
-    let closest = 0;
-    // Distances are compared `^ SIGN`; this is the greatest.
-    let leastHigh = ~SIGN;
-    let leastLow = ~SIGN;
+    this.#leastHigh = ~SIGN;
+    this.#leastLow = ~SIGN;
     for (let probe = 0; probe < PROBES; probe++) {
       const next = tokens.successor(high, low);
-      const successor = next === tokens.size ? 0 : next;
-      const predecessor = next === 0 ? tokens.size - 1 : next - 1;
-      // The predecessor is tried first: of two that are equally near it is the one.
-      for (let side = 0; side < 2; side++) {
-        const index = side === 0 ? predecessor : successor;
-        const tokenHigh = tokens.highOf(index);
-        const tokenLow = tokens.lowOf(index);
-        const isAbove = isBelow(high ^ SIGN, low ^ SIGN, tokenHigh ^ SIGN, tokenLow ^ SIGN);
-        const distanceLow = isAbove ? tokenLow - low : low - tokenLow;
-        const borrow = isAbove ? borrowOf(tokenLow, low) : borrowOf(low, tokenLow);
-        const distanceHigh = (isAbove ? tokenHigh - high : high - tokenHigh) - borrow;
-        if (!isBelow(distanceHigh ^ SIGN, distanceLow ^ SIGN, leastHigh, leastLow)) continue;
-        closest = index;
-        leastHigh = distanceHigh ^ SIGN;
-        leastLow = distanceLow ^ SIGN;
+      if (next > 0) {
+        const before = next - STRIDE;
+        const borrow = borrowOf(low, tokens.lowAt(before));
+        this.#offer(before, high - tokens.highAt(before) - borrow, low - tokens.lowAt(before));
+      }
+      if (next < tokens.end) {
+        const borrow = borrowOf(tokens.lowAt(next), low);
+        this.#offer(next, tokens.highAt(next) - high - borrow, tokens.lowAt(next) - low);
       }
       high = (high + stepHigh + carryOf(low, stepLow)) | 0;
       low = (low + stepLow) | 0;
     }
-    return closest;
+    return this.#closestPlace;
+  }
+
+  /** A token's place, and how far it is from a probe. */
+  #offer(place: number, awayHigh: number, awayLow: number): void {
+    const high = awayHigh ^ SIGN;
+    const low = awayLow ^ SIGN;
+    if (!isBelow(high, low, this.#leastHigh, this.#leastLow)) return;
+    this.#closestPlace = place;
+    this.#leastHigh = high;
+    this.#leastLow = low;
   }
 }
 
@@ -81,7 +92,8 @@ function borrowOf(a: number, b: number): number {
 /** XXH64 of the integer in lower-case hexadecimal digits, without leading zeros. */
 function hashHex(high: number, low: number): void {
   const digits = high === 0 ? hexDigits(low) : 8 + hexDigits(high);
-  let [upper, lower] = [high, low];
+  let upper = high;
+  let lower = low;
   for (let at = digits - 1; at >= 0; at--) {
     const digit = lower & 0xf;
     input[at] = digit < 10 ? 0x30 + digit : 0x57 + digit;

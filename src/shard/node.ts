@@ -16,7 +16,7 @@ export interface ShardNode {
 }
 
 /** `read`: participants and those that are terminating. `readWrite`: participants alone. */
-export type View = "read" | "readWrite";
+export type ShardView = "read" | "readWrite";
 
 /** More nodes than this are refused. */
 export const MAX_NODES = 65_535;
@@ -35,7 +35,7 @@ export interface Seat {
   readonly weight: number;
 }
 
-export function isIn(view: View, { state, weight = 1 }: ShardNode): boolean {
+export function isIn(view: ShardView, { state, weight = 1 }: ShardNode): boolean {
   return weight > 0 && (state === "participant" || (state === "terminating" && view === "read"));
 }
 

@@ -1,4 +1,11 @@
-import { checkNodes, compareUtf8, isIn, type Seat, type ShardNode, type View } from "./node.ts";
+import {
+  checkNodes,
+  compareUtf8,
+  isIn,
+  type Seat,
+  type ShardNode,
+  type ShardView,
+} from "./node.ts";
 
 type KeyOfNode = (node: ShardNode) => string;
 
@@ -14,20 +21,11 @@ export class Roster<T extends ShardNode> {
     /** By name. */
     private readonly seated: ReadonlyMap<string, Seated<T>>,
     /** By slot; none in those that are free. */
-    private readonly nodes: readonly (T | undefined)[],
+    readonly nodes: readonly (T | undefined)[],
   ) {}
 
   static empty<T extends ShardNode>(keyOfNode: KeyOfNode): Roster<T> {
     return new Roster<T>(keyOfNode, new Map(), []);
-  }
-
-  /** More than all slots in use. */
-  get slots(): number {
-    return this.nodes.length;
-  }
-
-  at(slot: number): T {
-    return this.nodes[slot] as T;
   }
 
   /**
@@ -56,7 +54,7 @@ export class Roster<T extends ShardNode> {
   }
 
   /** Seats of those who count in the view, by key. */
-  seatsIn(view: View): Seat[] {
+  seatsIn(view: ShardView): Seat[] {
     return [...this.seated.values()]
       .filter(({ node }) => isIn(view, node))
       .map(({ seat }) => seat)

@@ -1,6 +1,6 @@
 import { checkWhole, notEnoughNodes } from "./errors.ts";
-import { hashText, type Key } from "./key.ts";
-import type { ShardNode, View } from "./node.ts";
+import { hashText, type ShardKey } from "./key.ts";
+import type { ShardNode, ShardView } from "./node.ts";
 import { Picked } from "./picked.ts";
 import { isSame, type Placement } from "./placement.ts";
 import { Roster } from "./roster.ts";
@@ -14,6 +14,8 @@ export class Sharder<T extends ShardNode = ShardNode> {
   #roster: Roster<T>;
   #read: Placement;
   #readWrite: Placement;
+  /** By slot. */
+  #nodes: readonly (T | undefined)[] = [];
   #picked = new Picked(0);
 
   /** `keyOfNode` gives what the algorithm hashes of a node. */
@@ -24,28 +26,29 @@ export class Sharder<T extends ShardNode = ShardNode> {
   }
 
   /**
-   * Takes these nodes in place of those before. What did not change costs nothing, so tell all nodes each time:
-   * viewers too, and whatever else changed of them, since lookups give the very objects that are told here.
+   * Takes these nodes in place of those before. What owners do not depend on makes nothing anew, so tell all nodes
+   * each time, viewers too, and whatever else changed of them: lookups give the very objects that are told here.
    * Throws a ShardError, and stays as it was: `duplicate_node`, `invalid_node`, `too_large`.
    */
   update(nodes: readonly T[]): void {
     const roster = this.#roster.with(nodes);
     const read = over(roster.seatsIn("read"), this.#readWrite, this.#read);
     const readWrite = over(roster.seatsIn("readWrite"), read, this.#readWrite);
-    if (roster.slots !== this.#roster.slots) this.#picked = new Picked(roster.slots);
+    if (roster.nodes.length !== this.#nodes.length) this.#picked = new Picked(roster.nodes.length);
     this.#roster = roster;
+    this.#nodes = roster.nodes;
     this.#read = read;
     this.#readWrite = readWrite;
   }
 
   /** How many nodes own keys. */
-  size(view: View = "readWrite"): number {
-    return this.#placement(view).seats.length;
+  size(view: ShardView = "readWrite"): number {
+    return (view === "read" ? this.#read : this.#readWrite).seats.length;
   }
 
   /** The owner of a key. Throws `not_enough_nodes` if there is none. */
-  owner(key: string | Key, view: View = "readWrite"): T {
-    const placement = this.#placement(view);
+  owner(key: string | ShardKey, view: ShardView = "readWrite"): T {
+    const placement = view === "read" ? this.#read : this.#readWrite;
     let slot: number;
     if (typeof key === "string") {
       hashText(key);
@@ -54,7 +57,7 @@ export class Sharder<T extends ShardNode = ShardNode> {
       slot = placement.owner(key.high | 0, key.low | 0);
     }
     if (slot < 0) throw notEnoughNodes(1, 0);
-    return this.#roster.at(slot);
+    return this.#nodes[slot] as T;
   }
 
   /**
@@ -62,8 +65,13 @@ export class Sharder<T extends ShardNode = ShardNode> {
    * give an array that is used again where lookups are many. Throws `not_enough_nodes` if the view has fewer, and
    * `invalid_option` for a count that is none.
    */
-  lookup(key: string | Key, count: number, view: View = "readWrite", into: T[] = []): T[] {
-    const placement = this.#placement(view);
+  lookup(
+    key: string | ShardKey,
+    count: number,
+    view: ShardView = "readWrite",
+    into: T[] = [],
+  ): T[] {
+    const placement = view === "read" ? this.#read : this.#readWrite;
     checkCount(count);
     if (count > placement.seats.length) throw notEnoughNodes(count, placement.seats.length);
     const picked = this.#picked;
@@ -76,13 +84,9 @@ export class Sharder<T extends ShardNode = ShardNode> {
     }
     into.length = count;
     for (let place = 0; place < count; place++) {
-      into[place] = this.#roster.at(picked.slots[place] as number);
+      into[place] = this.#nodes[picked.slots[place] as number] as T;
     }
     return into;
-  }
-
-  #placement(view: View): Placement {
-    return view === "read" ? this.#read : this.#readWrite;
   }
 }
 

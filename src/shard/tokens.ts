@@ -3,11 +3,11 @@ import { MAX_NODES, type Seat } from "./node.ts";
 import type { Picked } from "./picked.ts";
 import { isBelow, SIGN } from "./uint64.ts";
 
-/** In one sharder: at 16 to 20 bytes each. */
+/** In one sharder: at 20 to 28 bytes each. */
 const MAX_TOKENS = 2 ** 24;
 
 /** Words of a token: its halves, each `^ SIGN`, and the slot of its node. */
-const STRIDE = 3;
+export const STRIDE = 3;
 
 /**
  * Tokens on the circle of 64-bit integers, sorted; of equal ones the node comes first that `ranks` puts first.
@@ -17,66 +17,68 @@ const STRIDE = 3;
 export class Tokens {
   static readonly none = new Tokens(new Int32Array(0));
 
-  readonly size: number;
+  /** Behind the last token's place. A place is where a token's words begin, so they are `STRIDE` apart. */
+  readonly end: number;
+  /** At the end one more, which no key is above, with the slot of the first token: so the circle closes. */
   readonly #words: Int32Array;
   readonly #shift: number;
-  /** By the upper bits of a key: the first token that is not below all such keys. */
+  /** By the upper bits of a key: place of the first token that is not below all such keys. */
   readonly #starts: Int32Array;
 
   private constructor(words: Int32Array) {
-    this.size = words.length / STRIDE;
-    this.#words = words;
-    this.#shift = shiftFor(this.size);
+    this.end = words.length;
+    this.#words = new Int32Array(words.length + STRIDE);
+    this.#words.set(words);
+    this.#words.set([~SIGN, ~SIGN, words[2] ?? -1], words.length);
+    this.#shift = shiftFor(words.length / STRIDE);
     this.#starts = startsOf(words, this.#shift);
   }
 
   /** Without those of the seats that are `gone`, and with `added` ones, in any order. Throws `too_large`. */
   changed(gone: readonly Seat[], added: TokenList, ranks: Int32Array): Tokens {
-    const kept = gone.length === 0 ? this.#words : without(this.#words, gone);
+    const words = this.#words.subarray(0, this.end);
+    const kept = gone.length === 0 ? words : without(words, gone);
     checkCount((kept.length + added.words.length) / STRIDE);
     const fresh = sorted(added.words, ranks);
     return new Tokens(merged(kept, fresh, ranks));
   }
 
-  /** Index of the first token that is not below the key; `size` if all are. */
+  /** Place of the first token that is not below the key; `end` if all are. */
   successor(high: number, low: number): number {
     const words = this.#words;
     const orderedHigh = high ^ SIGN;
     const orderedLow = low ^ SIGN;
-    let at = (this.#starts[high >>> this.#shift] as number) * STRIDE;
-    for (; at < words.length; at += STRIDE) {
-      const tokenHigh = words[at] as number;
-      if (tokenHigh > orderedHigh) break;
-      if (tokenHigh === orderedHigh && (words[at + 1] as number) >= orderedLow) break;
-    }
-    return at / STRIDE;
+    let place = this.#starts[high >>> this.#shift] as number;
+    while ((words[place] as number) < orderedHigh) place += STRIDE;
+    while (words[place] === orderedHigh && (words[place + 1] as number) < orderedLow)
+      place += STRIDE;
+    return place;
   }
 
-  highOf(index: number): number {
-    return (this.#words[index * STRIDE] as number) ^ SIGN;
+  highAt(place: number): number {
+    return (this.#words[place] as number) ^ SIGN;
   }
 
-  lowOf(index: number): number {
-    return (this.#words[index * STRIDE + 1] as number) ^ SIGN;
+  lowAt(place: number): number {
+    return (this.#words[place + 1] as number) ^ SIGN;
   }
 
-  slotOf(index: number): number {
-    return this.#words[index * STRIDE + 2] as number;
+  slotAt(place: number): number {
+    return this.#words[place + 2] as number;
   }
 
   /** Slot of the owner of a key on a ring: that of the first token from the key on. -1 without tokens. */
   ownerFrom(high: number, low: number): number {
-    if (this.size === 0) return -1;
-    const index = this.successor(high, low);
-    return this.slotOf(index === this.size ? 0 : index);
+    return this.slotAt(this.successor(high, low));
   }
 
   /** Walks on from a token, round the circle at most once. */
   walk(from: number, picked: Picked): void {
-    let at = from;
-    for (let steps = 0; steps < this.size && !picked.isFull; steps++) {
-      if (at >= this.size) at = 0;
-      picked.add(this.slotOf(at++));
+    for (let place = from; place < this.end && !picked.isFull; place += STRIDE) {
+      picked.add(this.slotAt(place));
+    }
+    for (let place = 0; place < from && !picked.isFull; place += STRIDE) {
+      picked.add(this.slotAt(place));
     }
   }
 }
@@ -104,9 +106,9 @@ export class TokenList {
   }
 }
 
-/** The circle has as many parts as tokens, or up to twice as many; a key's part is what its upper half begins with. */
+/** The circle has two to four parts a token: a key's part is what its upper half begins with. */
 function shiftFor(tokens: number): number {
-  return Math.min(Math.clz32(tokens), 31);
+  return Math.max(Math.min(Math.clz32(tokens), 31) - 1, 1);
 }
 
 function partOf(orderedHigh: number, shift: number): number {
@@ -117,7 +119,7 @@ function startsOf(words: Int32Array, shift: number): Int32Array {
   const starts = new Int32Array((0xffffffff >>> shift) + 2);
   for (let at = 0; at < words.length; at += STRIDE) {
     const next = partOf(words[at] as number, shift) + 1;
-    starts[next] = (starts[next] as number) + 1;
+    starts[next] = (starts[next] as number) + STRIDE;
   }
   for (let part = 1; part < starts.length; part++) {
     starts[part] = (starts[part] as number) + (starts[part - 1] as number);
@@ -133,8 +135,8 @@ function sorted(words: Int32Array, ranks: Int32Array): Int32Array {
   for (let at = 0; at < words.length; at += STRIDE) {
     const part = partOf(words[at] as number, shift);
     const place = places[part] as number;
-    places[part] = place + 1;
-    copyToken(words, at, result, place * STRIDE);
+    places[part] = place + STRIDE;
+    copyToken(words, at, result, place);
   }
   for (let at = STRIDE; at < result.length; at += STRIDE) insert(result, at, ranks);
   return result;
@@ -204,8 +206,10 @@ function isBefore(
   atB: number,
   ranks: Int32Array,
 ): boolean {
-  const [highA, lowA] = [a[atA] as number, a[atA + 1] as number];
-  const [highB, lowB] = [b[atB] as number, b[atB + 1] as number];
+  const highA = a[atA] as number;
+  const lowA = a[atA + 1] as number;
+  const highB = b[atB] as number;
+  const lowB = b[atB + 1] as number;
   if (highA !== highB || lowA !== lowB) return isBelow(highA, lowA, highB, lowB);
   return (ranks[a[atA + 2] as number] as number) < (ranks[b[atB + 2] as number] as number);
 }

@@ -42,13 +42,15 @@ export const i64 = {
   /** Modulo 2^64. */
   constant: (value: bigint): Code => [0x42, ...signedLeb(BigInt.asIntN(64, value))],
   ofI32: unary(0xad),
+  toI32: unary(0xa7),
   add: binary(0x7c),
   subtract: binary(0x7d),
   multiply: binary(0x7e),
+  or: binary(0x84),
   xor: binary(0x85),
+  shiftLeft: binary(0x86),
   shiftRight: binary(0x88),
   rotateLeft: binary(0x89),
-  load: load(0x29),
   load32: load(0x35),
   load8: load(0x31),
   store: (address: Code, value: Code): Code => [...address, ...value, 0x37, 0, 0],
@@ -80,7 +82,7 @@ const sized = (code: Code) => [...unsignedLeb(code.length), ...code];
 const section = (id: number, ...items: Code[]) => [id, ...sized(counted(items))];
 const name = (text: string) => sized([...Buffer.from(text)]);
 
-/** A module with one function without a result, `run`, that works on the importer's `host.memory` (64 KiB). */
+/** A module with one function, `run`, that gives an i32 and works on the importer's `host.memory` (64 KiB). */
 export function moduleOf(shape: FunctionShape, body: Code): Uint8Array<ArrayBuffer> {
   const parameters = Array<Code>(shape.i32Parameters).fill([I32]);
   const locals = counted([
@@ -89,7 +91,7 @@ export function moduleOf(shape: FunctionShape, body: Code): Uint8Array<ArrayBuff
   ]);
   return new Uint8Array([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    ...section(1, [0x60, ...counted(parameters), 0]),
+    ...section(1, [0x60, ...counted(parameters), ...counted([[I32]])]),
     ...section(2, [...name("host"), ...name("memory"), 2, 0, 1]),
     ...section(3, [0]),
     ...section(7, [...name("run"), 0, 0]),

@@ -38,6 +38,9 @@ test("the defaults are those of the contract", () => {
     name: null,
     label: null,
     tls: "auto",
+    tlsCert: null,
+    tlsKey: null,
+    tlsCa: null,
     logLevel: "info",
     logFormat: "pretty",
   });
@@ -76,6 +79,9 @@ describe("a flag beats the environment beats the default", () => {
       name: ["n", "n"],
       label: ["b", "b"],
       tls: ["none", "none"],
+      tlsCert: ["/c", "/c"],
+      tlsKey: ["/k", "/k"],
+      tlsCa: ["/a", "/a"],
       logLevel: ["debug", "debug"],
       logFormat: ["json", "json"],
     };
@@ -148,7 +154,7 @@ describe("what is refused names the flag or variable, the value and the mend", (
     ["corsOrigin", "*"],
     ["corsOrigin", "example.com"],
     ["corsOrigin", "https://example.com/"],
-    ["tls", "files"],
+    ["tls", "file"],
     ["logLevel", "loud"],
     ["logFormat", "xml"],
   ])("--%s %p", (key, text) => {

@@ -25,7 +25,7 @@ interface FakeNode {
 function hold(script: string, node: FakeNode = {}, context: Partial<CliContext> = {}) {
   const kit = cliKit([], { PATH: process.env.PATH });
   let released = false;
-  async function* open(_: unknown, { signal }: { signal: AbortSignal }) {
+  async function* open(_: unknown, _hold: string, { signal }: { signal: AbortSignal }) {
     yield* node.messages ?? [GRANTED];
     const aborted = new Promise<void>((resolve) => {
       signal.addEventListener("abort", () => resolve(), { once: true });
@@ -64,7 +64,7 @@ test("the grant's variables are in the command's environment", async () => {
 test("a command that is not there: 127, and the claim is given back", async () => {
   const kit = cliKit([]);
   let released = false;
-  async function* open(_: unknown, { signal }: { signal: AbortSignal }) {
+  async function* open(_: unknown, _hold: string, { signal }: { signal: AbortSignal }) {
     yield GRANTED;
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     released = true;
@@ -149,7 +149,11 @@ test("signals are the command's while it runs", async () => {
 
 test("Ctrl-C before the grant ends it", async () => {
   const kit = cliKit([]);
-  async function* open(_: unknown, { signal }: { signal: AbortSignal }): AsyncGenerator<Granted> {
+  async function* open(
+    _: unknown,
+    _hold: string,
+    { signal }: { signal: AbortSignal },
+  ): AsyncGenerator<Granted> {
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     throw new HedgerowError("canceled", "cancelled by the caller");
   }

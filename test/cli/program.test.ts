@@ -124,7 +124,7 @@ describe("bad usage is one line on stderr and code 2", () => {
     const { code, stderr } = await cli(["serve"], { HEDGEROW_TLS: "maybe" });
     expect({ code, stderr }).toEqual({
       code: 2,
-      stderr: "hedgerow serve: HEDGEROW_TLS=maybe: give auto or none\n",
+      stderr: "hedgerow serve: HEDGEROW_TLS=maybe: give auto, files or none\n",
     });
   });
 });

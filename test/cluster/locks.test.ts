@@ -67,6 +67,23 @@ describeOnStores("hedgerow lock", (kind) => {
     expect(await next.ended()).toBe(0);
   }, 30_000);
 
+  test("a program that is stopped keeps the lock for its lease, and its command ends when it goes on", async () => {
+    const [, second, third] = nodes;
+    const first = lock(second, HOLD, "--lease", "3s");
+    const { pid } = await held(first);
+    const next = lock(third, "echo next", "--wait", "20s", "--lease", "3s");
+    await Bun.sleep(300);
+    first.signal("SIGSTOP");
+    const stoppedAt = performance.now();
+    await next.printed("next", 10_000);
+    // The last message may have come just before; the way and the clocks' rates are allowed for.
+    expect(performance.now() - stoppedAt).toBeLessThan(5_000);
+    first.signal("SIGCONT");
+    expect(await first.ended()).toBe(1);
+    expect(first.stderr).toContain("lost");
+    expect(isAlive(pid)).toBe(false);
+  }, 30_000);
+
   test("kill -9 of the program frees the lock at once, and ends its command", async () => {
     const [, second, third] = nodes;
     const first = lock(second, HOLD);

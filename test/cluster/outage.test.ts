@@ -3,7 +3,7 @@ import { createDatabase, dropDatabase, GO_SYSTEM_TABLES } from "../spanner/datab
 import { type Emulator, startEmulator } from "../spanner/emulator.ts";
 import { describeWithOwnEmulator } from "../spanner/rule.ts";
 import { AppendLoad } from "./load.ts";
-import { BINARY, Cluster, type Node, until } from "./processes.ts";
+import { BINARY, Cluster, type Node, UNPROTECTED_BINARY, until } from "./processes.ts";
 
 const LEASE_MS = 2_000;
 /** From the end of an outage until writes are accepted: a lease that ran out, and what clients need to connect. */
@@ -16,7 +16,7 @@ interface Running extends AsyncDisposable {
   readonly path: string;
 }
 
-async function start(): Promise<Running> {
+async function start(binary = BINARY): Promise<Running> {
   const stack = new AsyncDisposableStack();
   try {
     const emulator = stack.use(await startEmulator());
@@ -25,7 +25,7 @@ async function start(): Promise<Running> {
       flags: ["--store", `spanner:${path}`],
       env: { SPANNER_EMULATOR_HOST: emulator.host },
     };
-    const cluster = stack.use(await Cluster.start({ store }));
+    const cluster = stack.use(await Cluster.start({ store, binary }));
     await cluster.settled();
     return { emulator, cluster, path, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   } catch (error) {
@@ -103,6 +103,18 @@ describeWithOwnEmulator("Spanner goes away", () => {
       expect(await load.violations(leader)).toEqual([]);
     }, 60_000);
   }
+
+  test("control: without deadline checks one leads on for three leases, and is seen to", async () => {
+    await using running = await start(UNPROTECTED_BINARY);
+    const { emulator, cluster } = running;
+    const watch = new LeaderWatch(cluster.nodes);
+    emulator.pause();
+    watch.noLeaderAfter = performance.now() + LEASE_MS;
+    await Bun.sleep(3 * LEASE_MS);
+    emulator.resume();
+    const seen = await watch.stop();
+    expect(seen.filter((violation) => violation.includes("leads without a lease"))).not.toEqual([]);
+  }, 60_000);
 
   test("killed and started again empty: the nodes say what is missing, and recover once it is there", async () => {
     await using running = await start();

@@ -25,7 +25,7 @@ export interface StoreKind {
   readonly pausedMayLock: boolean;
 }
 
-const SQLITE: StoreKind = {
+export const SQLITE: StoreKind = {
   name: "SQLite",
   describe,
   // The nodes' default: a file in the folder that they run in.
@@ -36,7 +36,7 @@ const SQLITE: StoreKind = {
   pausedMayLock: true,
 };
 
-const SPANNER: StoreKind = {
+export const SPANNER: StoreKind = {
   name: "Spanner",
   describe: describeWithEmulator,
   make: async () => {

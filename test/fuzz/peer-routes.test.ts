@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
 import { HedgerowService } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 import { PeerService } from "../../src/gen/hedgerow/v1/peer_pb.ts";
 import { decode, encode } from "../../src/rpc/codec.ts";
 import type { PeerRoute } from "../../src/rpc/port.ts";
+import { LEASE_MS } from "../scenarios/world.ts";
 import type { Prng } from "../simulation/world/prng.ts";
 import { expectTyped } from "./kit/errors.ts";
 import { hostileBytes } from "./kit/messages.ts";
@@ -24,6 +26,30 @@ test("all methods that nodes serve to each other are among the routes", () => {
   // Batches are bytes to those who serve them: peer-wire.test.ts.
   const expected = methods.filter((name) => name !== nameOf(PeerService.method.batch));
   expect(served.sort()).toEqual(expected.sort());
+});
+
+test("a list in a message is refused that is longer than any node sends", () => {
+  const { story, leader } = new PeerWorld(1);
+  const { address, core } = leader;
+  const many = (item: unknown) => Array.from({ length: 20_000 }, () => item);
+  const self = { name: address, address, incarnation: 1n, liveness: 1, state: 2 };
+  const cluster = { label: "simulated", leaseMs: LEASE_MS };
+  const lists: Readonly<Record<string, Record<string, unknown>>> = {
+    Sync: { cluster, self, members: many(self) },
+    Ping: { label: "simulated", target: address, self, updates: many(self) },
+    AwaitCommits: { keys: many("key") },
+    AwaitPermits: { holder: address, incarnation: 1n, grants: many("grant") },
+    RenewPermits: { claims: many({ semaphore: "s", owner: "o", grant: "grant" }) },
+  };
+  const repeated = core.routes.filter(({ method }) =>
+    method.input.fields.some(({ fieldKind }) => fieldKind === "list"),
+  );
+  expect(repeated.map(({ method }) => method.name).sort()).toEqual(Object.keys(lists).sort());
+  for (const { method, handle } of repeated) {
+    const request = create(method.input, lists[method.name]);
+    const { error } = story.outcome(handle(request, { timeoutMs: 100 }));
+    expect(error).toMatchObject({ code: "invalid_argument" });
+  }
 });
 
 test(

@@ -84,7 +84,7 @@ test(
   "batches and their replies are read, or refused as malformed",
   () => {
     let read = 0;
-    rounds(3_000, (prng) => {
+    rounds(1_500, (prng) => {
       for (const [schema, reader] of [
         [BatchRequestSchema, readBatch],
         [BatchResponseSchema, readReplies],
@@ -106,7 +106,7 @@ test(
 test(
   "errors of other nodes are errors of ours, whatever they say",
   () => {
-    rounds(2_000, (prng) => {
+    rounds(1_200, (prng) => {
       const wire = () => hostileBytes(prng, BatchErrorSchema, LIKELY);
       try {
         expect(isErrorCode(fromBatchError(decode(BatchErrorSchema, wire())).code)).toBe(true);

@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { HedgerowError } from "../../src/errors.ts";
+import type { HedgerowError } from "../../src/errors.ts";
 import { lockRowName } from "../../src/lock/row-name.ts";
 import { AUTHORITY_KEY, loadAuthorities } from "../../src/rpc/authority.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";

@@ -52,3 +52,10 @@ test("a condition holds at the moment of the put, and a refusal names what was n
 test("the second put of one version is acknowledged, and does nothing", () => {
   expect(violations(["a", "b"], put(0, 1, "a"), put(2, 3, "b"), put(4, 5, "a"))).toEqual([]);
 });
+
+test("a history that is not decided is a violation, too", () => {
+  const calls = new Map([["key", [put(0, 1, "a"), put(2, 3, "b")]]]);
+  expect(checkLogHistories(calls, new Map([["key", ["a", "b"]]]), 1)).toEqual([
+    "key: not decided in 1 steps whether it is linearizable",
+  ]);
+});

@@ -52,10 +52,11 @@ export function logModel(ids: readonly string[]): Model<number, LogCall> {
 export function checkLogHistories(
   calls: ReadonlyMap<string, readonly Operation<LogCall>[]>,
   final: ReadonlyMap<string, readonly string[]>,
+  maxSteps?: number,
 ): string[] {
   const violations: string[] = [];
   for (const [key, operations] of calls) {
-    const verdict = checkLinearizable(logModel(final.get(key) ?? []), operations);
+    const verdict = checkLinearizable(logModel(final.get(key) ?? []), operations, maxSteps);
     if (verdict.kind === "violated") {
       const { stuck, order } = verdict;
       const after = order.length === 0 ? "first" : `after ${JSON.stringify(order.at(-1))}`;

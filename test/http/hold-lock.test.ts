@@ -94,6 +94,41 @@ test("a lost lock ends the stream with claim_lost", async () => {
   await until("it is released", () => state.released === 1);
 });
 
+test("under a name it is held while signs of life come, and given up once they must have been missed", async () => {
+  const { lock, state } = fakeLock(150);
+  const client = serving({ lock });
+  const messages = client.holdLock({ name: "jobs", hold: "h-1" })[Symbol.asyncIterator]();
+  await messages.next();
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < 600) {
+    await client.keepHold({ hold: "h-1" });
+    expect((await messages.next()).done).toBe(false);
+  }
+  expect(state.released).toBe(0);
+  const silentAt = performance.now();
+  const failed = await failureOf(
+    (async () => {
+      while (!(await messages.next()).done);
+    })(),
+  );
+  const error = fromConnectError(failed as never);
+  expect(error).toMatchObject({ code: "claim_lost" });
+  expect(error.message).toContain("nothing was heard of its holder");
+  expect(performance.now() - silentAt).toBeGreaterThan(145);
+  await until("it is released", () => state.released === 1);
+  const late = await failureOf(client.keepHold({ hold: "h-1" }));
+  expect(fromConnectError(late as never).code).toBe("not_found");
+});
+
+test("two streams under one name: the second is refused", async () => {
+  const { lock } = fakeLock(10_000);
+  const client = serving({ lock });
+  const messages = client.holdLock({ name: "jobs", hold: "h-1" })[Symbol.asyncIterator]();
+  await messages.next();
+  const second = client.holdLock({ name: "jobs", hold: "h-1" })[Symbol.asyncIterator]();
+  expect(fromConnectError((await failureOf(second.next())) as never).code).toBe("already_held");
+});
+
 test("a server that stops ends the stream and releases", async () => {
   const { lock, state } = fakeLock(10_000);
   const client = serving({ lock });

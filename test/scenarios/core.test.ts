@@ -225,9 +225,38 @@ test("C10: a stop while calls are under way: each ends, typed", () => {
   );
   story.cluster.stop(leader);
   for (const call of calls) expect(story.outcome(call).error).toBeNull();
-  story.cluster.stop(caller);
+  void caller.core.stop();
   const late = story.outcome(caller.core.log.put("late", "value", { timeoutMs: 3_000 }));
   expect(late.error === null || late.error.code === "stopped").toBe(true);
+});
+
+test("C10: the own node stops: a put that was sent may be there, one that was not is stopped", () => {
+  for (const options of [{}, { noAppend: true }, { directWrite: true }]) {
+    story = new Story();
+    const leader = story.settledLeader();
+    Object.assign(story.cluster.storeFaults, { minDelayMs: 1_900, maxDelayMs: 1_901 });
+    const sent = leader.core.log.put("key", "sent", options);
+    story.pass(5);
+    const waits = leader.core.log.put("key", "waits"); // for its turn after the other, unless that went past the leader
+    story.pass(1);
+    void leader.core.stop();
+    expect(story.outcome(sent).error?.code).toBe("outcome_unknown");
+    expect(story.outcome(waits).error?.code).toBe(
+      "directWrite" in options ? "outcome_unknown" : "stopped",
+    );
+  }
+});
+
+test("C10: the own node stops before the leader has answered: the put may be there", () => {
+  story = new Story();
+  const leader = story.settledLeader();
+  const caller = story.follower();
+  story.cluster.network.cut(leader.address, caller.address);
+  const sent = caller.core.log.put("key", "sent");
+  story.pass(50);
+  void caller.core.stop();
+  expect(story.outcome(sent).error?.code).toBe("outcome_unknown");
+  expect(story.outcome(leader.core.log.get("key")).value?.length).toBe(1);
 });
 
 function collect(node: SimulatedNode, timeoutMs: number, options = {}) {

@@ -218,6 +218,51 @@ test("a slow consumer that may have missed versions is told so; one that has not
   expect(slow.error?.message).toContain('"c"');
 });
 
+test("a watcher that had seen none, or the `-` row alone, is told of what it may have missed", () => {
+  for (const noAppend of [false, true]) {
+    const leader = start({ keepVersions: 1 });
+    const node = story.follower();
+    const watcher = new Watcher(node);
+    story.pass(1_000);
+    if (noAppend) story.outcome(leader.core.log.put("key", "-", { noAppend }));
+    story.pass(1_000);
+    story.cluster.storeFaults.cutOff = new Set([node.address]);
+    for (const id of ["a", "b", "c"]) put(leader, id);
+    story.pass(3 * MINUTE_MS);
+    expect(ids()).toEqual(noAppend ? ["c", "-"] : ["c"]);
+    story.cluster.storeFaults.cutOff = new Set();
+    story.pass(MINUTE_MS);
+    expect(watcher.error?.code).toBe("expired");
+  }
+});
+
+test("where nothing is removed, one that had seen none goes on after an outage", () => {
+  const leader = start(null);
+  const node = story.follower();
+  const watcher = new Watcher(node);
+  story.pass(1_000);
+  story.cluster.storeFaults.cutOff = new Set([node.address]);
+  for (const id of ["a", "b"]) put(leader, id);
+  story.pass(3 * MINUTE_MS);
+  story.cluster.storeFaults.cutOff = new Set();
+  story.pass(MINUTE_MS);
+  expect(watcher.values).toEqual(["a", "b"]);
+});
+
+test("the leader's wall clock jumps an hour, there or back: what is younger than the age stays", () => {
+  for (const jumpMs of [60 * MINUTE_MS, -60 * MINUTE_MS]) {
+    const leader = start({ keepAgeMs: 10 * MINUTE_MS });
+    for (const id of ["a", "b", "c"]) put(leader, id);
+    story.cluster.jump(leader.machine, jumpMs);
+    story.pass(9 * MINUTE_MS);
+    expect(ids()).toEqual(["c", "b", "a"]);
+    expect(story.cluster.leaders()).toEqual([leader]);
+    story.cluster.jump(leader.machine, -jumpMs);
+    story.pass(6 * MINUTE_MS);
+    expect(ids()).toEqual(["c"]);
+  }
+});
+
 test("a watch from a version that was removed says that it is gone", () => {
   const leader = start({ keepVersions: 1 });
   for (const id of ["a", "b", "c"]) put(leader, id);

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { GossipService, Liveness, PeerState } from "../../src/gen/hedgerow/v1/gossip_pb.ts";
+import type { SimulatedNode } from "../simulation/world/cluster.ts";
 import { Machine } from "../simulation/world/machine.ts";
 import { EXPIRY_MS, FAIL_OVER_MS, HOLD_MS, SemaphoreStory, timing } from "./semaphore-kit.ts";
 
@@ -202,30 +203,44 @@ describe("S3: a live holder keeps its permit, and one that is revoked is told", 
     story.untilHeld(waiters[1] as never, 15_000);
   });
 
-  test("a node that must take a greater incarnation loses what it holds before anybody takes it for another", () => {
+  test("a node that restarts with its wall clock set back an hour joins, has a permit again, and leads", () => {
+    story = new SemaphoreStory();
+    const [leader, node, other] = story.cast();
+    story.taken(node);
+    const next = story.waiting(other);
+    story.cluster.crash(node);
+    story.cluster.jump(node.machine, -3_600_000);
+    story.cluster.restart(node);
+    story.until("it has joined", 1_000, () => node.core.members().length === 3);
+    story.untilHeld(next, 1_000);
+    story.release(next.permit as never);
+    story.taken(node);
+    story.cluster.stop(other);
+    story.cluster.stop(leader);
+    story.until("it leads", 1_000, () => node.core.isLeader);
+  });
+
+  test("a greater incarnation that its process has not heard of frees nothing", () => {
     story = new SemaphoreStory();
     const [leader, holder, other] = story.cast();
     const held = story.taken(holder);
     const next = story.waiting(other);
-    // Somebody says that an earlier start of it, by a wall clock that was ahead, has a greater one.
-    const record = (address: string, incarnation: bigint) => ({
-      name: address,
-      address,
-      incarnation,
-      version: 1,
-      liveness: Liveness.ALIVE,
-      state: PeerState.PARTICIPANT,
-    });
-    const { network, scheduler } = story.cluster;
-    const gossip = network
-      .peersOf("10.9.9.9:8080", new Machine(scheduler))
-      .unary(holder.address, GossipService.method.ping, {
-        label: "simulated",
-        target: holder.address,
-        self: record(leader.address, 1n),
-        updates: [record(holder.address, 1_800_000_000_000n)],
-      });
-    expect(story.outcome(gossip).error).toBeNull();
+    story.cluster.partition([holder], false);
+    // An earlier start of it had a wall clock that was ahead: the leader hears of that one, it itself does not.
+    tellOfEarlierStart(leader, holder);
+    story.pass(1_000);
+    expect([held.held, next.permit]).toEqual([true, null]);
+    story.cluster.network.healAll();
+    story.untilHeld(next, 5_000);
+    expect(held.signal.aborted).toBe(true);
+  });
+
+  test("a node that must take a greater incarnation loses what it holds before anybody takes it for another", () => {
+    story = new SemaphoreStory();
+    const [, holder, other] = story.cast();
+    const held = story.taken(holder);
+    const next = story.waiting(other);
+    tellOfEarlierStart(holder, holder);
     expect(held.signal.aborted).toBe(true);
     story.untilHeld(next, 2_000);
     story.release(next.permit as never);
@@ -234,3 +249,26 @@ describe("S3: a live holder keeps its permit, and one that is revoked is told", 
     expect(story.owners()).toEqual([holder.address]);
   });
 });
+
+/** Somebody says to one of them that an earlier start of the other, by a wall clock that was ahead, is alive. */
+function tellOfEarlierStart(told: SimulatedNode, of: SimulatedNode): void {
+  const record = ({ address }: Pick<SimulatedNode, "address">, incarnation: bigint) => ({
+    name: address,
+    address,
+    incarnation,
+    version: 1,
+    liveness: Liveness.ALIVE,
+    state: PeerState.PARTICIPANT,
+  });
+  const { network, scheduler } = story.cluster;
+  const third = { address: "10.9.9.9:8080" };
+  const gossip = network
+    .peersOf(third.address, new Machine(scheduler))
+    .unary(told.address, GossipService.method.ping, {
+      label: "simulated",
+      target: told.address,
+      self: record(of, 1n),
+      updates: [record(of, 1_800_000_000_000n)],
+    });
+  expect(story.outcome(gossip).error).toBeNull();
+}

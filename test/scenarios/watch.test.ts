@@ -164,6 +164,7 @@ test("a store that is away is waited for, and nothing is missed", () => {
   story = new Story();
   const leader = story.settledLeader();
   const watcher = new Watcher(story.follower());
+  story.pass(100);
   put(leader, "a");
   story.pass(100);
   story.cluster.storeFaults.down = true;

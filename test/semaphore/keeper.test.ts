@@ -30,6 +30,7 @@ function keeper(options: { leads?: boolean; log?: boolean } = {}): Keeper {
     timing: permitTiming(2_000),
     self: "10.0.0.1:8080",
     incarnationsAt: () => [],
+    meet: async () => {},
   });
 }
 

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { hashText, keyOf } from "../../src/shard/key.ts";
+import { bigintXxh64 } from "../../bench/contenders/bigint-xxh64.ts";
+import { hashText, shardKey } from "../../src/shard/key.ts";
 import { compareUtf8 } from "../../src/shard/node.ts";
 import { entryCounts } from "../../src/shard/ring-hash.ts";
-import { multiplyHigh, remainder } from "../../src/shard/uint64.ts";
+import { Modulus, multiplyHigh } from "../../src/shard/uint64.ts";
 import { digestHigh, digestLow } from "../../src/shard/xxhash64.ts";
 import { bigintOf, keyFrom } from "./kit.ts";
 
@@ -16,7 +17,7 @@ const text = fc.oneof(
 test("text hashes as the runtime's own XXH64 of its UTF-8, ill-formed text too", () => {
   fc.assert(
     fc.property(text, (key) => {
-      expect(bigintOf(keyOf(key))).toBe(Bun.hash.xxHash64(key));
+      expect(bigintOf(shardKey(key))).toBe(Bun.hash.xxHash64(key));
     }),
     { numRuns: 2_000 },
   );
@@ -27,8 +28,15 @@ test("every length hashes as the runtime's, as text and as bytes, to beyond what
   for (const length of lengths) {
     const bytes = new Uint8Array(length).map((_, index) => (index * 31) & 0x7f);
     const ascii = String.fromCharCode(...bytes.subarray(0, 60_000)).padEnd(length, "x");
-    expect(bigintOf(keyOf(bytes))).toBe(Bun.hash.xxHash64(bytes));
-    expect(bigintOf(keyOf(ascii))).toBe(Bun.hash.xxHash64(ascii));
+    expect(bigintOf(shardKey(bytes))).toBe(Bun.hash.xxHash64(bytes));
+    expect(bigintOf(shardKey(ascii))).toBe(Bun.hash.xxHash64(ascii));
+  }
+});
+
+test("the bigint version that ours is measured beside hashes the same", () => {
+  for (let length = 0; length < 100; length++) {
+    const key = "0123456789abcdefghijklmnopqrstuvwxyzé".repeat(3).slice(0, length);
+    expect(bigintXxh64(key)).toBe(Bun.hash.xxHash64(key));
   }
 });
 
@@ -47,9 +55,10 @@ test("the remainder of a 64-bit integer is exact for any 32-bit divisor", () => 
   fc.assert(
     fc.property(uint64, divisor, (value, by) => {
       const { high, low } = keyFrom(value);
+      const modulus = new Modulus(by || 1);
       const expected = Number(value % BigInt(by || 1));
-      expect(remainder(high, low, by || 1)).toBe(expected);
-      expect(remainder(high | 0, low | 0, by || 1)).toBe(expected);
+      expect(modulus.remainder(high, low)).toBe(expected);
+      expect(modulus.remainder(high | 0, low | 0)).toBe(expected);
     }),
     { numRuns: 2_000 },
   );

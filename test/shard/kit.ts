@@ -1,4 +1,4 @@
-import type { Key } from "../../src/shard/key.ts";
+import type { ShardKey } from "../../src/shard/key.ts";
 import type { ShardNode } from "../../src/shard/node.ts";
 import { maglev, multiprobe, rendezvous, ring, ringHash } from "../../src/shard/algorithms.ts";
 import type { Sharder } from "../../src/shard/sharder.ts";
@@ -12,11 +12,11 @@ import {
   plainRingHash,
 } from "../../bench/contenders/bigint-sharders.ts";
 
-export function keyFrom(value: bigint): Key {
+export function keyFrom(value: bigint): ShardKey {
   return { high: Number(value >> 32n), low: Number(value & 0xffffffffn) };
 }
 
-export function bigintOf({ high, low }: Key): bigint {
+export function bigintOf({ high, low }: ShardKey): bigint {
   return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 }
 

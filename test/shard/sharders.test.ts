@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { keyOf } from "../../src/shard/key.ts";
-import type { ShardNode, View } from "../../src/shard/node.ts";
+import { shardKey } from "../../src/shard/key.ts";
+import type { ShardNode, ShardView } from "../../src/shard/node.ts";
 import type { Sharder } from "../../src/shard/sharder.ts";
 import { ALL, bigintOf, keyFrom, keys, numbered, participant } from "./kit.ts";
 
@@ -18,7 +18,7 @@ const key = fc.bigInt(0n, 2n ** 64n - 1n).map(keyFrom);
 const namesOf = (nodes: readonly ShardNode[]) => nodes.map(({ name }) => name);
 
 /** Who counts, said once more: not taken from the product. */
-function members(nodes: readonly ShardNode[], view: View) {
+function members(nodes: readonly ShardNode[], view: ShardView) {
   return nodes
     .map(({ name, state, weight = 1 }) => ({ name, state, weight }))
     .filter(({ state, weight }) => weight > 0 && state !== "viewer")
@@ -87,8 +87,8 @@ for (const { name, fast, plain } of ALL) {
     const sharder = fast();
     sharder.update(numbered(9));
     for (const each of keys(50)) {
-      expect(sharder.owner(keyOf(each))).toBe(sharder.owner(each));
-      expect(sharder.lookup(keyOf(each), 3)).toEqual(sharder.lookup(each, 3));
+      expect(sharder.owner(shardKey(each))).toBe(sharder.owner(each));
+      expect(sharder.lookup(shardKey(each), 3)).toEqual(sharder.lookup(each, 3));
     }
   });
 }

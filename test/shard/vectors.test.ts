@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { xorshiftMultiply } from "../../bench/contenders/bigint-sharders.ts";
 import { maglev, multiprobe, rendezvous, ring, ringHash } from "../../src/shard/algorithms.ts";
-import { keyOf } from "../../src/shard/key.ts";
+import { shardKey } from "../../src/shard/key.ts";
 import { Maglev } from "../../src/shard/maglev.ts";
 import type { Placement } from "../../src/shard/placement.ts";
 import { pointsOf } from "../../src/shard/points.ts";
@@ -26,7 +26,7 @@ function tableOf(size: number, names: readonly string[], weights?: number[]): nu
 }
 
 test("example-key hashes as it does in Go", () => {
-  expect(bigintOf(keyOf("example-key"))).toBe(6236200483676591104n);
+  expect(bigintOf(shardKey("example-key"))).toBe(6236200483676591104n);
 });
 
 test("ckit's own example: on a ring of 256 tokens node-b owns example-key", () => {
@@ -99,7 +99,7 @@ test("Envoy's Maglev tables, with and without hash keys and weights", () => {
 
 test("Envoy's defaults name these owners of two shard keys", () => {
   const nodes = participants("10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080");
-  expect(bigintOf(keyOf("codepair$xqvlad"))).toBe(4152414100403942786n);
+  expect(bigintOf(shardKey("codepair$xqvlad"))).toBe(4152414100403942786n);
   const owners = [ringHash(), maglev()].map((sharder) => {
     sharder.update(nodes);
     return ["codepair$xqvlad", "tenant-1/doc-1"].map((key) => sharder.owner(key).name);

@@ -1,6 +1,7 @@
 // Every checker of the simulation, with what it watches over broken: it must find that. Each is asked for by
 // words of its own message.
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { HedgerowError } from "../../src/errors.ts";
 import type { Clock } from "../../src/runtime/runtime.ts";
 import type { LockStore, LogStore, SemaphoreStore, Store } from "../../src/store/ports.ts";
 import { type RunOptions, runSeed } from "./world/run-seed.ts";
@@ -153,6 +154,52 @@ describe("with a database", () => {
       },
     });
     expectFound(found(broken({ log })), /saw nothing after/);
+  });
+
+  test("that refuses a put which it writes: conflicts that are there", () => {
+    const log = (real: LogStore): Partial<LogStore> => ({
+      append: async (entries, fence) => {
+        const free = entries.map(({ key, id, value, leader }) => ({ key, id, value, leader }));
+        const outcomes = await real.append(free, fence);
+        return outcomes.map((outcome, i) =>
+          entries[i]?.ifVersion === undefined ? outcome : { kind: "other-version", current: "" },
+        );
+      },
+    });
+    expectFound(found(broken({ log })), / ended with conflict, and is there/);
+  });
+
+  test("that fails watchers for good, and others with a defect", () => {
+    const log = (real: LogStore): Partial<LogStore> => ({
+      read: () => Promise.reject(new TypeError("undefined is not an object")),
+      readAfter: (...call) =>
+        call[1] === null
+          ? real.readAfter(...call)
+          : Promise.reject(new HedgerowError("store_failed", "no such column")),
+    });
+    const semaphores = (): Partial<SemaphoreStore> => ({
+      read: () => Promise.reject(new TypeError("undefined is not an object")),
+    });
+    const violations = found(broken({ log, semaphores }));
+    expectFound(violations, / watches .*: it ended with store_failed/);
+    expectFound(violations, /^internal error: /);
+  });
+
+  test("that lets markers of the Go system be passed over at once", () => {
+    const lock = (real: LockStore): Partial<LockStore> => ({
+      read: async (name) => {
+        const row = await real.read(name);
+        return row?.ageMs === null ? { ...row, ageMs: Infinity } : row;
+      },
+      acquire: async (takeOver) => {
+        const beat = (await real.read(takeOver.name))?.beat;
+        return real.acquire(
+          beat?.includes("marked") ? { ...takeOver, watchedBeat: beat } : takeOver,
+        );
+      },
+    });
+    const violations = found(broken({ lock }), [4, 8, 12, 16, 20, 24]);
+    expectFound(violations, /took over .* ms after a Go contender's marker/);
   });
 
   test("that takes no permit back: some are left, and the last are not to be had", () => {

@@ -1,9 +1,15 @@
-/** Waits for the end of its stdin, which comes with the end of this process, however it ends. */
-const GUARD = 'read -r _; kill -TERM "$1" 2>/dev/null';
+/**
+ * Waits for the end of its stdin, which comes with the end of this process, however it ends. The process gets
+ * ten seconds from SIGTERM to SIGKILL, as from a process that lives.
+ */
+const GUARD = `read -r _
+kill -TERM "$1" 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do sleep 1; kill -0 "$1" 2>/dev/null || exit; done
+kill -KILL "$1" 2>/dev/null`;
 
 /**
- * Sends SIGTERM to the process `pid` if this one is killed: its claim is free then, and nobody else would
- * tell it. The result ends the watch. Does nothing on machines without a shell.
+ * Ends the process `pid` if this one is killed: its claim is free then, and nobody else would tell it. The
+ * result ends the watch. Does nothing on machines without a shell.
  */
 export function guardAgainstOurEnd(pid: number): () => void {
   if (Bun.which("sh") === null) return () => {};

@@ -7,6 +7,7 @@ import { errorLine } from "../exit.ts";
 import type { Environment } from "../flag.ts";
 import { exitCodeOf, type HeldCommand, startCommand } from "./child.ts";
 import { guardAgainstOurEnd } from "./guard.ts";
+import { keepHold } from "./keep.ts";
 import { type Held, untilLost } from "./watch.ts";
 
 /** A command that ignores SIGTERM after its claim was lost is killed after so many milliseconds. */
@@ -25,8 +26,15 @@ export interface HoldOptions {
   readonly server: string;
   /** Program and arguments. */
   readonly command: readonly string[];
-  /** Opens the stream: the first message is the grant, the end of the stream from either side releases. */
-  readonly open: (client: HedgerowClient, settings: CallSettings) => AsyncIterable<Granted>;
+  /**
+   * Opens the stream: the first message is the grant, the end of the stream from either side releases. Signs of
+   * life are given under the name `hold`.
+   */
+  readonly open: (
+    client: HedgerowClient,
+    hold: string,
+    settings: CallSettings,
+  ) => AsyncIterable<Granted>;
 }
 
 /**
@@ -44,8 +52,10 @@ export function runWhileHeld(context: CliContext, options: HoldOptions): Promise
     if (signal.aborted) cancel();
     try {
       const settings = { timeoutMs, signal: stream.signal };
-      const messages = options.open(opened, settings)[Symbol.asyncIterator]();
+      const hold = context.runtime.random.id();
+      const messages = options.open(opened, hold, settings)[Symbol.asyncIterator]();
       const granted = await firstOf(messages, signal);
+      void keepHold(context.runtime.clock, opened, hold, granted, stream.signal);
       return await runCommand(context, options, granted, messages);
     } finally {
       signal.removeEventListener("abort", cancel);

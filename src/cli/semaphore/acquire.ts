@@ -52,15 +52,15 @@ export default command({
       called: "hedgerow semaphore acquire",
       server,
       command: argv,
-      open: (client, settings) => hold(client, request, settings),
+      open: (client, hold, settings) => granted(client, { ...request, hold }, settings),
     });
   },
 });
 
 /** The command finds the permit's owner in its environment. */
-async function* hold(
+async function* granted(
   client: HedgerowClient,
-  request: Pick<HoldSemaphoreRequest, "name" | "limit" | "owner" | "wait">,
+  request: Pick<HoldSemaphoreRequest, "name" | "limit" | "owner" | "wait" | "hold">,
   settings: CallSettings,
 ): AsyncGenerator<Granted> {
   for await (const { owner, lease } of client.holdSemaphore(request, settings)) {

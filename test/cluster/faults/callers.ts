@@ -10,6 +10,8 @@ const LIMITS = [0, 0, 3, -1];
 /** Callers of each node that put, put on conditions and get, one call after another. */
 export class Callers {
   readonly #keys = Array.from({ length: KEYS }, (_, i) => ({ name: `key-${i}-0`, generation: 0 }));
+  /** Whether they call nobody for now. */
+  resting = false;
   #going = true;
   readonly #callers: Promise<void>[];
 
@@ -34,7 +36,7 @@ export class Callers {
   async #call(node: Node): Promise<void> {
     while (this.#going) {
       await Bun.sleep(this.pauseMs * 2 * Math.random());
-      if (node.running) await this.#once(node);
+      if (node.running && !this.resting) await this.#once(node);
     }
   }
 

@@ -14,6 +14,9 @@ const HTTP_PORT = 9090;
 const OUTSIDE = 1;
 const FIRST = 11;
 
+/** Of networks that may be there at once. */
+const NUMBERS = 80;
+
 /** What network namespaces need and is not there; null if nothing. */
 export const MISSING_FOR_NETWORKS = missingTools("ip");
 
@@ -22,14 +25,17 @@ export const MISSING_FOR_NETWORKS = missingTools("ip");
  * bridge hears nothing from there, and its packets are lost: connections stand still, and go on after `heal`.
  */
 export class Network implements AsyncDisposable {
+  /** What takes away again what was made, the last first. */
+  readonly #undo: string[][] = [];
+
   private constructor(
-    /** Unlike that of any other network of this machine; of it names and addresses are made. */
+    /** Of it names and addresses are made. */
     private readonly number: number,
     private readonly size: number,
   ) {}
 
   static async make(size: number): Promise<Network> {
-    const network = new Network(Math.floor(Math.random() * 80), size);
+    const network = new Network(freeNumber(), size);
     try {
       for (const way of WAYS) network.#makeBridge(way);
       for (let node = 0; node < size; node++) network.#makeNode(node);
@@ -63,14 +69,13 @@ export class Network implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // The ports go with their namespaces.
-    for (let node = 0; node < this.size; node++) tryIp("netns", "del", this.#namespace(node));
-    for (const way of WAYS) tryIp("link", "del", this.#bridge(way));
+    for (const words of this.#undo.splice(0).toReversed()) tryIp(...words);
   }
 
   #makeBridge(way: Way): void {
     const bridge = this.#bridge(way);
     ip("link", "add", bridge, "type", "bridge");
+    this.#undo.push(["link", "del", bridge]);
     ip("addr", "add", `${this.#address(way, OUTSIDE)}/24`, "dev", bridge);
     ip("link", "set", bridge, "up");
   }
@@ -78,10 +83,12 @@ export class Network implements AsyncDisposable {
   #makeNode(node: number): void {
     const namespace = this.#namespace(node);
     ip("netns", "add", namespace);
+    this.#undo.push(["netns", "del", namespace]);
     ip("-n", namespace, "link", "set", "lo", "up");
     for (const way of WAYS) {
       const port = this.#port(node, way);
       ip("link", "add", port, "type", "veth", "peer", "name", way, "netns", namespace);
+      this.#undo.push(["link", "del", port]);
       ip("-n", namespace, "addr", "add", `${this.#address(way, FIRST + node)}/24`, "dev", way);
       ip("-n", namespace, "link", "set", way, "up");
       ip("link", "set", port, "master", this.#bridge(way));
@@ -100,14 +107,26 @@ export class Network implements AsyncDisposable {
     return `hedgerow-${this.number}-${node}`;
   }
 
-  // Names of interfaces have 15 characters at most.
   #bridge(way: Way): string {
-    return `hr${this.number}-${way}`;
+    return bridgeOf(this.number, way);
   }
 
   #port(node: number, way: Way): string {
-    return `hr${this.number}-${way}${node}`;
+    return `${this.#bridge(way)}${node}`;
   }
+}
+
+/** Names of interfaces have 15 characters at most. */
+function bridgeOf(number: number, way: Way): string {
+  return `hr${number}-${way}`;
+}
+
+function freeNumber(): number {
+  const numbers = Array.from({ length: NUMBERS }, (_, number) => number);
+  const isFree = (number: number) => tryIp("link", "show", bridgeOf(number, "peers")) !== "";
+  const free = numbers.sort(() => Math.random() - 0.5).find(isFree);
+  if (free === undefined) throw new Error(`${NUMBERS} networks are there already`);
+  return free;
 }
 
 function ip(...words: string[]): void {

@@ -13,12 +13,12 @@ const STOPS = 2;
 /** After so many, other semaphores are used: permits that were held at killed nodes are free after 7 s only. */
 const KILLS_PER_SEMAPHORE = 3;
 const GIVEN_ON_MS = 15_000;
+
 /**
- * Kills one node, and starts it again at its address, soon or only when the others go on; the milliseconds until
+ * Kills a node, and starts it again at its address, soon or only when the others go on; the milliseconds until
  * each of them has acknowledged a write.
  */
-async function kill(trial: Trial, leader: Node): Promise<number> {
-  const victim = trial.victim(leader);
+async function kill(trial: Trial, victim: Node): Promise<number> {
   victim.signal("SIGKILL");
   await victim.exited();
   const writable = trial.writable(trial.cluster.living);
@@ -28,9 +28,8 @@ async function kill(trial: Trial, leader: Node): Promise<number> {
   return tookMs;
 }
 
-/** Stops one node, and lets it go on where it was. Whether the others wrote meanwhile. */
-async function stop(trial: Trial, leader: Node): Promise<boolean> {
-  const victim = trial.victim(leader);
+/** Stops a node, and lets it go on where it was. Whether the others wrote meanwhile. */
+async function stop(trial: Trial, victim: Node): Promise<boolean> {
   const others = trial.cluster.nodes.filter((node) => node !== victim);
   victim.signal("SIGSTOP");
   const writable = trial.writable(others);
@@ -47,16 +46,21 @@ async function surviving(kind: StoreKind, figures: Figures): Promise<string[]> {
   let leader = await cluster.settled();
   const trial = new Trial(kind, cluster);
   for (let i = 1; i <= KILLS; i++) {
-    figures.worst("ms at worst to recover from a kill", await kill(trial, leader));
+    const killed = trial.victim(leader);
+    figures.add({ kills: 1, "kills of the leader": killed === leader ? 1 : 0 });
+    figures.worst("ms at worst to recover from a kill", await kill(trial, killed));
     leader = await trial.settled();
     if (i % KILLS_PER_SEMAPHORE === 0) trial.holders.renewSemaphores();
     if (i % (KILLS / STOPS) !== 0) continue;
-    figures.add({ "stops outlived": (await stop(trial, leader)) ? 1 : 0 });
+    const stopped = trial.victim(leader);
+    const isOutlived = await stop(trial, stopped);
+    figures.add({ stops: 1, "stops of the leader": stopped === leader ? 1 : 0 });
+    figures.add({ "of them with another leader": stopped === leader && isOutlived ? 1 : 0 });
     leader = await trial.settled();
   }
-  await trial.holders.given(trial.holders.semaphores, GIVEN_ON_MS);
+  await trial.givenOn(GIVEN_ON_MS);
   const violations = await trial.finish();
-  figures.add({ kills: KILLS, stops: STOPS, ...trial.figures });
+  figures.add(trial.figures);
   return violations;
 }
 

@@ -29,6 +29,8 @@ export interface Put {
   /** The same, but it is only the caller who sees to it, by holding a lock: checked, and not sent. */
   readonly follows?: string;
   readonly fence?: { readonly name: string; readonly token: string };
+  /** Of its value, at least. Default: as few as name it. */
+  readonly characters?: number;
 }
 
 export type PutResult =
@@ -56,8 +58,8 @@ export class Recorder {
   constructor(private readonly timeoutMs = DEFAULT_TIMEOUT_MS) {}
 
   async put(node: Node, put: Put): Promise<PutResult> {
-    const { key, id = `entry-${this.#next++}`, ifVersion, follows, fence } = put;
-    const value = `value of ${id}`;
+    const { key, id = `entry-${this.#next++}`, ifVersion, follows, fence, characters = 0 } = put;
+    const value = `value of ${id}`.padEnd(characters, ".");
     this.#tried.set(id, { key, value });
     const startedAt = performance.now();
     const answer = await node.call("Put", { key, value, id, ifVersion, fence }, this.timeoutMs);

@@ -68,6 +68,21 @@ export class Trial {
     return leader;
   }
 
+  /**
+   * Waits until permits of all semaphores in use are given on. Nothing else is written much meanwhile: the emulator
+   * lets new transactions go first, and those that change permits read the most.
+   */
+  async givenOn(withinMs: number): Promise<void> {
+    this.#callers.resting = true;
+    await this.holders.given(this.holders.semaphores, withinMs).catch((error: Error) => {
+      const words = this.cluster.nodes.map(({ stderr }) =>
+        stderr.split("\n").slice(-20).join("\n"),
+      );
+      throw new Error(`${error.message}\n${words.join("\n\n")}`);
+    });
+    this.#callers.resting = false;
+  }
+
   /** Ends all clients; gives what was wrong. */
   async finish(): Promise<string[]> {
     await this.#callers.stop();

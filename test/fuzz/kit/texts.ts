@@ -18,7 +18,7 @@ const AWKWARD = [
   "'; DROP TABLE logtable; --",
   "../../etc/passwd",
   "%00%ff",
-  "${x}",
+  "$(x)",
   "{}",
   '{"holder":',
   "__proto__",

@@ -74,10 +74,13 @@ export class ClaimWorkload<T extends Held> {
     for (const { address, machine, core } of this.cluster.nodes) {
       for (const taking of this.kind.last) {
         open++;
-        void taking.take(core, undefined).then((held) => {
+        const taken = taking.take(core, undefined).then((held) => {
           this.kind.took(address, machine, held);
           open--;
           return held.release();
+        });
+        taken.catch((error: unknown) => {
+          this.wrong.push(`${taking.what} after recovery: ${HedgerowError.from(error).code}`);
         });
       }
     }

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/hedgerow.proto.
  */
 export const file_hedgerow_v1_hedgerow: GenFile = /*@__PURE__*/
-  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIqgBCgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIRCglub19hcHBlbmQYAyABKAgSFAoMZGlyZWN0X3dyaXRlGAQgASgIEgoKAmlkGAUgASgJEhcKCmlmX3ZlcnNpb24YBiABKAlIAIgBARIhCgVmZW5jZRgHIAEoCzISLmhlZGdlcm93LnYxLkZlbmNlQg0KC19pZl92ZXJzaW9uIiQKBUZlbmNlEgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAkiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lIkAKD1dhdGNoTG9nUmVxdWVzdBILCgNrZXkYASABKAkSFAoHZnJvbV9pZBgCIAEoCUgAiAEBQgoKCF9mcm9tX2lkIjUKEFdhdGNoTG9nUmVzcG9uc2USIQoFZW50cnkYASABKAsyEi5oZWRnZXJvdy52MS5FbnRyeSJaCg9Ib2xkTG9ja1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghsZWFzZV9tcxgCIAEoDRInCgR3YWl0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIksKEEhvbGRMb2NrUmVzcG9uc2USDQoFdG9rZW4YASABKAkSKAoFbGVhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iawoUSG9sZFNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlAKFUhvbGRTZW1hcGhvcmVSZXNwb25zZRINCgVvd25lchgBIAEoCRIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJuChdBY3F1aXJlU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgNEg0KBW93bmVyGAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iUwoYQWNxdWlyZVNlbWFwaG9yZVJlc3BvbnNlEg0KBW93bmVyGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKF1JlbGVhc2VTZW1hcGhvcmVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkiLAoYUmVsZWFzZVNlbWFwaG9yZVJlc3BvbnNlEhAKCHJlbGVhc2VkGAEgASgIIoYBCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRINCgV0b2tlbhgDIAEoBBIWCg5yZXRyeV9kZWxheV9tcxgEIAEoDRIQCghyZWxlYXNlZBgFIAEoCBIUCgdjdXJyZW50GAYgASgJSACIAQFCCgoIX2N1cnJlbnQyhQYKD0hlZGdlcm93U2VydmljZRJBCgZTdGF0dXMSGi5oZWRnZXJvdy52MS5TdGF0dXNSZXF1ZXN0GhsuaGVkZ2Vyb3cudjEuU3RhdHVzUmVzcG9uc2USOAoDUHV0EhcuaGVkZ2Vyb3cudjEuUHV0UmVxdWVzdBoYLmhlZGdlcm93LnYxLlB1dFJlc3BvbnNlEjgKA0dldBIXLmhlZGdlcm93LnYxLkdldFJlcXVlc3QaGC5oZWRnZXJvdy52MS5HZXRSZXNwb25zZRI7CgRTZW5kEhguaGVkZ2Vyb3cudjEuU2VuZFJlcXVlc3QaGS5oZWRnZXJvdy52MS5TZW5kUmVzcG9uc2USTAoJQnJvYWRjYXN0Eh0uaGVkZ2Vyb3cudjEuQnJvYWRjYXN0UmVxdWVzdBoeLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlc3BvbnNlMAESSQoIV2F0Y2hMb2cSHC5oZWRnZXJvdy52MS5XYXRjaExvZ1JlcXVlc3QaHS5oZWRnZXJvdy52MS5XYXRjaExvZ1Jlc3BvbnNlMAESSQoISG9sZExvY2sSHC5oZWRnZXJvdy52MS5Ib2xkTG9ja1JlcXVlc3QaHS5oZWRnZXJvdy52MS5Ib2xkTG9ja1Jlc3BvbnNlMAESWAoNSG9sZFNlbWFwaG9yZRIhLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuSG9sZFNlbWFwaG9yZVJlc3BvbnNlMAESXwoQQWNxdWlyZVNlbWFwaG9yZRIkLmhlZGdlcm93LnYxLkFjcXVpcmVTZW1hcGhvcmVSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuQWNxdWlyZVNlbWFwaG9yZVJlc3BvbnNlEl8KEFJlbGVhc2VTZW1hcGhvcmUSJC5oZWRnZXJvdy52MS5SZWxlYXNlU2VtYXBob3JlUmVxdWVzdBolLmhlZGdlcm93LnYxLlJlbGVhc2VTZW1hcGhvcmVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIqgBCgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIRCglub19hcHBlbmQYAyABKAgSFAoMZGlyZWN0X3dyaXRlGAQgASgIEgoKAmlkGAUgASgJEhcKCmlmX3ZlcnNpb24YBiABKAlIAIgBARIhCgVmZW5jZRgHIAEoCzISLmhlZGdlcm93LnYxLkZlbmNlQg0KC19pZl92ZXJzaW9uIiQKBUZlbmNlEgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAkiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lIkAKD1dhdGNoTG9nUmVxdWVzdBILCgNrZXkYASABKAkSFAoHZnJvbV9pZBgCIAEoCUgAiAEBQgoKCF9mcm9tX2lkIjUKEFdhdGNoTG9nUmVzcG9uc2USIQoFZW50cnkYASABKAsyEi5oZWRnZXJvdy52MS5FbnRyeSJoCg9Ib2xkTG9ja1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghsZWFzZV9tcxgCIAEoDRInCgR3YWl0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGhvbGQYBCABKAkiSwoQSG9sZExvY2tSZXNwb25zZRINCgV0b2tlbhgBIAEoCRIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ5ChRIb2xkU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgNEg0KBW93bmVyGAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEaG9sZBgFIAEoCSJQChVIb2xkU2VtYXBob3JlUmVzcG9uc2USDQoFb3duZXIYASABKAkSKAoFbGVhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iHwoPS2VlcEhvbGRSZXF1ZXN0EgwKBGhvbGQYASABKAkiEgoQS2VlcEhvbGRSZXNwb25zZSJuChdBY3F1aXJlU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgNEg0KBW93bmVyGAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iUwoYQWNxdWlyZVNlbWFwaG9yZVJlc3BvbnNlEg0KBW93bmVyGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKF1JlbGVhc2VTZW1hcGhvcmVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkiLAoYUmVsZWFzZVNlbWFwaG9yZVJlc3BvbnNlEhAKCHJlbGVhc2VkGAEgASgIIoYBCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRINCgV0b2tlbhgDIAEoBBIWCg5yZXRyeV9kZWxheV9tcxgEIAEoDRIQCghyZWxlYXNlZBgFIAEoCBIUCgdjdXJyZW50GAYgASgJSACIAQFCCgoIX2N1cnJlbnQyzgYKD0hlZGdlcm93U2VydmljZRJBCgZTdGF0dXMSGi5oZWRnZXJvdy52MS5TdGF0dXNSZXF1ZXN0GhsuaGVkZ2Vyb3cudjEuU3RhdHVzUmVzcG9uc2USOAoDUHV0EhcuaGVkZ2Vyb3cudjEuUHV0UmVxdWVzdBoYLmhlZGdlcm93LnYxLlB1dFJlc3BvbnNlEjgKA0dldBIXLmhlZGdlcm93LnYxLkdldFJlcXVlc3QaGC5oZWRnZXJvdy52MS5HZXRSZXNwb25zZRI7CgRTZW5kEhguaGVkZ2Vyb3cudjEuU2VuZFJlcXVlc3QaGS5oZWRnZXJvdy52MS5TZW5kUmVzcG9uc2USTAoJQnJvYWRjYXN0Eh0uaGVkZ2Vyb3cudjEuQnJvYWRjYXN0UmVxdWVzdBoeLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlc3BvbnNlMAESSQoIV2F0Y2hMb2cSHC5oZWRnZXJvdy52MS5XYXRjaExvZ1JlcXVlc3QaHS5oZWRnZXJvdy52MS5XYXRjaExvZ1Jlc3BvbnNlMAESSQoISG9sZExvY2sSHC5oZWRnZXJvdy52MS5Ib2xkTG9ja1JlcXVlc3QaHS5oZWRnZXJvdy52MS5Ib2xkTG9ja1Jlc3BvbnNlMAESWAoNSG9sZFNlbWFwaG9yZRIhLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuSG9sZFNlbWFwaG9yZVJlc3BvbnNlMAESRwoIS2VlcEhvbGQSHC5oZWRnZXJvdy52MS5LZWVwSG9sZFJlcXVlc3QaHS5oZWRnZXJvdy52MS5LZWVwSG9sZFJlc3BvbnNlEl8KEEFjcXVpcmVTZW1hcGhvcmUSJC5oZWRnZXJvdy52MS5BY3F1aXJlU2VtYXBob3JlUmVxdWVzdBolLmhlZGdlcm93LnYxLkFjcXVpcmVTZW1hcGhvcmVSZXNwb25zZRJfChBSZWxlYXNlU2VtYXBob3JlEiQuaGVkZ2Vyb3cudjEuUmVsZWFzZVNlbWFwaG9yZVJlcXVlc3QaJS5oZWRnZXJvdy52MS5SZWxlYXNlU2VtYXBob3JlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message hedgerow.v1.StatusRequest
@@ -462,6 +462,15 @@ export type HoldLockRequest = Message<"hedgerow.v1.HoldLockRequest"> & {
    * @generated from field: google.protobuf.Duration wait = 3;
    */
   wait?: Duration | undefined;
+
+  /**
+   * A name that nobody else uses, such as a UUID: then messages go on, and the claim with them, only while KeepHold
+   * comes under it, three times in the time that a message grants. Empty: for as long as the connection seems to last,
+   * which may be long after a machine has gone.
+   *
+   * @generated from field: string hold = 4;
+   */
+  hold: string;
 };
 
 /**
@@ -524,6 +533,15 @@ export type HoldSemaphoreRequest = Message<"hedgerow.v1.HoldSemaphoreRequest"> &
    * @generated from field: google.protobuf.Duration wait = 4;
    */
   wait?: Duration | undefined;
+
+  /**
+   * A name that nobody else uses, such as a UUID: then messages go on, and the claim with them, only while KeepHold
+   * comes under it, three times in the time that a message grants. Empty: for as long as the connection seems to last,
+   * which may be long after a machine has gone.
+   *
+   * @generated from field: string hold = 5;
+   */
+  hold: string;
 };
 
 /**
@@ -558,6 +576,36 @@ export const HoldSemaphoreResponseSchema: GenMessage<HoldSemaphoreResponse> = /*
   messageDesc(file_hedgerow_v1_hedgerow, 18);
 
 /**
+ * @generated from message hedgerow.v1.KeepHoldRequest
+ */
+export type KeepHoldRequest = Message<"hedgerow.v1.KeepHoldRequest"> & {
+  /**
+   * @generated from field: string hold = 1;
+   */
+  hold: string;
+};
+
+/**
+ * Describes the message hedgerow.v1.KeepHoldRequest.
+ * Use `create(KeepHoldRequestSchema)` to create a new message.
+ */
+export const KeepHoldRequestSchema: GenMessage<KeepHoldRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 19);
+
+/**
+ * @generated from message hedgerow.v1.KeepHoldResponse
+ */
+export type KeepHoldResponse = Message<"hedgerow.v1.KeepHoldResponse"> & {
+};
+
+/**
+ * Describes the message hedgerow.v1.KeepHoldResponse.
+ * Use `create(KeepHoldResponseSchema)` to create a new message.
+ */
+export const KeepHoldResponseSchema: GenMessage<KeepHoldResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 20);
+
+/**
  * @generated from message hedgerow.v1.AcquireSemaphoreRequest
  */
 export type AcquireSemaphoreRequest = Message<"hedgerow.v1.AcquireSemaphoreRequest"> & {
@@ -589,7 +637,7 @@ export type AcquireSemaphoreRequest = Message<"hedgerow.v1.AcquireSemaphoreReque
  * Use `create(AcquireSemaphoreRequestSchema)` to create a new message.
  */
 export const AcquireSemaphoreRequestSchema: GenMessage<AcquireSemaphoreRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 19);
+  messageDesc(file_hedgerow_v1_hedgerow, 21);
 
 /**
  * @generated from message hedgerow.v1.AcquireSemaphoreResponse
@@ -613,7 +661,7 @@ export type AcquireSemaphoreResponse = Message<"hedgerow.v1.AcquireSemaphoreResp
  * Use `create(AcquireSemaphoreResponseSchema)` to create a new message.
  */
 export const AcquireSemaphoreResponseSchema: GenMessage<AcquireSemaphoreResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 20);
+  messageDesc(file_hedgerow_v1_hedgerow, 22);
 
 /**
  * @generated from message hedgerow.v1.ReleaseSemaphoreRequest
@@ -635,7 +683,7 @@ export type ReleaseSemaphoreRequest = Message<"hedgerow.v1.ReleaseSemaphoreReque
  * Use `create(ReleaseSemaphoreRequestSchema)` to create a new message.
  */
 export const ReleaseSemaphoreRequestSchema: GenMessage<ReleaseSemaphoreRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 21);
+  messageDesc(file_hedgerow_v1_hedgerow, 23);
 
 /**
  * @generated from message hedgerow.v1.ReleaseSemaphoreResponse
@@ -652,7 +700,7 @@ export type ReleaseSemaphoreResponse = Message<"hedgerow.v1.ReleaseSemaphoreResp
  * Use `create(ReleaseSemaphoreResponseSchema)` to create a new message.
  */
 export const ReleaseSemaphoreResponseSchema: GenMessage<ReleaseSemaphoreResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 22);
+  messageDesc(file_hedgerow_v1_hedgerow, 24);
 
 /**
  * Travels as a detail of every error.
@@ -706,7 +754,7 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
  * Use `create(ErrorDetailSchema)` to create a new message.
  */
 export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 23);
+  messageDesc(file_hedgerow_v1_hedgerow, 25);
 
 /**
  * @generated from service hedgerow.v1.HedgerowService
@@ -791,6 +839,16 @@ export const HedgerowService: GenService<{
     methodKind: "server_streaming";
     input: typeof HoldSemaphoreRequestSchema;
     output: typeof HoldSemaphoreResponseSchema;
+  },
+  /**
+   * A sign of life of a caller of HoldLock or HoldSemaphore that named its hold.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.KeepHold
+   */
+  keepHold: {
+    methodKind: "unary";
+    input: typeof KeepHoldRequestSchema;
+    output: typeof KeepHoldResponseSchema;
   },
   /**
    * Takes a permit for a time, for callers that cannot hold a stream; the same again prolongs it.

@@ -16,6 +16,7 @@ const BENCHMARKS: Benchmarks = {
   lock: () => import("./lock.ts"),
   failover: () => import("./failover.ts"),
   semaphore: () => import("./semaphore.ts"),
+  gossip: () => import("./gossip.ts"),
   shard: () => import("./shard.ts"),
   start: () => import("./start.ts"),
 };

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { FAST_PROFILE } from "../../src/members/timing.ts";
 import { detect, falseDeaths, heal, idle, percentile } from "../simulation/swarm/experiments.ts";
 import { Swarm } from "../simulation/swarm/swarm.ts";
@@ -29,6 +30,15 @@ test("an idle cluster of 151 says at most 50 B/s per node besides its probes", (
   const traffic = idle({ seed: 4, nodes: 151, timing }, 60_000);
   expect(traffic.besides).toBeLessThanOrEqual(50);
   expect(traffic.probes).toBeLessThan(200);
+}, 60_000);
+
+test("151 idle nodes in one process take less than 2 MB each", async () => {
+  const script = join(import.meta.dir, "../simulation/swarm/memory.ts");
+  const child = Bun.spawn([process.execPath, script, "151"], { stdout: "pipe" });
+  const megabytes = Number(await new Response(child.stdout).text());
+  expect(await child.exited).toBe(0);
+  expect(megabytes).toBeGreaterThan(0);
+  expect(megabytes).toBeLessThan(151 * 2);
 }, 60_000);
 
 test("M3: a node that restarts under its address: the new incarnation wins, the ghost goes", () => {

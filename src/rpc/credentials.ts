@@ -13,7 +13,7 @@ import type { Credentials, TlsFiles, TlsMaterial } from "./tls.ts";
 const HOUR_MS = 3_600_000;
 const DEFAULT_VALIDITY_MS = 24 * HOUR_MS;
 /** How far a certificate reaches back, for peers whose clocks are behind. */
-const SKEW_MS = HOUR_MS;
+const SKEW_MS = 2 * HOUR_MS;
 /** The share of its life after which a certificate is renewed. */
 const RENEW_AFTER = 2 / 3;
 /** The certificate's age is looked at so often: a machine that slept overslept its timers too. */

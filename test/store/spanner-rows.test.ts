@@ -79,7 +79,14 @@ describe("a streamed answer", () => {
 
   test("without rows is empty, and has its transaction", async () => {
     expect(await rowsOf({ metadata })).toEqual({ rows: [], transactionId: id });
-    expect(await rowsOf()).toEqual({ rows: [], transactionId: null });
+  });
+
+  test("that ends without its columns, or within a row or a text, is none", async () => {
+    const codeOf = (...parts: PartialResultSet[]) => rowsOf(...parts).catch(({ code }) => code);
+    expect(await codeOf()).toBe(14);
+    expect(await codeOf({ metadata, values: texts("1", "2", "3") })).toBe(14);
+    expect(await codeOf({ metadata, values: texts("1", "2"), chunkedValue: true })).toBe(14);
+    expect(await codeOf({ metadata, values: texts("1", "2") })).toMatchObject({ rows: [{}] });
   });
 
   test("that fails gives its error, not the rows that came", async () => {

@@ -2,7 +2,10 @@ import { ConnectError } from "@connectrpc/connect";
 import { HedgerowError } from "../../errors.ts";
 import { fromConnectError } from "../../rpc/errors.ts";
 import { sleep } from "../../runtime/operation.ts";
-import type { Clock } from "../../runtime/runtime.ts";
+import type { Clock, Timer } from "../../runtime/runtime.ts";
+
+/** Milliseconds; each message is counted from up to twice this before it came. */
+const MAX_BEAT_MS = 250;
 
 /** What a node says of a claim, at first when it is granted and again and again while it is held. */
 export interface Held {
@@ -23,6 +26,7 @@ export async function untilLost(
   later: AsyncIterator<Held>,
 ): Promise<HedgerowError> {
   let deadline = clock.now() + first.forMs;
+  using pulse = new Pulse(clock, Math.min(MAX_BEAT_MS, first.forMs / 40));
   for (;;) {
     using deadlineTimer = new Deadline(clock, deadline);
     const next = later
@@ -32,7 +36,42 @@ export async function untilLost(
     if (heard instanceof HedgerowError) return heard;
     // After a pause a message may be read before the timer has run.
     if (clock.now() >= deadline) return late();
-    deadline = clock.now() + heard.forMs;
+    deadline = pulse.nothingUnreadAt + heard.forMs;
+  }
+}
+
+/**
+ * Tells when nothing that had come was left unread. What is read after a pause of this process may be as old as the
+ * pause: it counts from before that.
+ */
+class Pulse implements Disposable {
+  #before: number;
+  #last: number;
+  #timer: Timer;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly everyMs: number,
+  ) {
+    this.#before = this.#last = clock.now();
+    this.#timer = this.#next();
+  }
+
+  /** The last beat but one: after a pause a beat may come before what has arrived is read. */
+  get nothingUnreadAt(): number {
+    return this.#before;
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer.cancel();
+  }
+
+  #next(): Timer {
+    return this.clock.schedule(this.everyMs, () => {
+      this.#before = this.#last;
+      this.#last = this.clock.now();
+      this.#timer = this.#next();
+    });
   }
 }
 

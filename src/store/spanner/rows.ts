@@ -1,4 +1,5 @@
 import type { PartialResultSet, ResultSet, ResultSetMetadata, Row, Value } from "./api.ts";
+import { Grpc } from "./errors.ts";
 
 export function readRows(answer: ResultSet): Row[] {
   return (answer.rows ?? []).map((row) => row.values ?? []);
@@ -23,7 +24,11 @@ interface AnswerStream {
   cancel(): void;
 }
 
-/** Joins the parts of a streamed answer: a part may end in the middle of a row, and of a text. */
+/**
+ * Joins the parts of a streamed answer: a part may end in the middle of a row, and of a text. Where the connection
+ * breaks as an answer comes, grpc-js on Bun may report success and give nothing of it; every answer of Spanner's,
+ * one without rows too, begins with its columns. What is incomplete is thrown as UNAVAILABLE.
+ */
 export function streamRows(stream: AnswerStream, signal: AbortSignal): Promise<Streamed> {
   const values: Value[] = [];
   let width = 0;
@@ -42,13 +47,21 @@ export function streamRows(stream: AnswerStream, signal: AbortSignal): Promise<S
   return new Promise((resolve, reject) => {
     signal.addEventListener("abort", () => stream.cancel(), { once: true });
     stream.on("error", reject);
-    stream.on("end", () => resolve({ rows: inRows(values, width), transactionId: begun }));
+    stream.on("end", () => {
+      const isWhole = width > 0 && values.length % width === 0 && !chunked;
+      if (isWhole) resolve({ rows: inRows(values, width), transactionId: begun });
+      else reject(incomplete());
+    });
   });
+}
+
+function incomplete(): Error {
+  const error = new Error("the connection broke as the answer came");
+  return Object.assign(error, { code: Grpc.UNAVAILABLE });
 }
 
 function inRows(values: readonly Value[], width: number): Row[] {
   const rows: Row[] = [];
-  if (width === 0) return rows; // no answer has rows and no columns
   for (let at = 0; at < values.length; at += width) rows.push(values.slice(at, at + width));
   return rows;
 }

@@ -7,6 +7,7 @@ import { Recorder } from "./recorder.ts";
 /** From the end of a fault until writes are accepted again, and until all is as it was. */
 const RECOVERY_MS = 15_000;
 const CALLERS_PER_NODE = 2;
+const LAST_LINES = 30;
 /** The share of faults that hit the leader: a cluster has the most to do then. */
 const LEADERS = 0.7;
 
@@ -51,20 +52,19 @@ export class Trial {
   async writable(nodes: readonly Node[]): Promise<number> {
     const from = performance.now();
     const key = `probes-${this.#probes++}`;
-    await Promise.all(
-      nodes.map((node) =>
-        until(`a write through ${node.address}`, RECOVERY_MS, async () => {
-          return (await this.recorder.put(node, { key })).kind === "written";
-        }),
-      ),
+    const written = nodes.map((node) =>
+      until(`a write through ${node.address}`, RECOVERY_MS, async () => {
+        return (await this.recorder.put(node, { key })).kind === "written";
+      }),
     );
+    await this.#explained(Promise.all(written));
     return performance.now() - from;
   }
 
   /** Waits until the cluster is whole again and the lock changes hands; gives the leader. */
   async settled(): Promise<Node> {
     const leader = await this.cluster.settled(RECOVERY_MS);
-    await this.holders.given([LOCK], RECOVERY_MS);
+    await this.#explained(this.holders.given([LOCK], RECOVERY_MS));
     return leader;
   }
 
@@ -74,12 +74,7 @@ export class Trial {
    */
   async givenOn(withinMs: number): Promise<void> {
     this.#callers.resting = true;
-    await this.holders.given(this.holders.semaphores, withinMs).catch((error: Error) => {
-      const words = this.cluster.nodes.map(({ stderr }) =>
-        stderr.split("\n").slice(-20).join("\n"),
-      );
-      throw new Error(`${error.message}\n${words.join("\n\n")}`);
-    });
+    await this.#explained(this.holders.given(this.holders.semaphores, withinMs));
     this.#callers.resting = false;
   }
 
@@ -97,5 +92,15 @@ export class Trial {
     const { operations, acknowledged, unknown } = this.recorder;
     const { grants, guardedWrites } = this.holders;
     return { operations, acknowledged, unknown, grants, "writes under the lock": guardedWrites };
+  }
+
+  /** A failure tells what the nodes said last. */
+  async #explained(work: Promise<unknown>): Promise<void> {
+    await work.catch((error: Error) => {
+      const said = this.cluster.nodes.map(({ address, stderr }) => {
+        return [address, ...stderr.trimEnd().split("\n").slice(-LAST_LINES)].join("\n  ");
+      });
+      throw new Error([error.message, ...said].join("\n"));
+    });
   }
 }

@@ -35,6 +35,8 @@ export class Holders {
   readonly defects: string[] = [];
   /** Writes under the lock so far. */
   guardedWrites = 0;
+  /** Whether nobody asks for the lock for now. */
+  lockRests = false;
   readonly #claims: { readonly name: string; readonly limit: number; readonly own: OwnClaim }[] =
     [];
   readonly #stopped = new AbortController();
@@ -152,6 +154,10 @@ export class Holders {
     while (!signal.aborted) {
       const wanted = next();
       const { name } = wanted.request;
+      if (name === LOCK && this.lockRests) {
+        await Bun.sleep(AFTER_FAILURE_MS);
+        continue;
+      }
       const granted = (own: OwnClaim) => void this.#claims.push({ name, limit, own });
       try {
         await holdOnce(node, wanted, signal, granted, work);

@@ -74,7 +74,10 @@ export class Network implements AsyncDisposable {
 
   #makeBridge(way: Way): void {
     const bridge = this.#bridge(way);
-    ip("link", "add", bridge, "type", "bridge");
+    // Without one of its own it has the address of one of its ports, and another once that is cut.
+    const hex = (byte: number) => byte.toString(16).padStart(2, "0");
+    const address = `02:00:00:00:${hex(this.number)}:${hex(WAYS.indexOf(way))}`;
+    ip("link", "add", bridge, "address", address, "type", "bridge");
     this.#undo.push(["link", "del", bridge]);
     ip("addr", "add", `${this.#address(way, OUTSIDE)}/24`, "dev", bridge);
     ip("link", "set", bridge, "up");

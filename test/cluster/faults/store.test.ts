@@ -11,7 +11,7 @@ import { Trial } from "./trial.ts";
 const LEASE_MS = 2_000;
 const OUTAGES_LEASES = LONG ? [1, 3, 1, 3, 1, 3] : [1, 3];
 /** A connection carries some hundred chunks in a second. */
-const BAD: Quality = { delayMs: 10, lost: 0.01, broken: 0.0005 };
+const BAD: Quality = { delayMs: 10, lost: 0.01, broken: 0.002 };
 const WRITES_ON_A_BAD_WAY = LONG ? 1_000 : 50;
 /** Leaders may change again and again. */
 const BAD_WAY_MS = LONG ? 300_000 : 60_000;

@@ -69,13 +69,15 @@ export class Trial {
   }
 
   /**
-   * Waits until permits of all semaphores in use are given on. Nothing else is written much meanwhile: the emulator
-   * lets new transactions go first, and those that change permits read the most.
+   * Waits until permits of all semaphores in use are given on. Nothing else is written meanwhile: the emulator lets
+   * new transactions go first, and those that change permits read the most.
    */
   async givenOn(withinMs: number): Promise<void> {
     this.#callers.resting = true;
+    this.holders.lockRests = true;
     await this.#explained(this.holders.given(this.holders.semaphores, withinMs));
     this.#callers.resting = false;
+    this.holders.lockRests = false;
   }
 
   /** Ends all clients; gives what was wrong. */

@@ -127,8 +127,10 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   const lastLocks = locks.lastRound();
   const lastPermits = permits.lastRound();
   for (const part of [workload, locks, permits, watches]) part.stop();
-  // Longer than any call may take: what is read then is all there will be.
-  scheduler.runUntil(scheduler.now + CLOSING_MS);
+  // What is read when whoever leads has led for so long is all there will be.
+  const endedAt = scheduler.now;
+  const closedAt = () => Math.max(endedAt, observer.heldSince) + CLOSING_MS;
+  while (scheduler.now < closedAt()) scheduler.runUntil(closedAt());
   for (const put of lastPuts) {
     if (put?.outcome !== "ok")
       violations.push(`a put after recovery: ${put?.outcome ?? "no node"}`);

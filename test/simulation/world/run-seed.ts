@@ -117,8 +117,6 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   if (!scheduler.runUntilDone(faultsMs + leadsAgainMs, () => cluster.leaders().length > 0)) {
     violations.push(`nobody leads ${leadsAgainMs} ms after the last fault: ${describe(cluster)}`);
   }
-  // Who leads at once may still lose its lease by a call that hangs: what comes after is another reign's.
-  scheduler.runUntil(faultsMs + leadsAgainMs);
   if (!scheduler.runUntilDone(faultsMs + RECOVERY_MS, () => isWhole(cluster))) {
     violations.push(`not whole ${RECOVERY_MS} ms after the last fault: ${describe(cluster)}`);
   }

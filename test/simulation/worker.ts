@@ -8,6 +8,9 @@ export interface SeedTask {
 
 declare const self: Worker;
 
+// Errors are part of each run, and nobody reads where they come from.
+Error.stackTraceLimit = 0;
+
 self.onmessage = ({ data: { seed, options } }: MessageEvent<SeedTask>) => {
   self.postMessage(runSeed(seed, options));
 };

@@ -100,8 +100,11 @@ export class CommitChecker implements CommitObserver {
 }
 
 /** At no moment do two nodes believe that they lead. Asked after every event. */
-export function checkSingleLeader(cluster: SimulatedCluster, violations: string[]): void {
-  const leaders = cluster.leaders();
+export function checkSingleLeader(
+  cluster: SimulatedCluster,
+  violations: string[],
+  leaders = cluster.leaders(),
+): void {
   if (leaders.length > 1 && violations.length < 10) {
     const names = leaders.map((node) => node.address).join(" and ");
     violations.push(`${cluster.scheduler.now.toFixed(1)}: ${names} lead at once`);
@@ -116,12 +119,13 @@ export function checkLostToken(
   cluster: SimulatedCluster,
   { holder, heldSince }: CommitChecker,
   violations: string[],
+  leaders = cluster.leaders(),
 ): void {
   const { scheduler, options } = cluster;
   // By its own clock, which may be slow.
   const holdMs = leaseTiming(options.leaseMs).holdMs / (1 - MAX_DRIFT);
   if (scheduler.now - heldSince < holdMs) return;
-  for (const { address } of cluster.leaders()) {
+  for (const { address } of leaders) {
     if (address === holder || violations.length >= 10) continue;
     const at = scheduler.now.toFixed(1);
     violations.push(`${at}: ${address} leads, though ${holder} wrote the row at ${heldSince}`);

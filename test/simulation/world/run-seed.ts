@@ -99,8 +99,9 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   scheduler.afterEach = () => {
     locks.holders.check();
     permits.holders.check();
-    checkSingleLeader(cluster, violations);
-    checkLostToken(cluster, observer, lost);
+    const leaders = cluster.leaders();
+    checkSingleLeader(cluster, violations, leaders);
+    checkLostToken(cluster, observer, lost, leaders);
   };
   const workMs = faultsMs + RECOVERY_MS;
   const tempo = new Tempo(scheduler, cluster.prng.fork(), faultsMs);
@@ -127,7 +128,8 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
   for (const part of [workload, locks, permits, watches]) part.stop();
   // What is read when whoever leads has led for so long is all there will be.
   const endedAt = scheduler.now;
-  const closedAt = () => Math.max(endedAt, observer.heldSince) + CLOSING_MS;
+  const lastReignAt = () => Math.min(endedAt + RECOVERY_MS, Math.max(endedAt, observer.heldSince));
+  const closedAt = () => lastReignAt() + CLOSING_MS;
   while (scheduler.now < closedAt()) scheduler.runUntil(closedAt());
   for (const put of lastPuts) {
     if (put?.outcome !== "ok")

@@ -13,11 +13,11 @@ export class Tempo {
       if (scheduler.now >= untilMs) return;
       this.#calm = !this.#calm;
       scheduler.after(
-        this.#calm ? prng.between(20_000, 60_000) : prng.between(5_000, 30_000),
+        this.#calm ? prng.between(30_000, 90_000) : prng.between(5_000, 20_000),
         change,
       );
     };
-    scheduler.after(prng.between(30_000, 60_000), change);
+    scheduler.after(prng.between(20_000, 40_000), change);
   }
 
   /** What a pause of `ms` lasts now. */

@@ -1,4 +1,5 @@
 // The Spanner emulator as a process of one's own, for tests and benchmarks. Imports nothing of src.
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { Client, credentials } from "@grpc/grpc-js";
 import { findBinary, findEmulator } from "./find.ts";
 
@@ -68,9 +69,19 @@ export class Emulator implements AsyncDisposable {
     running.delete(child);
   }
 
-  /** Stands still, with its connections open, until `resume`. */
+  /** Stands still, with its connections open, until `resume`: all its threads have stopped when this returns. */
   pause(): void {
     this.#signal("SIGSTOP");
+    const tasks = `/proc/${this.#child?.pid}/task`;
+    if (!existsSync(tasks)) return;
+    for (
+      let looks = 0;
+      !readdirSync(tasks).every((task) => isStopped(`${tasks}/${task}`));
+      looks++
+    ) {
+      if (looks > 5_000) throw new Error("the emulator does not stop");
+      Bun.sleepSync(1);
+    }
   }
 
   resume(): void {
@@ -170,4 +181,9 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A thread; one that has ended meanwhile counts. */
+function isStopped(task: string): boolean {
+  return !existsSync(task) || /\) [TtZX] /.test(readFileSync(`${task}/stat`, "utf8"));
 }

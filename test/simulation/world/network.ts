@@ -86,10 +86,14 @@ export class Network {
           );
           options.signal?.addEventListener("abort", abort, { once: true });
           if (options.signal?.aborted) return abort();
-          const deliver = () =>
-            this.#travel(self, to, name, () =>
+          let answered = false;
+          const deliver = (again: boolean) =>
+            this.#travel(self, to, name, () => {
+              // Whoever sends a request twice (a proxy, say) does so while there is no answer to the first.
+              if (again && answered) return;
               this.#serve(to, name, bytes, timeoutMs, {
-                reply: (reply) =>
+                reply: (reply) => {
+                  answered = true;
                   this.#travel(to, self, `${name} reply`, () =>
                     machine.arrive(() =>
                       end(() => {
@@ -97,12 +101,16 @@ export class Network {
                         resolve(fromBinary(method.output, reply));
                       }),
                     ),
-                  ),
-                error: (error) => this.#travel(to, self, `${name} error`, () => fail(error)),
-              }),
-            );
-          deliver();
-          if (this.prng.chance(this.faults.duplication)) deliver();
+                  );
+                },
+                error: (error) => {
+                  answered = true;
+                  this.#travel(to, self, `${name} error`, () => fail(error));
+                },
+              });
+            });
+          deliver(false);
+          if (this.prng.chance(this.faults.duplication)) deliver(true);
         });
       },
     };

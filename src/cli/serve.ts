@@ -51,7 +51,8 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
   const listener = new HttpListener({ address: config.httpAddr, clock });
   closing.defer(() => listener.stop());
 
-  const { createLogger, Hedgerow, createHttpApp, demoHandlers } = await loadParts(clock);
+  const { createLogger, Hedgerow, createClientApi, createHttpApp, demoHandlers } =
+    await loadParts(clock);
   const logger = createLogger({
     level: config.logLevel,
     format: config.logFormat,
@@ -70,8 +71,10 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
   address = node.address;
   closing.defer(() => node.stop());
 
+  const api = createClientApi(node, clock);
   const app = createHttpApp({
     node,
+    api,
     hostname: host,
     rules: { boundHost: listener.host, hosts: [host.toLowerCase()], origins: config.corsOrigin },
     logger,
@@ -97,8 +100,9 @@ async function loadParts(clock: Clock) {
   const { Hedgerow } = await import("../node/hedgerow.ts");
   await sleep(clock, 0);
   const { createHttpApp } = await import("../http/app.ts");
+  const { createClientApi } = await import("../http/client-api.ts");
   const { demoHandlers } = await import("../http/demo-handlers.ts");
-  return { createLogger, Hedgerow, createHttpApp, demoHandlers };
+  return { createLogger, Hedgerow, createClientApi, createHttpApp, demoHandlers };
 }
 
 /** Names the flag where the peer port is in use, as the http listener does for its own. */

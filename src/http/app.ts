@@ -2,10 +2,9 @@ import { Hono } from "hono";
 import type { HedgerowNode } from "../node/api.ts";
 import type { Logger } from "../observe/logger.ts";
 import { connectHandlers } from "../rpc/handlers.ts";
-import { DEFAULT_TIMEOUT_MS } from "../rpc/limits.ts";
 import { type IdleControl, noSuchRoute, unaryRoutes } from "../rpc/server.ts";
 import type { Clock } from "../runtime/runtime.ts";
-import { clientRoutes, registerClientApi } from "./client-api.ts";
+import type { ClientApi } from "./client-api.ts";
 import { expose, isPreflight, preflight } from "./cors.ts";
 import { demoRoutes } from "./demo.ts";
 import { failure } from "./failure.ts";
@@ -14,10 +13,10 @@ import { healthRoutes } from "./health.ts";
 import { MAX_API_BYTES } from "./limits.ts";
 import { wrongMediaType } from "./media-types.ts";
 import { line } from "./respond.ts";
-import { SignsOfLife } from "./signs-of-life.ts";
 
 export interface HttpAppOptions {
   readonly node: HedgerowNode;
+  readonly api: ClientApi;
   /** The machine's name, as the endpoints' texts say it. */
   readonly hostname: string;
   readonly rules: GuardRules;
@@ -40,19 +39,14 @@ interface Env {
 }
 
 export function createHttpApp(options: HttpAppOptions): HttpApp {
-  const { node, logger, clock, rules } = options;
+  const { node, api, logger, clock, rules } = options;
   const app = new Hono<Env>();
   const shared = { logger, maxBytes: MAX_API_BYTES };
-  const signs = new SignsOfLife(clock);
-  const routes = clientRoutes(node, clock, signs);
-  const generic = connectHandlers(
-    (router) => registerClientApi(router, node, routes, clock, signs, DEFAULT_TIMEOUT_MS),
-    shared,
-  );
+  const generic = connectHandlers(api.register, shared);
   const unary = unaryRoutes({
     ...shared,
     clock,
-    routes,
+    routes: api.routes,
     next: generic.handle,
   });
 

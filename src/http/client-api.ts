@@ -10,19 +10,34 @@ import {
   type WatchLogRequest,
   type WatchLogResponseSchema,
 } from "../gen/hedgerow/v1/hedgerow_pb.ts";
-import type { BroadcastReply, HedgerowNode, MemberInfo } from "../node/api.ts";
+import type { BroadcastReply, HedgerowNode } from "../node/api.ts";
+import { DEFAULT_TIMEOUT_MS } from "../rpc/limits.ts";
 import { type PeerRoute, serve } from "../rpc/port.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { holdLock } from "./hold-lock.ts";
 import { semaphoreRoutes, semaphoreStreams } from "./semaphores.ts";
-import type { SignsOfLife } from "./signs-of-life.ts";
+import { SignsOfLife } from "./signs-of-life.ts";
 import { timestampOf } from "./timestamp.ts";
+import { memberToWire, watchMembers } from "./watch-members.ts";
 
 const { status, put, get, send, keepHold } = HedgerowService.method;
 
-/** The unary methods of the client API; made once, for they share what they hold for callers. */
-export function clientRoutes(node: HedgerowNode, clock: Clock, signs: SignsOfLife): PeerRoute[] {
+/** The client API of a node, made once for all listeners: they share what it holds for callers. */
+export interface ClientApi {
+  /** The unary methods. */
+  readonly routes: readonly PeerRoute[];
+  /** Streams, and the unary routes once more for protocols that only Connect's own handlers speak. */
+  register(router: ConnectRouter): void;
+}
+
+export function createClientApi(node: HedgerowNode, clock: Clock): ClientApi {
+  const signs = new SignsOfLife(clock);
+  const routes = clientRoutes(node, clock, signs);
+  return { routes, register: (router) => registerAll(router, node, routes, clock, signs) };
+}
+
+function clientRoutes(node: HedgerowNode, clock: Clock, signs: SignsOfLife): PeerRoute[] {
   return [
     serve(status, async () => statusResponse(node)),
     serve(put, async ({ key, value, noAppend, directWrite, id, ifVersion, fence }, call) => {
@@ -46,24 +61,25 @@ export function clientRoutes(node: HedgerowNode, clock: Clock, signs: SignsOfLif
   ];
 }
 
-/** Streams, and the unary routes once more for protocols that only Connect's own handlers speak. */
-export function registerClientApi(
+function registerAll(
   router: ConnectRouter,
   node: HedgerowNode,
   routes: readonly PeerRoute[],
   clock: Clock,
   signs: SignsOfLife,
-  defaultTimeoutMs: number,
 ): void {
   for (const { method, handle } of routes) {
     router.rpc(method, async (request, context) => {
-      const timeoutMs = context.timeoutMs() ?? defaultTimeoutMs;
+      const timeoutMs = context.timeoutMs() ?? DEFAULT_TIMEOUT_MS;
       const reply = await handle(request, { timeoutMs, signal: context.signal });
       return create(method.output, reply as MessageInitShape<typeof method.output>);
     });
   }
   router.rpc(HedgerowService.method.broadcast, (request, context) =>
     broadcast(node, request, context),
+  );
+  router.rpc(HedgerowService.method.watchMembers, (request, context) =>
+    watchMembers(node, request, context),
   );
   router.rpc(HedgerowService.method.watchLog, (request, context) =>
     watchLog(node, request, context),
@@ -114,15 +130,6 @@ function statusResponse(node: HedgerowNode): MessageInitShape<typeof StatusRespo
     leader: leader ?? "",
     token: token ?? "",
     members: members.map(memberToWire),
-  };
-}
-
-function memberToWire({ address, name, incarnation, state, suspect }: MemberInfo) {
-  return {
-    address,
-    name,
-    incarnation: BigInt(incarnation),
-    state: suspect ? "suspect" : state,
   };
 }
 

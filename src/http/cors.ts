@@ -1,6 +1,8 @@
 import { cors as connectCors } from "@connectrpc/connect";
 
 const PREFLIGHT_MAX_AGE_S = 7200;
+/** What Connect and gRPC-Web send, and a token. */
+const ALLOWED_HEADERS = [...connectCors.allowedHeaders, "Authorization"];
 
 /** The answer to the question of a listed origin's page whether it may send the request it has in mind. */
 export function isPreflight(request: Request): boolean {
@@ -17,7 +19,7 @@ export function preflight(origin: string): Response {
     headers: {
       "access-control-allow-origin": origin,
       "access-control-allow-methods": connectCors.allowedMethods.join(", "),
-      "access-control-allow-headers": connectCors.allowedHeaders.join(", "),
+      "access-control-allow-headers": ALLOWED_HEADERS.join(", "),
       "access-control-max-age": String(PREFLIGHT_MAX_AGE_S),
       vary: "Origin",
     },

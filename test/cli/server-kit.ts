@@ -1,4 +1,5 @@
 import { createHttpApp } from "../../src/http/app.ts";
+import { createClientApi } from "../../src/http/client-api.ts";
 import { HttpListener } from "../../src/http/listener.ts";
 import type * as api from "../../src/node/api.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
@@ -12,10 +13,12 @@ export async function withServer<T>(
   use: (url: string) => Promise<T>,
 ): Promise<T> {
   const clock = systemClock();
+  const node = fakeNode(replaced);
   const listener = new HttpListener({ address: "127.0.0.1:0", clock });
   listener.serve(
     createHttpApp({
-      node: fakeNode(replaced),
+      node,
+      api: createClientApi(node, clock),
       hostname: "pod-1",
       rules: { boundHost: listener.host, hosts: [], origins: [] },
       logger: silentLogger,

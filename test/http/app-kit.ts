@@ -1,4 +1,5 @@
 import { createHttpApp } from "../../src/http/app.ts";
+import { createClientApi } from "../../src/http/client-api.ts";
 import type { GuardRules } from "../../src/http/guard.ts";
 import type { HedgerowNode } from "../../src/node/api.ts";
 import type { LogFields, Logger } from "../../src/observe/logger.ts";
@@ -22,12 +23,15 @@ export function appKit(
   const log = (message: string, fields?: LogFields) =>
     void logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
   const logger: Logger = { debug: log, info: log, warn: log, error: log };
+  const node = fakeNode(replaced);
+  const clock = systemClock();
   const app = createHttpApp({
-    node: fakeNode(replaced),
+    node,
+    api: createClientApi(node, clock),
     hostname: "pod-1",
     rules: { boundHost: "127.0.0.1", hosts: [], origins: [], ...rules },
     logger,
-    clock: systemClock(),
+    clock,
   });
   const ask = async (path: string, init: RequestInit = {}) =>
     app.fetch(new Request(`http://127.0.0.1:9090${path}`, init));

@@ -4,6 +4,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { HedgerowError } from "../../src/errors.ts";
 import { HedgerowService } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 import { createHttpApp } from "../../src/http/app.ts";
+import { createClientApi } from "../../src/http/client-api.ts";
 import { HttpListener } from "../../src/http/listener.ts";
 import type * as api from "../../src/node/api.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
@@ -41,12 +42,14 @@ function fakeLock(heldForMs: number) {
   return { lock, calls, lost, state };
 }
 
-function serving(node: Partial<api.HedgerowNode>): Client<typeof HedgerowService> {
+function serving(replaced: Partial<api.HedgerowNode>): Client<typeof HedgerowService> {
+  const node = fakeNode(replaced);
   const listener = new HttpListener({ address: "127.0.0.1:0", clock });
   open.push(() => listener.stop());
   listener.serve(
     createHttpApp({
-      node: fakeNode(node),
+      node,
+      api: createClientApi(node, clock),
       hostname: "pod-1",
       rules: { boundHost: "127.0.0.1", hosts: [], origins: [] },
       logger: silentLogger,

@@ -4,6 +4,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { HedgerowError } from "../../src/errors.ts";
 import { HedgerowService } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 import { createHttpApp } from "../../src/http/app.ts";
+import { createClientApi } from "../../src/http/client-api.ts";
 import { HttpListener } from "../../src/http/listener.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
@@ -19,10 +20,12 @@ let listener: HttpListener;
 let client: Client<typeof HedgerowService>;
 beforeEach(() => {
   fake = new FakeSemaphore();
+  const node = fakeNode({ semaphore: fake.semaphore });
   listener = new HttpListener({ address: "127.0.0.1:0", clock });
   listener.serve(
     createHttpApp({
-      node: fakeNode({ semaphore: fake.semaphore }),
+      node,
+      api: createClientApi(node, clock),
       hostname: "pod-1",
       rules: { boundHost: "127.0.0.1", hosts: [], origins: [] },
       logger: silentLogger,

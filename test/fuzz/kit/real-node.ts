@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createHttpApp } from "../../../src/http/app.ts";
+import { createClientApi } from "../../../src/http/client-api.ts";
 import { HttpListener } from "../../../src/http/listener.ts";
 import { Hedgerow } from "../../../src/node/hedgerow.ts";
 import type { IdleControl } from "../../../src/rpc/server.ts";
@@ -36,7 +37,8 @@ export class RealNode implements AsyncDisposable {
     const clock = systemClock();
     const http = new HttpListener({ address: "127.0.0.1:0", clock });
     const rules = { boundHost: http.host, hosts: [], origins: [] };
-    const app = createHttpApp({ node, hostname: "pod-1", rules, logger, clock });
+    const api = createClientApi(node, clock);
+    const app = createHttpApp({ node, api, hostname: "pod-1", rules, logger, clock });
     http.serve(app);
     const quiet: IdleControl = { timeout() {} };
     const ask = (request: Request) => app.fetch(request, quiet);

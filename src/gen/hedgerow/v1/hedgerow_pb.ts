@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/hedgerow.proto.
  */
 export const file_hedgerow_v1_hedgerow: GenFile = /*@__PURE__*/
-  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIqgBCgpQdXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIRCglub19hcHBlbmQYAyABKAgSFAoMZGlyZWN0X3dyaXRlGAQgASgIEgoKAmlkGAUgASgJEhcKCmlmX3ZlcnNpb24YBiABKAlIAIgBARIhCgVmZW5jZRgHIAEoCzISLmhlZGdlcm93LnYxLkZlbmNlQg0KC19pZl92ZXJzaW9uIiQKBUZlbmNlEgwKBG5hbWUYASABKAkSDQoFdG9rZW4YAiABKAkiSAoLUHV0UmVzcG9uc2USCgoCaWQYASABKAkSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIoCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgVsaW1pdBgCIAEoAyIyCgtHZXRSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuaGVkZ2Vyb3cudjEuRW50cnkibgoFRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEi0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCgoCaWQYBCABKAkSDgoGbGVhZGVyGAUgASgJIhsKC1NlbmRSZXF1ZXN0EgwKBGRhdGEYASABKAwiHAoMU2VuZFJlc3BvbnNlEgwKBGRhdGEYASABKAwiSQoQQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEhEKCXNraXBfc2VsZhgCIAEoCBIUCgxvbmx5X3NlbmRfdG8YAyADKAkiTQoRQnJvYWRjYXN0UmVzcG9uc2USDAoEbm9kZRgBIAEoCRIOCgRkYXRhGAIgASgMSAASDwoFZXJyb3IYAyABKAlIAEIJCgdvdXRjb21lIkAKD1dhdGNoTG9nUmVxdWVzdBILCgNrZXkYASABKAkSFAoHZnJvbV9pZBgCIAEoCUgAiAEBQgoKCF9mcm9tX2lkIjUKEFdhdGNoTG9nUmVzcG9uc2USIQoFZW50cnkYASABKAsyEi5oZWRnZXJvdy52MS5FbnRyeSJoCg9Ib2xkTG9ja1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIQCghsZWFzZV9tcxgCIAEoDRInCgR3YWl0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGhvbGQYBCABKAkiSwoQSG9sZExvY2tSZXNwb25zZRINCgV0b2tlbhgBIAEoCRIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ5ChRIb2xkU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgNEg0KBW93bmVyGAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEaG9sZBgFIAEoCSJQChVIb2xkU2VtYXBob3JlUmVzcG9uc2USDQoFb3duZXIYASABKAkSKAoFbGVhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iHwoPS2VlcEhvbGRSZXF1ZXN0EgwKBGhvbGQYASABKAkiEgoQS2VlcEhvbGRSZXNwb25zZSJuChdBY3F1aXJlU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWxpbWl0GAIgASgNEg0KBW93bmVyGAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iUwoYQWNxdWlyZVNlbWFwaG9yZVJlc3BvbnNlEg0KBW93bmVyGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjYKF1JlbGVhc2VTZW1hcGhvcmVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFb3duZXIYAiABKAkiLAoYUmVsZWFzZVNlbWFwaG9yZVJlc3BvbnNlEhAKCHJlbGVhc2VkGAEgASgIIoYBCgtFcnJvckRldGFpbBIMCgRjb2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRINCgV0b2tlbhgDIAEoBBIWCg5yZXRyeV9kZWxheV9tcxgEIAEoDRIQCghyZWxlYXNlZBgFIAEoCBIUCgdjdXJyZW50GAYgASgJSACIAQFCCgoIX2N1cnJlbnQyzgYKD0hlZGdlcm93U2VydmljZRJBCgZTdGF0dXMSGi5oZWRnZXJvdy52MS5TdGF0dXNSZXF1ZXN0GhsuaGVkZ2Vyb3cudjEuU3RhdHVzUmVzcG9uc2USOAoDUHV0EhcuaGVkZ2Vyb3cudjEuUHV0UmVxdWVzdBoYLmhlZGdlcm93LnYxLlB1dFJlc3BvbnNlEjgKA0dldBIXLmhlZGdlcm93LnYxLkdldFJlcXVlc3QaGC5oZWRnZXJvdy52MS5HZXRSZXNwb25zZRI7CgRTZW5kEhguaGVkZ2Vyb3cudjEuU2VuZFJlcXVlc3QaGS5oZWRnZXJvdy52MS5TZW5kUmVzcG9uc2USTAoJQnJvYWRjYXN0Eh0uaGVkZ2Vyb3cudjEuQnJvYWRjYXN0UmVxdWVzdBoeLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlc3BvbnNlMAESSQoIV2F0Y2hMb2cSHC5oZWRnZXJvdy52MS5XYXRjaExvZ1JlcXVlc3QaHS5oZWRnZXJvdy52MS5XYXRjaExvZ1Jlc3BvbnNlMAESSQoISG9sZExvY2sSHC5oZWRnZXJvdy52MS5Ib2xkTG9ja1JlcXVlc3QaHS5oZWRnZXJvdy52MS5Ib2xkTG9ja1Jlc3BvbnNlMAESWAoNSG9sZFNlbWFwaG9yZRIhLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuSG9sZFNlbWFwaG9yZVJlc3BvbnNlMAESRwoIS2VlcEhvbGQSHC5oZWRnZXJvdy52MS5LZWVwSG9sZFJlcXVlc3QaHS5oZWRnZXJvdy52MS5LZWVwSG9sZFJlc3BvbnNlEl8KEEFjcXVpcmVTZW1hcGhvcmUSJC5oZWRnZXJvdy52MS5BY3F1aXJlU2VtYXBob3JlUmVxdWVzdBolLmhlZGdlcm93LnYxLkFjcXVpcmVTZW1hcGhvcmVSZXNwb25zZRJfChBSZWxlYXNlU2VtYXBob3JlEiQuaGVkZ2Vyb3cudjEuUmVsZWFzZVNlbWFwaG9yZVJlcXVlc3QaJS5oZWRnZXJvdy52MS5SZWxlYXNlU2VtYXBob3JlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIjAKE1dhdGNoTWVtYmVyc1JlcXVlc3QSGQoRcGFydGljaXBhbnRzX29ubHkYASABKAgiQgoUV2F0Y2hNZW1iZXJzUmVzcG9uc2USKgoHbWVtYmVycxgBIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyKoAQoKUHV0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSEQoJbm9fYXBwZW5kGAMgASgIEhQKDGRpcmVjdF93cml0ZRgEIAEoCBIKCgJpZBgFIAEoCRIXCgppZl92ZXJzaW9uGAYgASgJSACIAQESIQoFZmVuY2UYByABKAsyEi5oZWRnZXJvdy52MS5GZW5jZUINCgtfaWZfdmVyc2lvbiIkCgVGZW5jZRIMCgRuYW1lGAEgASgJEg0KBXRva2VuGAIgASgJIkgKC1B1dFJlc3BvbnNlEgoKAmlkGAEgASgJEi0KCXRpbWVzdGFtcBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiKAoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFbGltaXQYAiABKAMiMgoLR2V0UmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmhlZGdlcm93LnYxLkVudHJ5Im4KBUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgoKAmlkGAQgASgJEg4KBmxlYWRlchgFIAEoCSIbCgtTZW5kUmVxdWVzdBIMCgRkYXRhGAEgASgMIhwKDFNlbmRSZXNwb25zZRIMCgRkYXRhGAEgASgMIkkKEEJyb2FkY2FzdFJlcXVlc3QSDAoEZGF0YRgBIAEoDBIRCglza2lwX3NlbGYYAiABKAgSFAoMb25seV9zZW5kX3RvGAMgAygJIk0KEUJyb2FkY2FzdFJlc3BvbnNlEgwKBG5vZGUYASABKAkSDgoEZGF0YRgCIAEoDEgAEg8KBWVycm9yGAMgASgJSABCCQoHb3V0Y29tZSJACg9XYXRjaExvZ1JlcXVlc3QSCwoDa2V5GAEgASgJEhQKB2Zyb21faWQYAiABKAlIAIgBAUIKCghfZnJvbV9pZCI1ChBXYXRjaExvZ1Jlc3BvbnNlEiEKBWVudHJ5GAEgASgLMhIuaGVkZ2Vyb3cudjEuRW50cnkiaAoPSG9sZExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIbGVhc2VfbXMYAiABKA0SJwoEd2FpdBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRob2xkGAQgASgJIksKEEhvbGRMb2NrUmVzcG9uc2USDQoFdG9rZW4YASABKAkSKAoFbGVhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ieQoUSG9sZFNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGhvbGQYBSABKAkiUAoVSG9sZFNlbWFwaG9yZVJlc3BvbnNlEg0KBW93bmVyGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIh8KD0tlZXBIb2xkUmVxdWVzdBIMCgRob2xkGAEgASgJIhIKEEtlZXBIb2xkUmVzcG9uc2UibgoXQWNxdWlyZVNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlMKGEFjcXVpcmVTZW1hcGhvcmVSZXNwb25zZRINCgVvd25lchgBIAEoCRIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI2ChdSZWxlYXNlU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBW93bmVyGAIgASgJIiwKGFJlbGVhc2VTZW1hcGhvcmVSZXNwb25zZRIQCghyZWxlYXNlZBgBIAEoCCKGAQoLRXJyb3JEZXRhaWwSDAoEY29kZRgBIAEoCRIOCgZsZWFkZXIYAiABKAkSDQoFdG9rZW4YAyABKAQSFgoOcmV0cnlfZGVsYXlfbXMYBCABKA0SEAoIcmVsZWFzZWQYBSABKAgSFAoHY3VycmVudBgGIAEoCUgAiAEBQgoKCF9jdXJyZW50MqUHCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABElUKDFdhdGNoTWVtYmVycxIgLmhlZGdlcm93LnYxLldhdGNoTWVtYmVyc1JlcXVlc3QaIS5oZWRnZXJvdy52MS5XYXRjaE1lbWJlcnNSZXNwb25zZTABEkkKCFdhdGNoTG9nEhwuaGVkZ2Vyb3cudjEuV2F0Y2hMb2dSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuV2F0Y2hMb2dSZXNwb25zZTABEkkKCEhvbGRMb2NrEhwuaGVkZ2Vyb3cudjEuSG9sZExvY2tSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuSG9sZExvY2tSZXNwb25zZTABElgKDUhvbGRTZW1hcGhvcmUSIS5oZWRnZXJvdy52MS5Ib2xkU2VtYXBob3JlUmVxdWVzdBoiLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXNwb25zZTABEkcKCEtlZXBIb2xkEhwuaGVkZ2Vyb3cudjEuS2VlcEhvbGRSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuS2VlcEhvbGRSZXNwb25zZRJfChBBY3F1aXJlU2VtYXBob3JlEiQuaGVkZ2Vyb3cudjEuQWNxdWlyZVNlbWFwaG9yZVJlcXVlc3QaJS5oZWRnZXJvdy52MS5BY3F1aXJlU2VtYXBob3JlUmVzcG9uc2USXwoQUmVsZWFzZVNlbWFwaG9yZRIkLmhlZGdlcm93LnYxLlJlbGVhc2VTZW1hcGhvcmVSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuUmVsZWFzZVNlbWFwaG9yZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message hedgerow.v1.StatusRequest
@@ -111,6 +111,44 @@ export const MemberStatusSchema: GenMessage<MemberStatus> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_hedgerow, 2);
 
 /**
+ * @generated from message hedgerow.v1.WatchMembersRequest
+ */
+export type WatchMembersRequest = Message<"hedgerow.v1.WatchMembersRequest"> & {
+  /**
+   * Send again only when the set of participants has changed.
+   *
+   * @generated from field: bool participants_only = 1;
+   */
+  participantsOnly: boolean;
+};
+
+/**
+ * Describes the message hedgerow.v1.WatchMembersRequest.
+ * Use `create(WatchMembersRequestSchema)` to create a new message.
+ */
+export const WatchMembersRequestSchema: GenMessage<WatchMembersRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 3);
+
+/**
+ * @generated from message hedgerow.v1.WatchMembersResponse
+ */
+export type WatchMembersResponse = Message<"hedgerow.v1.WatchMembersResponse"> & {
+  /**
+   * Sorted by address.
+   *
+   * @generated from field: repeated hedgerow.v1.MemberStatus members = 1;
+   */
+  members: MemberStatus[];
+};
+
+/**
+ * Describes the message hedgerow.v1.WatchMembersResponse.
+ * Use `create(WatchMembersResponseSchema)` to create a new message.
+ */
+export const WatchMembersResponseSchema: GenMessage<WatchMembersResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 4);
+
+/**
  * @generated from message hedgerow.v1.PutRequest
  */
 export type PutRequest = Message<"hedgerow.v1.PutRequest"> & {
@@ -166,7 +204,7 @@ export type PutRequest = Message<"hedgerow.v1.PutRequest"> & {
  * Use `create(PutRequestSchema)` to create a new message.
  */
 export const PutRequestSchema: GenMessage<PutRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 3);
+  messageDesc(file_hedgerow_v1_hedgerow, 5);
 
 /**
  * A claim to a lock.
@@ -194,7 +232,7 @@ export type Fence = Message<"hedgerow.v1.Fence"> & {
  * Use `create(FenceSchema)` to create a new message.
  */
 export const FenceSchema: GenMessage<Fence> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 4);
+  messageDesc(file_hedgerow_v1_hedgerow, 6);
 
 /**
  * @generated from message hedgerow.v1.PutResponse
@@ -218,7 +256,7 @@ export type PutResponse = Message<"hedgerow.v1.PutResponse"> & {
  * Use `create(PutResponseSchema)` to create a new message.
  */
 export const PutResponseSchema: GenMessage<PutResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 5);
+  messageDesc(file_hedgerow_v1_hedgerow, 7);
 
 /**
  * @generated from message hedgerow.v1.GetRequest
@@ -242,7 +280,7 @@ export type GetRequest = Message<"hedgerow.v1.GetRequest"> & {
  * Use `create(GetRequestSchema)` to create a new message.
  */
 export const GetRequestSchema: GenMessage<GetRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 6);
+  messageDesc(file_hedgerow_v1_hedgerow, 8);
 
 /**
  * @generated from message hedgerow.v1.GetResponse
@@ -259,7 +297,7 @@ export type GetResponse = Message<"hedgerow.v1.GetResponse"> & {
  * Use `create(GetResponseSchema)` to create a new message.
  */
 export const GetResponseSchema: GenMessage<GetResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 7);
+  messageDesc(file_hedgerow_v1_hedgerow, 9);
 
 /**
  * @generated from message hedgerow.v1.Entry
@@ -298,7 +336,7 @@ export type Entry = Message<"hedgerow.v1.Entry"> & {
  * Use `create(EntrySchema)` to create a new message.
  */
 export const EntrySchema: GenMessage<Entry> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 8);
+  messageDesc(file_hedgerow_v1_hedgerow, 10);
 
 /**
  * @generated from message hedgerow.v1.SendRequest
@@ -315,7 +353,7 @@ export type SendRequest = Message<"hedgerow.v1.SendRequest"> & {
  * Use `create(SendRequestSchema)` to create a new message.
  */
 export const SendRequestSchema: GenMessage<SendRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 9);
+  messageDesc(file_hedgerow_v1_hedgerow, 11);
 
 /**
  * @generated from message hedgerow.v1.SendResponse
@@ -332,7 +370,7 @@ export type SendResponse = Message<"hedgerow.v1.SendResponse"> & {
  * Use `create(SendResponseSchema)` to create a new message.
  */
 export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 10);
+  messageDesc(file_hedgerow_v1_hedgerow, 12);
 
 /**
  * @generated from message hedgerow.v1.BroadcastRequest
@@ -361,7 +399,7 @@ export type BroadcastRequest = Message<"hedgerow.v1.BroadcastRequest"> & {
  * Use `create(BroadcastRequestSchema)` to create a new message.
  */
 export const BroadcastRequestSchema: GenMessage<BroadcastRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 11);
+  messageDesc(file_hedgerow_v1_hedgerow, 13);
 
 /**
  * @generated from message hedgerow.v1.BroadcastResponse
@@ -397,7 +435,7 @@ export type BroadcastResponse = Message<"hedgerow.v1.BroadcastResponse"> & {
  * Use `create(BroadcastResponseSchema)` to create a new message.
  */
 export const BroadcastResponseSchema: GenMessage<BroadcastResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 12);
+  messageDesc(file_hedgerow_v1_hedgerow, 14);
 
 /**
  * @generated from message hedgerow.v1.WatchLogRequest
@@ -421,7 +459,7 @@ export type WatchLogRequest = Message<"hedgerow.v1.WatchLogRequest"> & {
  * Use `create(WatchLogRequestSchema)` to create a new message.
  */
 export const WatchLogRequestSchema: GenMessage<WatchLogRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 13);
+  messageDesc(file_hedgerow_v1_hedgerow, 15);
 
 /**
  * @generated from message hedgerow.v1.WatchLogResponse
@@ -438,7 +476,7 @@ export type WatchLogResponse = Message<"hedgerow.v1.WatchLogResponse"> & {
  * Use `create(WatchLogResponseSchema)` to create a new message.
  */
 export const WatchLogResponseSchema: GenMessage<WatchLogResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 14);
+  messageDesc(file_hedgerow_v1_hedgerow, 16);
 
 /**
  * @generated from message hedgerow.v1.HoldLockRequest
@@ -478,7 +516,7 @@ export type HoldLockRequest = Message<"hedgerow.v1.HoldLockRequest"> & {
  * Use `create(HoldLockRequestSchema)` to create a new message.
  */
 export const HoldLockRequestSchema: GenMessage<HoldLockRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 15);
+  messageDesc(file_hedgerow_v1_hedgerow, 17);
 
 /**
  * @generated from message hedgerow.v1.HoldLockResponse
@@ -504,7 +542,7 @@ export type HoldLockResponse = Message<"hedgerow.v1.HoldLockResponse"> & {
  * Use `create(HoldLockResponseSchema)` to create a new message.
  */
 export const HoldLockResponseSchema: GenMessage<HoldLockResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 16);
+  messageDesc(file_hedgerow_v1_hedgerow, 18);
 
 /**
  * @generated from message hedgerow.v1.HoldSemaphoreRequest
@@ -549,7 +587,7 @@ export type HoldSemaphoreRequest = Message<"hedgerow.v1.HoldSemaphoreRequest"> &
  * Use `create(HoldSemaphoreRequestSchema)` to create a new message.
  */
 export const HoldSemaphoreRequestSchema: GenMessage<HoldSemaphoreRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 17);
+  messageDesc(file_hedgerow_v1_hedgerow, 19);
 
 /**
  * @generated from message hedgerow.v1.HoldSemaphoreResponse
@@ -573,7 +611,7 @@ export type HoldSemaphoreResponse = Message<"hedgerow.v1.HoldSemaphoreResponse">
  * Use `create(HoldSemaphoreResponseSchema)` to create a new message.
  */
 export const HoldSemaphoreResponseSchema: GenMessage<HoldSemaphoreResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 18);
+  messageDesc(file_hedgerow_v1_hedgerow, 20);
 
 /**
  * @generated from message hedgerow.v1.KeepHoldRequest
@@ -590,7 +628,7 @@ export type KeepHoldRequest = Message<"hedgerow.v1.KeepHoldRequest"> & {
  * Use `create(KeepHoldRequestSchema)` to create a new message.
  */
 export const KeepHoldRequestSchema: GenMessage<KeepHoldRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 19);
+  messageDesc(file_hedgerow_v1_hedgerow, 21);
 
 /**
  * @generated from message hedgerow.v1.KeepHoldResponse
@@ -603,7 +641,7 @@ export type KeepHoldResponse = Message<"hedgerow.v1.KeepHoldResponse"> & {
  * Use `create(KeepHoldResponseSchema)` to create a new message.
  */
 export const KeepHoldResponseSchema: GenMessage<KeepHoldResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 20);
+  messageDesc(file_hedgerow_v1_hedgerow, 22);
 
 /**
  * @generated from message hedgerow.v1.AcquireSemaphoreRequest
@@ -637,7 +675,7 @@ export type AcquireSemaphoreRequest = Message<"hedgerow.v1.AcquireSemaphoreReque
  * Use `create(AcquireSemaphoreRequestSchema)` to create a new message.
  */
 export const AcquireSemaphoreRequestSchema: GenMessage<AcquireSemaphoreRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 21);
+  messageDesc(file_hedgerow_v1_hedgerow, 23);
 
 /**
  * @generated from message hedgerow.v1.AcquireSemaphoreResponse
@@ -661,7 +699,7 @@ export type AcquireSemaphoreResponse = Message<"hedgerow.v1.AcquireSemaphoreResp
  * Use `create(AcquireSemaphoreResponseSchema)` to create a new message.
  */
 export const AcquireSemaphoreResponseSchema: GenMessage<AcquireSemaphoreResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 22);
+  messageDesc(file_hedgerow_v1_hedgerow, 24);
 
 /**
  * @generated from message hedgerow.v1.ReleaseSemaphoreRequest
@@ -683,7 +721,7 @@ export type ReleaseSemaphoreRequest = Message<"hedgerow.v1.ReleaseSemaphoreReque
  * Use `create(ReleaseSemaphoreRequestSchema)` to create a new message.
  */
 export const ReleaseSemaphoreRequestSchema: GenMessage<ReleaseSemaphoreRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 23);
+  messageDesc(file_hedgerow_v1_hedgerow, 25);
 
 /**
  * @generated from message hedgerow.v1.ReleaseSemaphoreResponse
@@ -700,7 +738,7 @@ export type ReleaseSemaphoreResponse = Message<"hedgerow.v1.ReleaseSemaphoreResp
  * Use `create(ReleaseSemaphoreResponseSchema)` to create a new message.
  */
 export const ReleaseSemaphoreResponseSchema: GenMessage<ReleaseSemaphoreResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 24);
+  messageDesc(file_hedgerow_v1_hedgerow, 26);
 
 /**
  * Travels as a detail of every error.
@@ -754,7 +792,7 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
  * Use `create(ErrorDetailSchema)` to create a new message.
  */
 export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 25);
+  messageDesc(file_hedgerow_v1_hedgerow, 27);
 
 /**
  * @generated from service hedgerow.v1.HedgerowService
@@ -809,6 +847,16 @@ export const HedgerowService: GenService<{
     methodKind: "server_streaming";
     input: typeof BroadcastRequestSchema;
     output: typeof BroadcastResponseSchema;
+  },
+  /**
+   * All members, and all again whenever somebody joins, leaves or changes its state: the latest list only.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.WatchMembers
+   */
+  watchMembers: {
+    methodKind: "server_streaming";
+    input: typeof WatchMembersRequestSchema;
+    output: typeof WatchMembersResponseSchema;
   },
   /**
    * Every version of a key from `from_id` on, as they are written: each once, in their order.

@@ -53,7 +53,9 @@ export const ERROR_CODES = {
   wrong_cluster: { connect: Code.FailedPrecondition, http: 409 },
   /** The store answered with an error of its own. Nothing was done. */
   store_failed: { connect: Code.Internal, http: 503 },
-  /** A request that this listener does not serve: a foreign Host or Origin. */
+  /** The listener asks for a token, and the request shows none that is good. Nothing was done. */
+  unauthenticated: { connect: Code.Unauthenticated, http: 401 },
+  /** What the caller may not do: a foreign Host or Origin, a token that may only read. Nothing was done. */
   forbidden: { connect: Code.PermissionDenied, http: 403 },
   /** A defect of Hedgerow. */
   internal: { connect: Code.Internal, http: 500 },

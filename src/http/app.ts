@@ -4,6 +4,7 @@ import type { Logger } from "../observe/logger.ts";
 import { connectHandlers } from "../rpc/handlers.ts";
 import { type IdleControl, noSuchRoute, unaryRoutes } from "../rpc/server.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import { accessRefusal, type Tokens } from "./access.ts";
 import type { ClientApi } from "./client-api.ts";
 import { expose, isPreflight, preflight } from "./cors.ts";
 import { demoRoutes } from "./demo.ts";
@@ -12,6 +13,7 @@ import { guard, type GuardRules } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { MAX_API_BYTES } from "./limits.ts";
 import { wrongMediaType } from "./media-types.ts";
+import { refuse } from "./refuse.ts";
 import { line } from "./respond.ts";
 
 export interface HttpAppOptions {
@@ -20,6 +22,8 @@ export interface HttpAppOptions {
   /** The machine's name, as the endpoints' texts say it. */
   readonly hostname: string;
   readonly rules: GuardRules;
+  /** Default: nobody is asked for a token. */
+  readonly tokens?: Tokens | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -39,7 +43,7 @@ interface Env {
 }
 
 export function createHttpApp(options: HttpAppOptions): HttpApp {
-  const { node, api, logger, clock, rules } = options;
+  const { node, api, logger, clock, rules, tokens = null } = options;
   const app = new Hono<Env>();
   const shared = { logger, maxBytes: MAX_API_BYTES };
   const generic = connectHandlers(api.register, shared);
@@ -73,7 +77,10 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     if (refusal !== null) return line(refusal.status, refusal.reason);
     const listed = origin !== null && rules.origins.includes(origin);
     if (listed && isPreflight(c.req.raw)) return preflight(origin);
-    await next();
+    const authorization = headers.get("authorization");
+    const denied = accessRefusal(tokens, { path: c.req.path, authorization });
+    if (denied === null) await next();
+    else c.res = refuse(c.req.raw, denied);
     if (listed) expose(c.res, origin);
     return undefined;
   });

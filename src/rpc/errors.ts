@@ -38,13 +38,13 @@ const FOREIGN_CODES: Readonly<Record<Code, ErrorCode>> = {
   [Code.Internal]: "internal",
   [Code.Unavailable]: "unavailable",
   [Code.DataLoss]: "internal",
-  [Code.Unauthenticated]: "forbidden",
+  [Code.Unauthenticated]: "unauthenticated",
 };
 
 /** Answers that are not Connect's, by HTTP status: what a proxy between may say. */
 const FOREIGN_STATUSES: Readonly<Record<number, ErrorCode>> = {
   400: "invalid_argument",
-  401: "forbidden",
+  401: "unauthenticated",
   403: "forbidden",
   404: "not_found",
   413: "too_large",

@@ -13,6 +13,7 @@ import { guard, type GuardRules } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { MAX_API_BYTES } from "./limits.ts";
 import { wrongMediaType } from "./media-types.ts";
+import { metricsPage } from "./metrics.ts";
 import { refuse } from "./refuse.ts";
 import { line } from "./respond.ts";
 
@@ -36,7 +37,7 @@ export interface HttpApp {
 }
 
 const ROUTES =
-  "there are /put /get /send /broadcast /livez /readyz and POST /hedgerow.v1.HedgerowService/METHOD";
+  "there are /put /get /send /broadcast /livez /readyz /metrics and POST /hedgerow.v1.HedgerowService/METHOD";
 
 interface Env {
   Bindings: IdleControl;
@@ -86,6 +87,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   });
 
   app.route("/", healthRoutes(node, clock));
+  app.get("/metrics", () => metricsPage(node));
   app.route("/", demoRoutes(node, options.hostname, logger, clock));
   app.all("/hedgerow.v1.HedgerowService/*", async (c) => {
     const request = c.req.raw;

@@ -45,6 +45,15 @@ export interface LeaseOptions {
   readonly once?: boolean;
 }
 
+/** How often what has happened to a lease, since the node's start. */
+export interface LeaseFigures {
+  readonly gains: number;
+  readonly losses: number;
+  readonly renewals: number;
+  /** Calls to the store that failed. */
+  readonly failures: number;
+}
+
 /** How long a stopping node waits for a call in flight, and for its release. */
 const STOP_CALL_MS = 2_000;
 
@@ -63,6 +72,7 @@ export class Lease implements Leadership {
   #freed: number | null = null;
   #lagMs = 0;
   #iterations = 0;
+  readonly #figures = { gains: 0, losses: 0, renewals: 0, failures: 0 };
   #over = false;
   readonly #stopped = new AbortController();
   #stopping = false;
@@ -75,6 +85,10 @@ export class Lease implements Leadership {
   /** How often the loop went round. */
   get iterations(): number {
     return this.#iterations;
+  }
+
+  get figures(): LeaseFigures {
+    return this.#figures;
   }
 
   claim(): Claim | null {
@@ -220,6 +234,7 @@ export class Lease implements Leadership {
         return;
       }
       this.#failures = 0;
+      this.#figures.renewals++;
       this.#state = decider.renewed(this.#state, sentAt, this.#now(), timing);
     } catch (error) {
       this.#report("renew", HedgerowError.from(error));
@@ -236,6 +251,7 @@ export class Lease implements Leadership {
     // A reply that came too late leaves a lease that is already over: nextStep says so.
     if (this.#stopping || this.#now() >= state.deadline) return;
     this.#toldToken = state.token;
+    this.#figures.gains++;
     this.#tell(true, state.token, "taken over");
   }
 
@@ -244,6 +260,7 @@ export class Lease implements Leadership {
     const token = this.#toldToken;
     if (token === null) return;
     this.#toldToken = null;
+    this.#figures.losses++;
     this.#over = this.options.once === true;
     this.#tell(false, token, why);
   }
@@ -274,6 +291,7 @@ export class Lease implements Leadership {
 
   #report(call: string, { code, message }: HedgerowError): void {
     this.#failures++;
+    this.#figures.failures++;
     if (this.#stopping) return;
     // The first of a kind, and then ever more seldom: an outage must not fill the log.
     const failures = this.#failures;

@@ -25,6 +25,10 @@ export class Observers {
   /** `failed` is told what an observer throws; it goes on being told. */
   constructor(private readonly failed: (error: unknown) => void) {}
 
+  get size(): number {
+    return this.#observing.size;
+  }
+
   /** With `participantsOnly` it is told only when the set of participants has changed. The result ends it. */
   observe(tell: Observer, participantsOnly: boolean): () => void {
     const participants = participantsOf(this.#members);

@@ -69,6 +69,11 @@ export interface HedgerowNode extends AsyncDisposable {
    */
   changeState(state: PeerStateName, options?: CallOptions): Promise<void>;
   status(): NodeStatus;
+  /**
+   * What this node has counted, in Prometheus' text format: docs/METRICS.md. Names begin with `hedgerow_`; those of
+   * the process are its application's own affair.
+   */
+  metrics(): Promise<string>;
   /** Resolves once the node can serve; rejects with what is missing: joined, store reachable, not stopping. */
   ready(): Promise<void>;
   /** Leaves the cluster, releases the lease, ends calls, closes all. Idempotent. */

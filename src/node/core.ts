@@ -11,6 +11,7 @@ import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
 import { Observers } from "../members/observers.ts";
 import type { TableChange } from "../members/table.ts";
 import { Messaging } from "../messaging/messaging.ts";
+import type { Family } from "../observe/families.ts";
 import { hintToWire } from "../rpc/hint.ts";
 import type { PeerRoute, Peers } from "../rpc/port.ts";
 import { Operation } from "../runtime/operation.ts";
@@ -177,6 +178,18 @@ export class Core {
       (members) => observer(members.map(memberInfo)),
       options.participantsOnly ?? false,
     );
+  }
+
+  /** Read from the parts, which count in plain numbers. */
+  async metrics(): Promise<Family[]> {
+    const { partsMetrics } = await import("./metrics.ts");
+    return partsMetrics({
+      lease: this.#lease,
+      isLeader: this.isLeader,
+      leader: this.#knownLeader,
+      locks: this.locks,
+      semaphores: this.semaphores,
+    });
   }
 
   async changeState(state: api.PeerStateName, options: CallOptions = {}): Promise<void> {

@@ -1,5 +1,6 @@
 import { HedgerowError } from "../errors.ts";
 import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
+import { CallCounts } from "../observe/call-counts.ts";
 import { openCredentials } from "../rpc/credentials.ts";
 import { connectPeers } from "../rpc/peers.ts";
 import { startPeerListener } from "../rpc/listener.ts";
@@ -19,6 +20,18 @@ import { BATCHED_METHODS } from "./routes.ts";
 /** How long a stop waits for calls under way, in milliseconds. */
 const DRAIN_MS = 2_000;
 
+/** What is counted and timed of what users call. */
+const COUNTED_CALLS = [
+  "put",
+  "get",
+  "send",
+  "broadcast",
+  "lock",
+  "semaphore",
+  "change_state",
+] as const;
+type CountedCall = (typeof COUNTED_CALLS)[number];
+
 declare const HEDGEROW_UNPROTECTED: boolean | undefined;
 /** False in the control binary of the tests, and in nothing else: see scripts/build.ts. */
 const PROTECTIONS = !(typeof HEDGEROW_UNPROTECTED !== "undefined" && HEDGEROW_UNPROTECTED);
@@ -26,6 +39,7 @@ const PROTECTIONS = !(typeof HEDGEROW_UNPROTECTED !== "undefined" && HEDGEROW_UN
 /** A node on this machine: sockets, files and the clock around Core. */
 export class Hedgerow implements api.HedgerowNode {
   #stopping: Promise<void> | null = null;
+  readonly #counts: CallCounts<CountedCall>;
 
   private constructor(
     private readonly core: Core,
@@ -33,7 +47,9 @@ export class Hedgerow implements api.HedgerowNode {
     private readonly inFlight: InFlight,
     /** What was opened for the node, to be closed in reverse order. */
     private readonly opened: AsyncDisposableStack,
-  ) {}
+  ) {
+    this.#counts = new CallCounts(runtime.clock, COUNTED_CALLS);
+  }
 
   /**
    * Starts a node. Nothing stays open if it throws: `invalid_argument` for options, `unavailable` for an
@@ -130,11 +146,11 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   put(key: string, value: string, options?: api.PutOptions): Promise<api.PutResult> {
-    return this.#call(() => this.core.log.put(key, value, options));
+    return this.#call("put", () => this.core.log.put(key, value, options));
   }
 
   get(key: string, options?: api.GetOptions): Promise<StoredEntry[]> {
-    return this.#call(() => this.core.log.get(key, options));
+    return this.#call("get", () => this.core.log.get(key, options));
   }
 
   /** Not waited for by a stop, which ends it: it would never end by itself. */
@@ -143,11 +159,11 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   send(data: api.Bytes, options?: CallOptions): Promise<Uint8Array> {
-    return this.#call(() => this.core.messaging.send(data, options));
+    return this.#call("send", () => this.core.messaging.send(data, options));
   }
 
   sendToLeader(data: api.Bytes, options?: api.SendToLeaderOptions): Promise<Uint8Array> {
-    return this.#call(() => this.core.messaging.sendToLeader(data, options));
+    return this.#call("send", () => this.core.messaging.sendToLeader(data, options));
   }
 
   broadcast(data: api.Bytes, options?: api.BroadcastOptions): Promise<api.BroadcastReply[]> {
@@ -158,7 +174,8 @@ export class Hedgerow implements api.HedgerowNode {
     data: api.Bytes,
     options?: api.BroadcastOptions,
   ): AsyncIterable<api.BroadcastReply> {
-    return this.inFlight.trackAll(this.#replies(data, options));
+    const replies = this.#counts.trackAll("broadcast", this.#replies(data, options));
+    return this.inFlight.trackAll(replies);
   }
 
   async *#replies(data: api.Bytes, options?: api.BroadcastOptions) {
@@ -167,11 +184,22 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   lock(name: string, options?: api.LockOptions): api.Lock {
-    return this.core.locks.lock(name, options);
+    const lock = this.core.locks.lock(name, options);
+    return {
+      name,
+      acquire: (call) => this.#counts.track("lock", () => lock.acquire(call)),
+      tryAcquire: (call) => this.#counts.track("lock", () => lock.tryAcquire(call)),
+    };
   }
 
   semaphore(name: string, limit: number): api.Semaphore {
-    return this.core.semaphores.semaphore(name, limit);
+    const semaphore = this.core.semaphores.semaphore(name, limit);
+    return {
+      name,
+      limit,
+      acquire: (call) => this.#counts.track("semaphore", () => semaphore.acquire(call)),
+      tryAcquire: (call) => this.#counts.track("semaphore", () => semaphore.tryAcquire(call)),
+    };
   }
 
   members(): api.MemberInfo[] {
@@ -184,7 +212,7 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   changeState(state: api.PeerStateName, options?: CallOptions): Promise<void> {
-    return this.#call(() => this.core.changeState(state, options));
+    return this.#call("change_state", () => this.core.changeState(state, options));
   }
 
   status(): api.NodeStatus {
@@ -192,6 +220,13 @@ export class Hedgerow implements api.HedgerowNode {
     const { config, iterations } = this.core;
     const { leaseMs } = config;
     return { node, name, leader, isLeader, token, members: this.members(), leaseMs, iterations };
+  }
+
+  async metrics(): Promise<string> {
+    const { callMetrics } = await import("./metrics.ts");
+    const { prometheusText } = await import("../observe/prometheus.ts");
+    const calls = callMetrics(this.#counts, this.inFlight.count);
+    return prometheusText([...(await this.core.metrics()), ...calls]);
   }
 
   async ready(): Promise<void> {
@@ -215,9 +250,9 @@ export class Hedgerow implements api.HedgerowNode {
     await this.opened.disposeAsync();
   }
 
-  #call<T>(call: () => Promise<T>): Promise<T> {
+  #call<T>(kind: CountedCall, call: () => Promise<T>): Promise<T> {
     if (this.#stopping !== null) return Promise.reject(stopped());
-    return this.inFlight.track(call());
+    return this.inFlight.track(this.#counts.track(kind, call));
   }
 }
 

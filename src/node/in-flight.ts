@@ -6,6 +6,10 @@ export class InFlight {
   #count = 0;
   #idle: (() => void) | null = null;
 
+  get count(): number {
+    return this.#count;
+  }
+
   /** Passes the call's outcome on. */
   async track<T>(call: Promise<T>): Promise<T> {
     this.#count++;

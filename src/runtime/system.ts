@@ -1,5 +1,5 @@
 import { dlopen, ptr } from "bun:ffi";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { HedgerowError } from "../errors.ts";
 import { type Clock, type Random, type Runtime, ulid } from "./runtime.ts";
 
@@ -77,4 +77,26 @@ export function systemRuntime(): Runtime {
 /** A variable of this process's environment; null where it is unset or empty. */
 export function environmentVariable(name: string): string | null {
   return process.env[name] || null;
+}
+
+/** What the machine says of this process. */
+export interface ProcessFigures {
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  readonly residentBytes: number;
+  /** In user and in system mode. */
+  readonly cpuMicros: number;
+  /** Open files and sockets. */
+  readonly openFiles: number;
+}
+
+export function processFigures(): ProcessFigures {
+  const { user, system } = process.cpuUsage();
+  const files = process.platform === "linux" ? "/proc/self/fd" : "/dev/fd";
+  return {
+    startedAtMs: performance.timeOrigin,
+    residentBytes: process.memoryUsage.rss(),
+    cpuMicros: user + system,
+    openFiles: readdirSync(files).length - 1, // without the one that reads the folder
+  };
 }

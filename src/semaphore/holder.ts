@@ -47,6 +47,13 @@ export class Holder {
     this.#renewals = new Renewals(options, options.logger);
   }
 
+  get figures(): { readonly held: number; readonly waiting: number } {
+    const slots = [...this.#slots].filter(({ leaving }) => leaving === null);
+    const held = slots.filter(({ permit }) => permit?.held === true).length;
+    const waiting = slots.filter(({ permit }) => permit === null).length;
+    return { held, waiting };
+  }
+
   async acquire(wanted: Wanted, call: CallOptions): Promise<HeldPermit> {
     const { clock, random } = this.options;
     const { semaphore, owner, waits } = wanted;

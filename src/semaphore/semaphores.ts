@@ -70,6 +70,11 @@ export class Semaphores {
     );
   }
 
+  /** How many permits this node holds, and how many of its callers wait for one. */
+  get figures(): { readonly held: number; readonly waiting: number } {
+    return this.#holder.figures;
+  }
+
   /** Another process than before runs at a member's address; it may be this node, which took another name. */
   memberJoined(address: string): void {
     if (address === this.options.self) this.#holder.incarnationChanged();

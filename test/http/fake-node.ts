@@ -63,6 +63,8 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
       leaseMs: 30_000,
       iterations: 1,
     }),
+    metrics: async () =>
+      "# HELP hedgerow_faked Faked.\n# TYPE hedgerow_faked gauge\nhedgerow_faked 1\n",
     ready: async () => {},
     stop: async () => {},
     [Symbol.asyncDispose]: async () => {},

@@ -68,6 +68,11 @@ export class Locks {
     this.#client = new LineClient({ ...options, lines: this.lines });
   }
 
+  /** How many this node holds, and how many of its callers wait for one. */
+  get figures(): { readonly held: number; readonly waiting: number } {
+    return { held: this.#held.size, waiting: this.#acquisitions.size };
+  }
+
   /** Throws `invalid_argument` or `too_large` for a name or a lease that no lock may have. */
   lock(
     name: string,

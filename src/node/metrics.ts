@@ -1,0 +1,68 @@
+import { version } from "../../package.json";
+import type { LeaderHint } from "../errors.ts";
+import type { Lease } from "../lock/lease.ts";
+import { leaderMetrics } from "../lock/metrics.ts";
+import type { Locks } from "../lock/named/locks.ts";
+import type { CallCounts } from "../observe/call-counts.ts";
+import { by, counter, type Family, gauge, histogram, outcomes } from "../observe/families.ts";
+import type { Semaphores } from "../semaphore/semaphores.ts";
+
+// Loaded when somebody asks for the first time: what is counted until then are plain numbers.
+
+/** The parts of a node that count. */
+export interface MeasuredParts {
+  readonly lease: Lease;
+  readonly isLeader: boolean;
+  readonly leader: LeaderHint | null;
+  readonly locks: Locks;
+  readonly semaphores: Semaphores;
+}
+
+export function partsMetrics({
+  lease,
+  isLeader,
+  leader,
+  locks,
+  semaphores,
+}: MeasuredParts): Family[] {
+  const claims = { lock: locks.figures, permit: semaphores.figures };
+  return [
+    gauge("hedgerow_build_info", "1, with the version of Hedgerow and that of Bun.", {
+      labels: { version, bun: Bun.version },
+      value: 1,
+    }),
+    ...leaderMetrics(lease, isLeader, leader),
+    gauge(
+      "hedgerow_claims_held",
+      "Locks and permits that callers of this node hold.",
+      ...by("kind", { lock: claims.lock.held, permit: claims.permit.held }),
+    ),
+    gauge(
+      "hedgerow_claims_awaited",
+      "Locks and permits that callers of this node wait for.",
+      ...by("kind", { lock: claims.lock.waiting, permit: claims.permit.waiting }),
+    ),
+  ];
+}
+
+/** What users call; `callsUnderWay` those that have not ended. */
+export function callMetrics(calls: CallCounts<string>, callsUnderWay: number): Family[] {
+  const counted = [...calls];
+  return [
+    counter(
+      "hedgerow_calls_total",
+      "Calls of this node by its application and its http listener, by how they ended: ok or an error's code.",
+      ...counted.flatMap(([call, count]) => outcomes({ call }, count)),
+    ),
+    histogram(
+      "hedgerow_call_duration_seconds",
+      "How long those calls took, failed ones included.",
+      ...counted.map(([call, { durations }]) => ({ labels: { call }, value: durations })),
+    ),
+    gauge(
+      "hedgerow_calls_in_flight",
+      "Calls of this node, and of other nodes to it, that have not ended; those of membership aside.",
+      callsUnderWay,
+    ),
+  ];
+}

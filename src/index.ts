@@ -12,6 +12,7 @@ export type {
   MemberInfo,
   MembersChange,
   MembersObserver,
+  MessageContext,
   MessageHandler,
   NodeStatus,
   ObserveOptions,

@@ -15,9 +15,26 @@ const DEFAULT_RETRIES = 10;
 /** Between attempts: ten of them outlast the default lease's fail-over. */
 const PAUSE_MS = { first: 100, longest: 5_000 };
 
+/** A message as it travels. */
+export interface Message {
+  readonly data: Uint8Array;
+  /** The same in all attempts, and for all members. */
+  readonly id: string;
+  /** Counts from 1. */
+  readonly attempt: number;
+  /** Address of the node that sends it. */
+  readonly from: string;
+}
+
+/** What a handler is told beside the message's bytes. */
+export interface Context extends Omit<Message, "data"> {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+}
+
 export type Handler = (
   data: Uint8Array,
-  context: { readonly signal: AbortSignal },
+  context: Context,
 ) => Uint8Array | string | undefined | Promise<Uint8Array | string | undefined>;
 
 export type Reply =
@@ -64,7 +81,7 @@ export class Messaging {
     } = {},
   ): AsyncGenerator<Reply, void, undefined> {
     const { runtime, self, members, shutdown } = this.options;
-    const message = messageBytes("message", data);
+    const message = this.#message(data);
     const only = options.onlySendTo && new Set(options.onlySendTo);
     const targets = members().filter(
       (address) => !(options.skipSelf === true && address === self) && (only?.has(address) ?? true),
@@ -90,18 +107,18 @@ export class Messaging {
     }
   }
 
-  async serveDeliver(data: Uint8Array, call: ServedCall): Promise<{ data: Uint8Array }> {
+  async serveDeliver(message: Message, call: ServedCall): Promise<{ data: Uint8Array }> {
     const { leadership, directory, self, onSend } = this.options;
     if (leadership.claim() === null) {
       const { leader } = directory;
       const elsewhere = leader !== null && leader.address !== self ? leader : undefined;
       throw new HedgerowError("not_leader", "send: this node does not lead", { leader: elsewhere });
     }
-    return { data: await this.#handle("send", onSend, data, call) };
+    return { data: await this.#handle("send", onSend, message, call) };
   }
 
-  async serveDeliverBroadcast(data: Uint8Array, call: ServedCall): Promise<{ data: Uint8Array }> {
-    return { data: await this.#handle("broadcast", this.options.onBroadcast, data, call) };
+  async serveDeliverBroadcast(message: Message, call: ServedCall): Promise<{ data: Uint8Array }> {
+    return { data: await this.#handle("broadcast", this.options.onBroadcast, message, call) };
   }
 
   async #send(
@@ -111,7 +128,8 @@ export class Messaging {
     attempts: number,
   ): Promise<Uint8Array> {
     const { runtime, peers, self, shutdown } = this.options;
-    const message = messageBytes("message", data);
+    const message = this.#message(data);
+    let attempt = 0;
     using operation = new Operation(runtime.clock, "send", options, defaultTimeoutMs, shutdown);
     const repeatable = attempts > 1;
     const retry = {
@@ -122,21 +140,32 @@ export class Messaging {
       attemptTimeoutMs: Infinity,
     };
     return await throughLeader(operation, retry, async (leader, call) => {
-      if (leader.address === self) return (await this.serveDeliver(message, call)).data;
+      const sent = { ...message, attempt: ++attempt };
+      if (leader.address === self) return (await this.serveDeliver(sent, call)).data;
       const { deliver } = PeerService.method;
-      return (await peers.unary(leader.address, deliver, { data: message }, call)).data;
+      return (await peers.unary(leader.address, deliver, sent, call)).data;
     });
   }
 
-  async #broadcastTo(node: string, data: Uint8Array, operation: Operation): Promise<Reply> {
+  #message(data: Uint8Array | string): Message {
+    const { runtime, self } = this.options;
+    return {
+      data: messageBytes("message", data),
+      id: runtime.random.id(),
+      attempt: 1,
+      from: self,
+    };
+  }
+
+  async #broadcastTo(node: string, message: Message, operation: Operation): Promise<Reply> {
     const { peers, self } = this.options;
     const call = { timeoutMs: operation.remainingMs(), signal: operation.signal };
     const { deliverBroadcast } = PeerService.method;
     try {
       const reply =
         node === self
-          ? await this.serveDeliverBroadcast(data, call)
-          : await peers.unary(node, deliverBroadcast, { data }, call);
+          ? await this.serveDeliverBroadcast(message, call)
+          : await peers.unary(node, deliverBroadcast, message, call);
       return { node, data: reply.data };
     } catch (error) {
       return { node, error: HedgerowError.from(error) };
@@ -147,7 +176,7 @@ export class Messaging {
   async #handle(
     what: string,
     handler: Handler | undefined,
-    data: Uint8Array,
+    { data, id, attempt, from }: Message,
     call: ServedCall,
   ): Promise<Uint8Array> {
     if (handler === undefined) {
@@ -162,13 +191,15 @@ export class Messaging {
       call.timeoutMs,
       shutdown,
     );
-    const work = (async () => handler(data, { signal: operation.signal }))();
+    const { signal } = operation;
+    const context = { signal, timeoutMs: operation.remainingMs(), id, attempt, from };
+    const work = (async () => handler(data, context))();
     let reply: Uint8Array | string | undefined;
     try {
       reply = await operation.race(work);
     } catch (error) {
       // Also a HedgerowError of the handler's own is the handler's failure, and must not be retried.
-      if (operation.signal.aborted && error === operation.signal.reason) throw error;
+      if (signal.aborted && error === signal.reason) throw error;
       throw new HedgerowError("handler_failed", messageOf(error), { cause: error });
     }
     return messageBytes("reply", reply ?? "");

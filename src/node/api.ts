@@ -236,8 +236,21 @@ export interface NodeStatus {
 /** What the node calls when a message comes; the reply is at most 4 MiB. */
 export type MessageHandler = (
   data: Uint8Array,
-  context: { readonly signal: AbortSignal },
+  context: MessageContext,
 ) => Bytes | undefined | Promise<Bytes | undefined>;
+
+export interface MessageContext {
+  /** Aborts when the sender no longer waits, and when the node stops. */
+  readonly signal: AbortSignal;
+  /** Milliseconds that the sender still waits. */
+  readonly timeoutMs: number;
+  /** Of the message: the same in all attempts of `sendToLeader`, and at all members of a broadcast. */
+  readonly id: string;
+  /** Counts from 1. In a later one a handler, here or on another node, may have had the message before. */
+  readonly attempt: number;
+  /** Address of the node that sent it. */
+  readonly from: string;
+}
 
 export interface MembersChange {
   readonly joined: readonly MemberInfo[];

@@ -35,8 +35,8 @@ export function peerRoutes(parts: Parts): PeerRoute[] {
   const claims = ClaimService.method;
   return [
     serve(peer.append, (request, call) => log.serveAppend(request, call)),
-    serve(peer.deliver, ({ data }, call) => messaging.serveDeliver(data, call)),
-    serve(peer.deliverBroadcast, ({ data }, call) => messaging.serveDeliverBroadcast(data, call)),
+    serve(peer.deliver, (message, call) => messaging.serveDeliver(message, call)),
+    serve(peer.deliverBroadcast, (message, call) => messaging.serveDeliverBroadcast(message, call)),
     serve(peer.announce, async ({ leader }) => {
       directory.learn(hintFromWire(leader));
       return {};

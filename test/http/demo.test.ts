@@ -178,7 +178,13 @@ describe("the demo's own handlers", () => {
     address: () => "10.0.0.1:8080",
     clock: { ...systemClock(), wallMicros: () => at },
   });
-  const context = { signal: new AbortController().signal };
+  const context = {
+    signal: new AbortController().signal,
+    timeoutMs: 1_000,
+    id: "id",
+    attempt: 1,
+    from: "10.0.0.1:8080",
+  };
 
   test("reply as the Go demo does", () => {
     expect(onSend(Buffer.from("hi"), context)).toBe(

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { HedgerowError } from "../../src/errors.ts";
 import { DeliverRequestSchema, DeliverResponseSchema } from "../../src/gen/hedgerow/v1/peer_pb.ts";
 import { MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "../../src/rpc/limits.ts";
@@ -47,10 +47,7 @@ function served(options: Partial<PeerListenerOptions> = {}) {
 }
 
 function request(text: string): Uint8Array<ArrayBuffer> {
-  return toBinary(DeliverRequestSchema, {
-    $typeName: "hedgerow.v1.DeliverRequest",
-    data: bytes(text),
-  });
+  return toBinary(DeliverRequestSchema, create(DeliverRequestSchema, { data: bytes(text) }));
 }
 
 test("protobuf in, protobuf out", async () => {

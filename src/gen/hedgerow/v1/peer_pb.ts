@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/peer.proto.
  */
 export const file_hedgerow_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIo4BCgpCYXRjaEVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRInCgZsZWFkZXIYAyABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50EhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhQKB2N1cnJlbnQYBSABKAlIAIgBAUIKCghfY3VycmVudCI+CgpMZWFkZXJIaW50Eg8KB2FkZHJlc3MYASABKAkSDQoFdG9rZW4YAiABKAQSEAoIcmVsZWFzZWQYAyABKAgiiAEKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJEhcKCmlmX3ZlcnNpb24YBCABKAlIAIgBARISCgpmZW5jZV9uYW1lGAUgASgJEhMKC2ZlbmNlX3Rva2VuGAYgASgEQg0KC19pZl92ZXJzaW9uIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoASIeCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMIh8KD0RlbGl2ZXJSZXNwb25zZRIMCgRkYXRhGAEgASgMIicKF0RlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0EgwKBGRhdGEYASABKAwiKAoYRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEgwKBGRhdGEYASABKAwiOgoPQW5ub3VuY2VSZXF1ZXN0EicKBmxlYWRlchgBIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQiEgoQQW5ub3VuY2VSZXNwb25zZTKAAwoLUGVlclNlcnZpY2USPgoFQmF0Y2gSGS5oZWRnZXJvdy52MS5CYXRjaFJlcXVlc3QaGi5oZWRnZXJvdy52MS5CYXRjaFJlc3BvbnNlEkEKBkFwcGVuZBIaLmhlZGdlcm93LnYxLkFwcGVuZFJlcXVlc3QaGy5oZWRnZXJvdy52MS5BcHBlbmRSZXNwb25zZRJECgdEZWxpdmVyEhsuaGVkZ2Vyb3cudjEuRGVsaXZlclJlcXVlc3QaHC5oZWRnZXJvdy52MS5EZWxpdmVyUmVzcG9uc2USXwoQRGVsaXZlckJyb2FkY2FzdBIkLmhlZGdlcm93LnYxLkRlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEkcKCEFubm91bmNlEhwuaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIo4BCgpCYXRjaEVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRInCgZsZWFkZXIYAyABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50EhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhQKB2N1cnJlbnQYBSABKAlIAIgBAUIKCghfY3VycmVudCI+CgpMZWFkZXJIaW50Eg8KB2FkZHJlc3MYASABKAkSDQoFdG9rZW4YAiABKAQSEAoIcmVsZWFzZWQYAyABKAgiiAEKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJEhcKCmlmX3ZlcnNpb24YBCABKAlIAIgBARISCgpmZW5jZV9uYW1lGAUgASgJEhMKC2ZlbmNlX3Rva2VuGAYgASgEQg0KC19pZl92ZXJzaW9uIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoASJJCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIfCg9EZWxpdmVyUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJSChdEZWxpdmVyQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIoChhEZWxpdmVyQnJvYWRjYXN0UmVzcG9uc2USDAoEZGF0YRgBIAEoDCI6Cg9Bbm5vdW5jZVJlcXVlc3QSJwoGbGVhZGVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCISChBBbm5vdW5jZVJlc3BvbnNlMoADCgtQZWVyU2VydmljZRI+CgVCYXRjaBIZLmhlZGdlcm93LnYxLkJhdGNoUmVxdWVzdBoaLmhlZGdlcm93LnYxLkJhdGNoUmVzcG9uc2USQQoGQXBwZW5kEhouaGVkZ2Vyb3cudjEuQXBwZW5kUmVxdWVzdBobLmhlZGdlcm93LnYxLkFwcGVuZFJlc3BvbnNlEkQKB0RlbGl2ZXISGy5oZWRnZXJvdy52MS5EZWxpdmVyUmVxdWVzdBocLmhlZGdlcm93LnYxLkRlbGl2ZXJSZXNwb25zZRJfChBEZWxpdmVyQnJvYWRjYXN0EiQuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlcXVlc3QaJS5oZWRnZXJvdy52MS5EZWxpdmVyQnJvYWRjYXN0UmVzcG9uc2USRwoIQW5ub3VuY2USHC5oZWRnZXJvdy52MS5Bbm5vdW5jZVJlcXVlc3QaHS5oZWRnZXJvdy52MS5Bbm5vdW5jZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message hedgerow.v1.BatchRequest
@@ -253,6 +253,27 @@ export type DeliverRequest = Message<"hedgerow.v1.DeliverRequest"> & {
    * @generated from field: bytes data = 1;
    */
   data: Uint8Array;
+
+  /**
+   * The message's own: the same in all attempts, and for all members.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * Counts from 1.
+   *
+   * @generated from field: uint32 attempt = 3;
+   */
+  attempt: number;
+
+  /**
+   * Address of the node that sends it.
+   *
+   * @generated from field: string from = 4;
+   */
+  from: string;
 };
 
 /**
@@ -287,6 +308,27 @@ export type DeliverBroadcastRequest = Message<"hedgerow.v1.DeliverBroadcastReque
    * @generated from field: bytes data = 1;
    */
   data: Uint8Array;
+
+  /**
+   * The message's own: the same in all attempts, and for all members.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * Counts from 1.
+   *
+   * @generated from field: uint32 attempt = 3;
+   */
+  attempt: number;
+
+  /**
+   * Address of the node that sends it.
+   *
+   * @generated from field: string from = 4;
+   */
+  from: string;
 };
 
 /**

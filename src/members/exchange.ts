@@ -12,6 +12,7 @@ import type { Logger } from "../observe/logger.ts";
 import { hintFromWire, hintToWire } from "../rpc/hint.ts";
 import type { Peers, ServedCall } from "../rpc/port.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import type { GossipFigures } from "./figures.ts";
 import type { LocalHealth } from "./local-health.ts";
 import {
   fromWire,
@@ -47,6 +48,7 @@ export interface ExchangeOptions {
   readonly cluster: ClusterIdentity;
   readonly table: MemberTable;
   readonly health: LocalHealth;
+  readonly figures: GossipFigures;
   /** Something was heard. */
   readonly onHeard: () => void;
   /** This node's settings are not the cluster's: it must not go on. */
@@ -101,7 +103,8 @@ export class Exchange {
    * it is another cluster's, and the errors of transport.
    */
   async sync(address: string, timeoutMs = SYNC_TIMEOUT_MS): Promise<void> {
-    const { peers, cluster, directory, table } = this.options;
+    const { peers, cluster, directory, table, figures } = this.options;
+    figures.events.get_local_state++;
     const reply = await peers.unary(
       address,
       GossipService.method.sync,
@@ -114,6 +117,7 @@ export class Exchange {
       { timeoutMs },
     );
     this.#checkCluster(reply.cluster);
+    figures.events.merge_remote_state++;
     // Whoever is alone is told what the others know already.
     this.#hear(statements(reply.members), reply.leader, table.names.size > 1 ? "list" : "welcome");
   }
@@ -138,12 +142,13 @@ export class Exchange {
   }
 
   async serveSync(request: SyncRequest) {
-    const { cluster, directory, table } = this.options;
+    const { cluster, directory, table, figures } = this.options;
     this.#checkCluster(request.cluster);
     const joiner = speaker(request.self);
     const list = statements(request.members);
     const namesake = table.find(joiner.name);
     if (namesake !== undefined && isPresent(namesake) && namesake.address !== joiner.address) {
+      figures.events.node_conflict++;
       throw new HedgerowError(
         "invalid_argument",
         `the name ${joiner.name} is taken by ${namesake.address}: choose another --name`,
@@ -151,6 +156,8 @@ export class Exchange {
     }
     this.#hear([joiner], request.leader, "news");
     this.#hear(list, request.leader, "list");
+    figures.events.merge_remote_state++;
+    figures.events.get_local_state++;
     const members = this.#lackingIn(list).map(toWire);
     return { cluster, members, leader: hintToWire(directory.newest) };
   }
@@ -218,13 +225,16 @@ export class Exchange {
     leader: Parameters<typeof hintFromWire>[0],
     source: Source,
   ): void {
-    const { table, health, directory, runtime, onHeard } = this.options;
+    const { table, health, figures, directory, runtime, onHeard } = this.options;
     const now = runtime.clock.now();
     for (const record of records) {
       const ofSelf = record.name === table.self.name;
       const isNews = table.hear(record, now, source);
+      if (isNews) figures.events.state_change_message++;
+      if (!ofSelf || !isNews) continue;
+      figures.refutations++;
       // Others did not hear from this node in time: it may be the slow one.
-      if (ofSelf && isNews && isAccused(record)) health.worsen(1);
+      if (isAccused(record)) health.worsen(1);
     }
     directory.learn(hintFromWire(leader));
     onHeard();

@@ -8,6 +8,7 @@ import type { ServedCall } from "../rpc/port.ts";
 import type { Timer } from "../runtime/runtime.ts";
 import { pick } from "./choice.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
+import { GossipFigures } from "./figures.ts";
 import { LocalHealth } from "./local-health.ts";
 import type { MemberRecord, PeerState } from "./member.ts";
 import { Pace } from "./pace.ts";
@@ -26,13 +27,17 @@ const MAX_ROUNDS = 2;
 /** A member of a cluster of n tries a lost one in so many of n rounds. */
 const LOST_SHARE = 0.5;
 
-export interface GossipOptions extends Omit<ExchangeOptions, "table" | "health" | "onHeard"> {
+export interface GossipOptions extends Omit<
+  ExchangeOptions,
+  "table" | "health" | "figures" | "onHeard"
+> {
   readonly self: MemberRecord;
   readonly onChange: (change: TableChange) => void;
 }
 
 /** The loops around MemberTable: probes, tells news while there are any, buries suspects, compares lists. */
 export class Gossip {
+  readonly figures = new GossipFigures();
   readonly #table: MemberTable;
   readonly #health: LocalHealth;
   readonly #exchange: Exchange;
@@ -48,7 +53,8 @@ export class Gossip {
     const { self, timing, runtime } = options;
     this.#table = new MemberTable(self, timing, runtime.clock.now());
     this.#health = new LocalHealth(timing.maxHealthScore);
-    const shared = { ...options, table: this.#table, health: this.#health };
+    const { figures } = this;
+    const shared = { ...options, table: this.#table, health: this.#health, figures };
     this.#exchange = new Exchange({ ...shared, onHeard: () => this.#onHeard() });
     this.#prober = new Prober({
       ...shared,
@@ -56,6 +62,8 @@ export class Gossip {
       onSuspicion: () => this.#onHeard(),
     });
     this.#pace = new Pace(runtime.clock, timing.probeTimeoutMs, (ms) => {
+      figures.stalls.count++;
+      figures.stalls.ms += ms;
       this.#health.worsen(1);
       this.#table.forgive(ms);
     });
@@ -72,6 +80,12 @@ export class Gossip {
 
   get state(): PeerState {
     return this.#table.self.state;
+  }
+
+  /** How things stand, beside what `figures` has counted. */
+  get standing() {
+    const { self, newsSize, goneSize } = this.#table;
+    return { self, newsSize, goneSize, healthScore: this.#health.score };
   }
 
   start(): void {
@@ -120,15 +134,15 @@ export class Gossip {
   }
 
   serveSync(request: SyncRequest) {
-    return this.#exchange.serveSync(request);
+    return this.figures.served(this.#exchange.serveSync(request));
   }
 
   servePing(request: PingRequest) {
-    return this.#exchange.servePing(request);
+    return this.figures.served(this.#exchange.servePing(request));
   }
 
   servePingIndirect(request: PingIndirectRequest, call: ServedCall) {
-    return this.#exchange.servePingIndirect(request, call);
+    return this.figures.served(this.#exchange.servePingIndirect(request, call));
   }
 
   /** After anything that may have changed the table. */
@@ -145,6 +159,11 @@ export class Gossip {
   #report(): void {
     const change = this.#table.takeChange();
     if (change === null) return;
+    const { joined, left } = change;
+    const { events } = this.figures;
+    events.node_join += joined.length;
+    events.node_leave += left.length;
+    if (joined.length + left.length === 0) events.node_update++;
     for (const { address } of change.left) this.options.peers.forget(address);
     this.options.onChange(change);
   }
@@ -208,7 +227,7 @@ export class Gossip {
     if (next === null) return;
     const waitMs = Math.min(DEATH_WATCH_MS, Math.max(0, next - this.#now()));
     this.#timers.deaths = this.#pace.schedule(waitMs, () => {
-      this.#table.expire(this.#now());
+      this.figures.deaths += this.#table.expire(this.#now());
       this.#scheduleDeaths();
       this.#onHeard();
     });

@@ -29,6 +29,11 @@ export class Observers {
     return this.#observing.size;
   }
 
+  /** Whether one of them has not ended what it was told to do. */
+  get busy(): boolean {
+    return [...this.#observing].some(({ busy }) => busy);
+  }
+
   /** With `participantsOnly` it is told only when the set of participants has changed. The result ends it. */
   observe(tell: Observer, participantsOnly: boolean): () => void {
     const participants = participantsOf(this.#members);

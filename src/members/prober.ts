@@ -3,6 +3,7 @@ import type { Peers } from "../rpc/port.ts";
 import type { Clock, Runtime } from "../runtime/runtime.ts";
 import { pick, probeTarget } from "./choice.ts";
 import type { Exchange } from "./exchange.ts";
+import type { GossipFigures } from "./figures.ts";
 import type { LocalHealth } from "./local-health.ts";
 import { Liveness, type MemberRecord } from "./member.ts";
 import type { MemberTable } from "./table.ts";
@@ -15,6 +16,7 @@ export interface ProberOptions {
   readonly timing: GossipTiming;
   readonly table: MemberTable;
   readonly health: LocalHealth;
+  readonly figures: GossipFigures;
   readonly exchange: Exchange;
   /** Somebody is suspect now. */
   readonly onSuspicion: () => void;
@@ -26,7 +28,7 @@ export class Prober {
 
   /** One round. Nobody's errors get out of it: no answer is what a probe is for. */
   async probe(): Promise<void> {
-    const { runtime, timing, table, health, peers } = this.options;
+    const { runtime, timing, table, health, peers, figures } = this.options;
     const slot = Math.floor(runtime.clock.wallMicros() / 1e3 / timing.probeIntervalMs);
     const target = table.find(probeTarget(table.names, table.self.name, slot) ?? "");
     if (target === undefined) return;
@@ -35,8 +37,12 @@ export class Prober {
     const heardAt = peers.heardAt?.(target.address) ?? Number.NEGATIVE_INFINITY;
     const speaks =
       target.liveness === Liveness.ALIVE && startedAt - heardAt < timing.probeIntervalMs;
-    if (speaks) health.improve();
-    else await this.#ask(target, startedAt);
+    if (!speaks) {
+      await this.#ask(target, startedAt);
+      return;
+    }
+    figures.probes.spared++;
+    health.improve();
   }
 
   /** Tries one who died: it may have been cut off. */
@@ -55,11 +61,12 @@ export class Prober {
   }
 
   async #ask(target: MemberRecord, startedAt: number): Promise<void> {
-    const { runtime, timing, table, health, exchange } = this.options;
+    const { runtime, timing, table, health, exchange, figures } = this.options;
     const { clock, random } = runtime;
     const intervalMs = timing.probeIntervalMs * health.factor;
     const direct = exchange.ping(target, intervalMs);
     if (await settlesWell(direct, timing.probeTimeoutMs * health.factor, clock)) {
+      figures.probes.answered++;
       health.improve();
       return;
     }
@@ -76,6 +83,7 @@ export class Prober {
     });
     try {
       await Promise.any([direct, ...asked]);
+      figures.probes.late++;
       health.improve();
     } catch {
       const lateMs = clock.now() - startedAt - Math.max(intervalMs, timing.probeTimeoutMs);
@@ -85,7 +93,8 @@ export class Prober {
 
   /** Missing nacks tell that this node itself may be out of touch, or asleep. */
   #unanswered(target: MemberRecord, asked: number, nacks: string[], lateMs: number): void {
-    const { runtime, timing, table, health, logger, onSuspicion } = this.options;
+    const { runtime, timing, table, health, figures, logger, onSuspicion } = this.options;
+    figures.probes.unanswered++;
     const slept = lateMs > timing.probeIntervalMs;
     health.worsen(asked === 0 || slept ? 1 : asked - nacks.length);
     const record = table.find(target.name);
@@ -93,6 +102,7 @@ export class Prober {
     if (slept || !same) return;
     // Those who could not reach it either are witnesses: their doubt counts as confirmed at once.
     if (!table.suspect(target.name, [table.self.name, ...nacks], runtime.clock.now())) return;
+    figures.suspicions++;
     logger.debug("suspect", { member: target.address });
     onSuspicion();
   }

@@ -76,6 +76,16 @@ export class MemberTable {
     return this.#news.size > 0;
   }
 
+  /** Statements that are still to be told. */
+  get newsSize(): number {
+    return this.#news.size;
+  }
+
+  /** Members that are gone and remembered. */
+  get goneSize(): number {
+    return this.#gone.size;
+  }
+
   /** Whether the newest statement of this member is still to be told. */
   isNews(name: string): boolean {
     return this.#news.has(name);
@@ -131,13 +141,16 @@ export class MemberTable {
     return next;
   }
 
-  /** Suspects whose time is over are dead. */
-  expire(now: number): void {
+  /** Suspects whose time is over are dead; tells how many. */
+  expire(now: number): number {
+    let died = 0;
     for (const name of [...this.#suspects]) {
       const known = this.#known.get(name) as Known;
       if (now < this.#diesAt(known)) continue;
       this.#store({ ...known.record, liveness: Liveness.DEAD }, now);
+      died++;
     }
+    return died;
   }
 
   /** This node slept for `ms`, in which it could have heard no refutation: suspects have as much longer. */

@@ -184,9 +184,12 @@ export class Core {
   async metrics(): Promise<Family[]> {
     const { partsMetrics } = await import("./metrics.ts");
     return partsMetrics({
+      label: this.config.label,
       lease: this.#lease,
       isLeader: this.isLeader,
       leader: this.#knownLeader,
+      gossip: this.#gossip,
+      observers: this.#observers,
       locks: this.locks,
       semaphores: this.semaphores,
     });

@@ -3,6 +3,9 @@ import type { LeaderHint } from "../errors.ts";
 import type { Lease } from "../lock/lease.ts";
 import { leaderMetrics } from "../lock/metrics.ts";
 import type { Locks } from "../lock/named/locks.ts";
+import type { Gossip } from "../members/gossip.ts";
+import { memberMetrics } from "../members/metrics.ts";
+import type { Observers } from "../members/observers.ts";
 import type { CallCounts } from "../observe/call-counts.ts";
 import { by, counter, type Family, gauge, histogram, outcomes } from "../observe/families.ts";
 import type { Semaphores } from "../semaphore/semaphores.ts";
@@ -11,20 +14,18 @@ import type { Semaphores } from "../semaphore/semaphores.ts";
 
 /** The parts of a node that count. */
 export interface MeasuredParts {
+  readonly label: string;
   readonly lease: Lease;
   readonly isLeader: boolean;
   readonly leader: LeaderHint | null;
+  readonly gossip: Gossip;
+  readonly observers: Observers;
   readonly locks: Locks;
   readonly semaphores: Semaphores;
 }
 
-export function partsMetrics({
-  lease,
-  isLeader,
-  leader,
-  locks,
-  semaphores,
-}: MeasuredParts): Family[] {
+export function partsMetrics(parts: MeasuredParts): Family[] {
+  const { label, lease, isLeader, leader, gossip, observers, locks, semaphores } = parts;
   const claims = { lock: locks.figures, permit: semaphores.figures };
   return [
     gauge("hedgerow_build_info", "1, with the version of Hedgerow and that of Bun.", {
@@ -32,6 +33,7 @@ export function partsMetrics({
       value: 1,
     }),
     ...leaderMetrics(lease, isLeader, leader),
+    ...memberMetrics(gossip, observers, label),
     gauge(
       "hedgerow_claims_held",
       "Locks and permits that callers of this node hold.",

@@ -16,24 +16,27 @@ const SAME_STOP_MS = 500;
 
 const stop = new AbortController();
 const force = new AbortController();
-let firstStopAt: number | null = null;
+let firstStop: { readonly name: NodeJS.Signals; readonly at: number } | null = null;
 let taker: ((name: NodeJS.Signals) => void) | null = null;
 
 function onStopSignal(name: NodeJS.Signals): void {
   if (taker !== null) {
     if (!isFromTerminal(name)) taker(name);
-  } else if (firstStopAt === null) {
-    firstStopAt = performance.now();
+  } else if (firstStop === null) {
+    firstStop = { name, at: performance.now() };
     stop.abort();
-  } else if (performance.now() - firstStopAt >= SAME_STOP_MS) {
+  } else if (performance.now() - firstStop.at >= SAME_STOP_MS) {
     exitNow();
   }
 }
 
 /** Ctrl-C and Ctrl-\\ come to all processes of the terminal's foreground. */
 function isFromTerminal(name: NodeJS.Signals): boolean {
-  const typed = name === "SIGINT" || name === "SIGQUIT";
-  return typed && [0, 1, 2].some((descriptor) => isatty(descriptor));
+  return (name === "SIGINT" || name === "SIGQUIT") && hasTerminal();
+}
+
+function hasTerminal(): boolean {
+  return [0, 1, 2].some((descriptor) => isatty(descriptor));
 }
 
 /** They end the process where nobody takes them, as they should. */
@@ -121,8 +124,10 @@ const exitCode = await runProgram({
   stdout: output("stdout", onStdoutBroken),
   stderr: output("stderr", () => {}), // nobody reads on: the work matters more
   stop: stop.signal,
+  stoppedBy: () => firstStop?.name ?? null,
   force: force.signal,
   takeSignals,
+  hasTerminal,
   program: compiled ? [process.execPath] : [process.execPath, Bun.main],
 });
 process.exitCode ||= exitCode;

@@ -9,6 +9,10 @@ import type { CliContext } from "./context.ts";
 
 /** The node's own word on why nothing came of a call says more than that its time is over. */
 const GRACE_MS = 500;
+/** Of several servers one that does not tell its status in so many milliseconds is passed over. */
+const PROBE_TIMEOUT_MS = 2_000;
+/** What another server may have a better answer to. */
+const ELSEWHERE = ["unavailable", "stopped", "outcome_unknown", "claim_lost"] as const;
 
 export type HedgerowClient = Client<typeof HedgerowService>;
 
@@ -18,14 +22,57 @@ export interface CallSettings {
   readonly signal: AbortSignal;
 }
 
-/** What `use` gives. Errors of the server and of the connection become HedgerowErrors with a mend. */
+/** Where to, and how long a call may take in milliseconds. */
+export interface Servers {
+  /** URLs, one at least, in the order in which they are tried. */
+  readonly server: readonly string[];
+  readonly timeout: number;
+}
+
+/**
+ * What `use` gives, with the first server that answers. Errors of the server and of the connection become
+ * HedgerowErrors with a mend.
+ */
 export async function withClient<T>(
   context: CliContext,
-  { server, timeout }: { readonly server: string; readonly timeout: number },
+  { server, timeout }: Servers,
+  use: (client: HedgerowClient, settings: CallSettings) => Promise<T>,
+): Promise<T> {
+  for (const url of server.slice(0, -1)) {
+    if (await answers(context, url)) return await withServer(context, url, timeout, use);
+  }
+  return await withServer(context, server.at(-1) ?? "", timeout, use);
+}
+
+/** As `withClient`, but `use` is tried with the next server, too, where nothing came of it at one. */
+export async function withEachServer<T>(
+  context: CliContext,
+  { server, timeout }: Servers,
+  use: (client: HedgerowClient, settings: CallSettings) => Promise<T>,
+): Promise<T> {
+  for (const url of server.slice(0, -1)) {
+    if (!(await answers(context, url))) continue;
+    try {
+      return await withServer(context, url, timeout, use);
+    } catch (error) {
+      if (context.stop.aborted || !HedgerowError.is(error, ...ELSEWHERE)) throw error;
+    }
+  }
+  return await withServer(context, server.at(-1) ?? "", timeout, use);
+}
+
+async function answers(context: CliContext, url: string): Promise<boolean> {
+  return (await askStatus(context, url, PROBE_TIMEOUT_MS)) !== null;
+}
+
+async function withServer<T>(
+  context: CliContext,
+  server: string,
+  timeoutMs: number,
   use: (client: HedgerowClient, settings: CallSettings) => Promise<T>,
 ): Promise<T> {
   try {
-    return await use(clientOf(context, server), { timeoutMs: timeout, signal: context.stop });
+    return await use(clientOf(context, server), { timeoutMs, signal: context.stop });
   } catch (thrown) {
     if (!(thrown instanceof ConnectError)) throw thrown;
     const error = fromConnectError(thrown);

@@ -20,6 +20,8 @@ export interface CliContext {
   readonly stderr: Output;
   /** Aborts at the first SIGINT, SIGTERM or SIGHUP: finish what is under way and return. */
   readonly stop: AbortSignal;
+  /** Which of them it was; null as long as none came. */
+  readonly stoppedBy: () => NodeJS.Signals | null;
   /** Aborts at a later one (main.ts says how much later), right before the process exits: only what takes no time. */
   readonly force: AbortSignal;
   /**
@@ -27,6 +29,8 @@ export interface CliContext {
    * SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2. Not those which a terminal sends to child processes as well.
    */
   readonly takeSignals: (take: (name: NodeJS.Signals) => void) => () => void;
+  /** Whether one of stdin, stdout and stderr is a terminal, which sends its signals to child processes as well. */
+  readonly hasTerminal: () => boolean;
   /** Command and arguments that start this very program again. */
   readonly program: readonly string[];
 }

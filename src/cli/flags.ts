@@ -169,11 +169,11 @@ export const JSON_FLAG = {
 /** Of every command that asks a node. */
 export const CLIENT_FLAGS = {
   server: {
-    schema: values.serverUrl,
-    value: "URL",
+    schema: values.serverList,
+    value: "URL,...",
     fallback: "http://127.0.0.1:9090",
     section: "Server",
-    help: "http listener of a node",
+    help: "http listener of a node; of several the first that answers is asked",
   },
   timeout: {
     schema: values.duration(1),

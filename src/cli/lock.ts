@@ -1,9 +1,10 @@
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import type { HoldLockRequest } from "../gen/hedgerow/v1/hedgerow_pb.ts";
-import type { CallSettings, HedgerowClient } from "./client.ts";
+import type { HedgerowClient } from "./client.ts";
 import { command } from "./command.ts";
+import { HOLD_EXIT_HELP } from "./exit.ts";
 import { CLIENT_FLAGS } from "./flags.ts";
-import { type Granted, runWhileHeld } from "./hold/run-while-held.ts";
+import { type Asked, type Granted, runWhileHeld } from "./hold/run-while-held.ts";
 import * as values from "./values.ts";
 
 const LOCK = "Lock";
@@ -11,8 +12,7 @@ const LOCK = "Lock";
 export default command({
   operands: {
     NAME: "of the lock: 1 to 1024 bytes, not ending in _ and digits",
-    "COMMAND...":
-      "what to run, after --, with the lock's fencing token as HEDGEROW_LOCK_TOKEN; its exit code is this command's",
+    "COMMAND...": `what to run, after --, with the lock's fencing token as HEDGEROW_LOCK_TOKEN. ${HOLD_EXIT_HELP}`,
   },
   flags: {
     lease: {
@@ -33,13 +33,14 @@ export default command({
     },
     server: CLIENT_FLAGS.server,
   },
-  run(context, { lease: leaseMs, wait, server }, [name = "", ...argv]) {
-    const request = { name, leaseMs: Math.round(leaseMs), wait: durationFromMs(Math.round(wait)) };
+  run(context, { lease, wait, server }, [name = "", ...argv]) {
+    const request = { name, leaseMs: Math.round(lease) };
     return runWhileHeld(context, {
       called: "hedgerow lock",
-      server,
+      servers: server,
       command: argv,
-      open: (client, hold, settings) => granted(client, { ...request, hold }, settings),
+      waitMs: wait,
+      open: (client, asked) => granted(client, request, asked),
     });
   },
 });
@@ -47,10 +48,11 @@ export default command({
 /** The command finds the fencing token in its environment. */
 async function* granted(
   client: HedgerowClient,
-  request: Pick<HoldLockRequest, "name" | "leaseMs" | "wait" | "hold">,
-  settings: CallSettings,
+  request: Pick<HoldLockRequest, "name" | "leaseMs">,
+  { hold, waitMs, ...settings }: Asked,
 ): AsyncGenerator<Granted> {
-  for await (const { token, lease } of client.holdLock(request, settings)) {
+  const wait = durationFromMs(Math.round(waitMs));
+  for await (const { token, lease } of client.holdLock({ ...request, hold, wait }, settings)) {
     const forMs = lease === undefined ? 0 : durationMs(lease);
     yield { forMs, environment: { HEDGEROW_LOCK_TOKEN: token } };
   }

@@ -167,10 +167,17 @@ function checked(problemOf: (text: string) => string | null) {
   });
 }
 
-/** `http://host:port` of a server, without a path. */
-export const serverUrl = readable("give a URL such as http://127.0.0.1:9090", (text) => {
-  if (!URL.canParse(text)) return undefined;
+const SERVER_MEND = "give a URL such as http://127.0.0.1:9090, or several joined by commas";
+
+/** `http://host:port` of each server, without a path; one at least. */
+export const serverList = readable(SERVER_MEND, (text): readonly string[] | undefined => {
+  const origins = text.split(",").map((item) => serverOrigin(item.trim()));
+  return origins.every((origin) => origin !== null) ? origins : undefined;
+});
+
+function serverOrigin(text: string): string | null {
+  if (!URL.canParse(text)) return null;
   const url = new URL(text);
   const plain = url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "";
-  return plain && (url.protocol === "http:" || url.protocol === "https:") ? url.origin : undefined;
-});
+  return plain && (url.protocol === "http:" || url.protocol === "https:") ? url.origin : null;
+}

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { messageOf } from "../errors.ts";
 import {
@@ -54,8 +55,8 @@ function clientRoutes(node: HedgerowNode, clock: Clock, signs: SignsOfLife): Pee
       data: await node.send(data, { timeoutMs, signal }),
     })),
     serve(keepHold, async ({ hold }) => {
-      signs.heard(hold);
-      return {};
+      const heldForMs = signs.heard(hold);
+      return heldForMs === null ? {} : { lease: durationFromMs(heldForMs) };
     }),
     ...semaphoreRoutes(node, clock),
   ];

@@ -40,8 +40,10 @@ export function cliKit(
     stdout: output("stdout"),
     stderr: output("stderr"),
     stop: stop.signal,
+    stoppedBy: () => (stop.signal.aborted ? "SIGINT" : null),
     force: new AbortController().signal,
     takeSignals: () => () => {},
+    hasTerminal: () => false,
     program: ["unused"],
   };
   return { context, written, stop };

@@ -97,9 +97,8 @@ describe("a flag beats the environment beats the default", () => {
 
   test("what belongs to one call is not read from the environment", () => {
     expect(resolveFlags(CLIENT_FLAGS, {}, { HEDGEROW_JSON: "true" }).json).toBe(false);
-    expect(resolveFlags(CLIENT_FLAGS, {}, { HEDGEROW_SERVER: "http://a:1" }).server).toBe(
-      "http://a:1",
-    );
+    const several = { HEDGEROW_SERVER: "http://a:1, https://b:2/" };
+    expect(resolveFlags(CLIENT_FLAGS, {}, several).server).toEqual(["http://a:1", "https://b:2"]);
   });
 
   test("variables that Kubernetes sets for a Service named hedgerow do not disturb", () => {

@@ -9,7 +9,7 @@ export class HoldCommand {
   readonly #read: Promise<unknown>;
 
   /** `words` name the command and what is held, with its flags; `script` is run by a shell. */
-  constructor(node: Node, words: readonly string[], script: string) {
+  constructor(node: Pick<Node, "url">, words: readonly string[], script: string) {
     this.#child = Bun.spawn([BINARY, ...words, "--server", node.url, "--", "sh", "-c", script], {
       stdin: "ignore",
       stdout: "pipe",

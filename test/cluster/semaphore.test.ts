@@ -51,16 +51,16 @@ describeOnStores("semaphores", (kind) => {
     await held(other);
     expect(await other.printed("owner ")).toStartWith(`${third.address}/`);
     const again = run(leader, "echo no", ...two, "--owner", "me");
-    expect(await again.ended()).toBe(1);
+    expect(await again.ended()).toBe(124);
     expect(again.stderr).toContain("me has a permit of jobs");
     const full = run(leader, "echo no", ...two, "--wait", "0s");
-    expect(await full.ended()).toBe(1);
+    expect(await full.ended()).toBe(124);
     expect(full.stderr).toBe("hedgerow semaphore acquire: semaphore full\n");
     const wider = run(leader, "echo no", "--limit", "3");
     expect(await wider.ended()).toBe(1);
     expect(wider.stderr).toContain("semaphore already exists with a different limit: jobs has 2");
     const late = run(leader, "echo no", ...two, "--wait", "300ms");
-    expect(await late.ended()).toBe(1);
+    expect(await late.ended()).toBe(124);
     const next = run(leader, "echo next; exit 7", ...two);
     await Bun.sleep(300); // it waits
     expect(next.stdout).toBe("");
@@ -129,7 +129,7 @@ describeOnStores("semaphores", (kind) => {
       // Its own clock tells the program, not the node.
       await until("the command has ended", EXPIRED_MS, () => !isAlive(pid));
       expect(next.stdout).toBe("");
-      expect(await first.ended()).toBe(1);
+      expect(await first.ended()).toBe(125);
       expect(first.stderr).toMatch(
         /^hedgerow semaphore acquire: .*: lost, SIGTERM to the command\n$/,
       );
@@ -151,7 +151,7 @@ describeOnStores("semaphores", (kind) => {
     await Bun.sleep(300);
     second.signal("SIGTERM");
     const nextPid = await held(next, AT_ONCE_MS);
-    expect(await first.ended()).toBe(1);
+    expect(await first.ended()).toBe(125);
     expect(isAlive(pid)).toBe(false);
     expect(await second.exited()).toBe(0);
     third.signal("SIGKILL");

@@ -12,35 +12,12 @@ import { fromConnectError } from "../../src/rpc/errors.ts";
 import { createTransport } from "../../src/rpc/transport.ts";
 import { systemClock } from "../../src/runtime/system.ts";
 import { failureOf, until } from "../rpc/kit/wait.ts";
+import { fakeLock } from "./fake-lock.ts";
 import { fakeNode } from "./fake-node.ts";
 
 const clock = systemClock();
 const open: (() => Promise<unknown>)[] = [];
 afterEach(() => Promise.all(open.splice(0).map((close) => close())));
-
-/** A lock whose one claim the test loses by hand, and what was asked of it. */
-function fakeLock(heldForMs: number) {
-  const calls: unknown[][] = [];
-  const lost = new AbortController();
-  const state = { released: 0 };
-  const held: api.HeldLock = {
-    name: "jobs",
-    token: "1735787045123456",
-    heldForMs,
-    signal: lost.signal,
-    release: async () => void state.released++,
-    [Symbol.asyncDispose]: async () => {},
-  };
-  const lock = (name: string, options?: api.LockOptions): api.Lock => {
-    calls.push(["lock", name, options?.leaseMs]);
-    const take = (how: string) => async (call?: { timeoutMs?: number | undefined }) => {
-      calls.push([how, call?.timeoutMs]);
-      return held;
-    };
-    return { name, acquire: take("acquire"), tryAcquire: take("tryAcquire") };
-  };
-  return { lock, calls, lost, state };
-}
 
 function serving(replaced: Partial<api.HedgerowNode>): Client<typeof HedgerowService> {
   const node = fakeNode(replaced);
@@ -61,7 +38,7 @@ function serving(replaced: Partial<api.HedgerowNode>): Client<typeof HedgerowSer
 }
 
 test("the first message is the grant, others prolong it, and leaving the stream releases", async () => {
-  const { lock, calls, state } = fakeLock(60);
+  const { lock, calls, state } = fakeLock(() => 60);
   const client = serving({ lock });
   const leave = new AbortController();
   const stream = client.holdLock({ name: "jobs", leaseMs: 5_000 }, { signal: leave.signal });
@@ -86,7 +63,7 @@ test("the first message is the grant, others prolong it, and leaving the stream 
 });
 
 test("a lost lock ends the stream with claim_lost", async () => {
-  const { lock, lost, state } = fakeLock(10_000);
+  const { lock, lost, state } = fakeLock(() => 10_000);
   const client = serving({ lock });
   const messages = client.holdLock({ name: "jobs" })[Symbol.asyncIterator]();
   await messages.next();
@@ -98,13 +75,14 @@ test("a lost lock ends the stream with claim_lost", async () => {
 });
 
 test("under a name it is held while signs of life come, and given up once they must have been missed", async () => {
-  const { lock, state } = fakeLock(150);
+  const { lock, state } = fakeLock(() => 150);
   const client = serving({ lock });
   const messages = client.holdLock({ name: "jobs", hold: "h-1" })[Symbol.asyncIterator]();
   await messages.next();
   const startedAt = performance.now();
   while (performance.now() - startedAt < 600) {
-    await client.keepHold({ hold: "h-1" });
+    const { lease } = await client.keepHold({ hold: "h-1" });
+    expect(lease && durationMs(lease)).toBe(150);
     expect((await messages.next()).done).toBe(false);
   }
   expect(state.released).toBe(0);
@@ -123,8 +101,30 @@ test("under a name it is held while signs of life come, and given up once they m
   expect(fromConnectError(late as never).code).toBe("not_found");
 });
 
+test("KeepHold says for how long it is held, and nothing while it is waited for", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { lock } = fakeLock(() => 7_000);
+  const patient = (name: string): api.Lock => ({
+    ...lock(name),
+    acquire: async (call) => {
+      await gate.promise;
+      return await lock(name).acquire(call);
+    },
+  });
+  const client = serving({ lock: patient });
+  const messages = client.holdLock({ name: "jobs", hold: "h-1" })[Symbol.asyncIterator]();
+  const first = messages.next();
+  const kept = () => client.keepHold({ hold: "h-1" }).catch(() => null);
+  await until("it is waited for", async () => (await kept()) !== null);
+  expect((await kept())?.lease).toBeUndefined();
+  gate.resolve();
+  await first;
+  const lease = (await kept())?.lease;
+  expect(lease && durationMs(lease)).toBe(7_000);
+});
+
 test("two streams under one name: the second is refused", async () => {
-  const { lock } = fakeLock(10_000);
+  const { lock } = fakeLock(() => 10_000);
   const client = serving({ lock });
   const messages = client.holdLock({ name: "jobs", hold: "h-1" })[Symbol.asyncIterator]();
   await messages.next();
@@ -133,7 +133,7 @@ test("two streams under one name: the second is refused", async () => {
 });
 
 test("a server that stops ends the stream and releases", async () => {
-  const { lock, state } = fakeLock(10_000);
+  const { lock, state } = fakeLock(() => 10_000);
   const client = serving({ lock });
   const messages = client.holdLock({ name: "jobs" })[Symbol.asyncIterator]();
   await messages.next();
@@ -144,7 +144,7 @@ test("a server that stops ends the stream and releases", async () => {
 });
 
 test("wait: none waits for ever, a time bounds it, 0 tries once", async () => {
-  const { lock, calls } = fakeLock(10_000);
+  const { lock, calls } = fakeLock(() => 10_000);
   const client = serving({ lock });
   for (const wait of [undefined, durationFromMs(2_500), durationFromMs(0)]) {
     const leave = new AbortController();

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { whileHeld } from "../../src/http/hold.ts";
+import { SignsOfLife } from "../../src/http/signs-of-life.ts";
 import type { Clock } from "../../src/runtime/runtime.ts";
 
 /** A clock that jumps to whatever is waited for, and counts how often that was. */
@@ -32,7 +33,7 @@ test("a claim that was got at its last moment is told of no more often once it h
     },
     release: async () => {},
   };
-  const caller = { signal: end.signal, holder: { heardAt: null, [Symbol.dispose]() {} } };
+  const caller = { signal: end.signal, holder: new SignsOfLife(clock).listen("") };
   const told: number[] = [];
   for await (const ms of whileHeld(clock, claim, caller, (forMs: number) => forMs)) {
     told.push(ms);

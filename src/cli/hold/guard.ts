@@ -1,5 +1,5 @@
 /**
- * Waits for the end of its stdin, which comes with the end of this process, however it ends. The process gets
+ * Waits for the end of its stdin, which comes with the end of this process, however it ends. The command gets
  * ten seconds from SIGTERM to SIGKILL, as from a process that lives.
  */
 const GUARD = `read -r _
@@ -8,12 +8,12 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do sleep 1; kill -0 "$1" 2>/dev/null || exit; don
 kill -KILL "$1" 2>/dev/null`;
 
 /**
- * Ends the process `pid` if this one is killed: its claim is free then, and nobody else would tell it. The
- * result ends the watch. Does nothing on machines without a shell.
+ * Ends `target` (a process, or, negative, a process group) if this process is killed: its claim is free then, and
+ * nobody else would tell it. The result ends the watch. Does nothing on machines without a shell.
  */
-export function guardAgainstOurEnd(pid: number): () => void {
+export function guardAgainstOurEnd(target: number): () => void {
   if (Bun.which("sh") === null) return () => {};
-  const guard = Bun.spawn(["sh", "-c", GUARD, "hedgerow-guard", String(pid)], {
+  const guard = Bun.spawn(["sh", "-c", GUARD, "hedgerow-guard", String(target)], {
     stdin: "pipe",
     stdout: "ignore",
     stderr: "ignore",

@@ -1,9 +1,10 @@
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import type { HoldSemaphoreRequest } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
-import type { CallSettings, HedgerowClient } from "../client.ts";
+import type { HedgerowClient } from "../client.ts";
 import { command } from "../command.ts";
+import { HOLD_EXIT_HELP } from "../exit.ts";
 import { CLIENT_FLAGS } from "../flags.ts";
-import { type Granted, runWhileHeld } from "../hold/run-while-held.ts";
+import { type Asked, type Granted, runWhileHeld } from "../hold/run-while-held.ts";
 import * as values from "../values.ts";
 
 const SEMAPHORE = "Semaphore";
@@ -11,8 +12,7 @@ const SEMAPHORE = "Semaphore";
 export default command({
   operands: {
     NAME: "of the semaphore: 1 to 1024 bytes without whitespace",
-    "COMMAND...":
-      "what to run, after --, with the permit's owner as HEDGEROW_SEMAPHORE_OWNER; its exit code is this command's",
+    "COMMAND...": `what to run, after --, with the permit's owner as HEDGEROW_SEMAPHORE_OWNER. ${HOLD_EXIT_HELP}`,
   },
   flags: {
     limit: {
@@ -42,17 +42,13 @@ export default command({
     server: CLIENT_FLAGS.server,
   },
   run(context, { limit, wait, owner, server }, [name = "", ...argv]) {
-    const request = {
-      name,
-      limit,
-      owner: owner ?? "",
-      wait: durationFromMs(Math.round(wait)),
-    };
+    const request = { name, limit, owner: owner ?? "" };
     return runWhileHeld(context, {
       called: "hedgerow semaphore acquire",
-      server,
+      servers: server,
       command: argv,
-      open: (client, hold, settings) => granted(client, { ...request, hold }, settings),
+      waitMs: wait,
+      open: (client, asked) => granted(client, request, asked),
     });
   },
 });
@@ -60,10 +56,11 @@ export default command({
 /** The command finds the permit's owner in its environment. */
 async function* granted(
   client: HedgerowClient,
-  request: Pick<HoldSemaphoreRequest, "name" | "limit" | "owner" | "wait" | "hold">,
-  settings: CallSettings,
+  request: Pick<HoldSemaphoreRequest, "name" | "limit" | "owner">,
+  { hold, waitMs, ...settings }: Asked,
 ): AsyncGenerator<Granted> {
-  for await (const { owner, lease } of client.holdSemaphore(request, settings)) {
+  const wait = durationFromMs(Math.round(waitMs));
+  for await (const { owner, lease } of client.holdSemaphore({ ...request, hold, wait }, settings)) {
     const forMs = lease === undefined ? 0 : durationMs(lease);
     yield { forMs, environment: { HEDGEROW_SEMAPHORE_OWNER: owner } };
   }

@@ -22,6 +22,8 @@ export class Relay implements AsyncDisposable {
   lost = 0;
   broken = 0;
   readonly #sockets = new Set<Socket>();
+  /** What the target has said while that was held back. */
+  #kept: (() => void)[] | null = null;
 
   private constructor(
     private readonly address: string,
@@ -48,6 +50,21 @@ export class Relay implements AsyncDisposable {
     return `${this.address}:${bound.port}`;
   }
 
+  /** Keeps what the target says from now on, until the result is called. */
+  holdBack(): () => void {
+    this.#kept = [];
+    return () => {
+      const kept = this.#kept ?? [];
+      this.#kept = null;
+      for (const pass of kept) pass();
+    };
+  }
+
+  /** Chunks of the target that are kept now. */
+  get heldBack(): number {
+    return this.#kept?.length ?? 0;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));
     for (const socket of this.#sockets) socket.destroy();
@@ -59,9 +76,13 @@ export class Relay implements AsyncDisposable {
       [client, server],
       [server, client],
     ] as const) {
+      const write = (chunk: Buffer) => {
+        if (from === server && this.#kept !== null) this.#kept.push(() => to.write(chunk));
+        else to.write(chunk);
+      };
       this.#sockets.add(from);
       from.setNoDelay(true);
-      this.#pass(from, to);
+      this.#pass(from, write);
       from.on("error", () => {}); // "close" follows
       from.on("close", () => {
         this.#sockets.delete(from);
@@ -70,7 +91,7 @@ export class Relay implements AsyncDisposable {
     }
   }
 
-  #pass(from: Socket, to: Socket): void {
+  #pass(from: Socket, write: (chunk: Buffer) => void): void {
     let lastDue = 0;
     from.on("data", (chunk: Buffer) => {
       const { delayMs, lost, broken } = this.quality;
@@ -84,8 +105,8 @@ export class Relay implements AsyncDisposable {
       const now = performance.now();
       const due = now + Math.random() * delayMs + (isLost ? LOST_MS : 0);
       lastDue = Math.max(lastDue, due);
-      if (lastDue <= now) to.write(chunk);
-      else setTimeout(() => to.write(chunk), lastDue - now);
+      if (lastDue <= now) write(chunk);
+      else setTimeout(() => write(chunk), lastDue - now);
     });
   }
 }

@@ -44,6 +44,14 @@ export default command({
       typedOnly: true,
       help: "peer port of the first node; the others count up",
     },
+    grpcPort: {
+      schema: values.optionalInteger(1, 65_535),
+      value: "PORT",
+      fallback: "",
+      section: CLUSTER,
+      typedOnly: true,
+      help: "grpc port of the first node; the others count up; empty: no gRPC",
+    },
     store: {
       schema: values.optionalStoreUrl,
       value: "URL",
@@ -64,7 +72,7 @@ export default command({
   },
   async run(context, config) {
     // What can be refused is refused before anything is there to clean up.
-    const planned = planNodes(config.nodes, config.httpPort, config.peerPort);
+    const planned = planNodes(config.nodes, config);
     checkPortsFree(planned);
     const temporary = config.store === null ? await mkdtemp(join(tmpdir(), "hedgerow-dev-")) : null;
     const store = config.store ?? `sqlite:${join(temporary ?? "", "hedgerow.db")}`;

@@ -4,7 +4,7 @@ import { askStatus } from "./client.ts";
 import { command } from "./command.ts";
 import { checkClocks } from "./doctor/clock.ts";
 import type { Finding } from "./doctor/finding.ts";
-import { checkHttpPort, checkPeerPort, checkPeers } from "./doctor/network.ts";
+import { checkGrpcPort, checkHttpPort, checkPeerPort, checkPeers } from "./doctor/network.ts";
 import { checkStore } from "./doctor/store.ts";
 import { JSON_FLAG, SERVE_FLAGS } from "./flags.ts";
 import { checkListeners } from "./listeners.ts";
@@ -12,13 +12,17 @@ import { printJson, table } from "./output.ts";
 
 const ASK_TIMEOUT_MS = 1_000;
 
-const { peerAddr, httpAddr, store, lockTable, lockName, logTable, lease, join } = SERVE_FLAGS;
+const { peerAddr, httpAddr, grpcAddr, store, lockTable, lockName, logTable, lease, join } =
+  SERVE_FLAGS;
 
 export default command({
-  flags: { peerAddr, httpAddr, store, lockTable, lockName, logTable, lease, join, ...JSON_FLAG },
+  flags: {
+    ...{ peerAddr, httpAddr, grpcAddr, store, lockTable, lockName, logTable, lease, join },
+    ...JSON_FLAG,
+  },
   async run(context, config) {
     const { runtime } = context;
-    await checkListeners(config.peerAddr, config.httpAddr);
+    await checkListeners(config);
     const running = await askStatus(context, urlOf(config.httpAddr), ASK_TIMEOUT_MS);
     const storage = await checkStore(
       {
@@ -37,6 +41,7 @@ export default command({
       ...storage.findings,
       ...checkClocks(runtime.clock, storage.writtenMs),
       checkHttpPort(config.httpAddr, running),
+      ...(config.grpcAddr === null ? [] : [checkGrpcPort(config.grpcAddr, running)]),
       await checkPeerPort(config.peerAddr, running),
       ...(await checkPeers(peers, runtime.clock)),
     ];

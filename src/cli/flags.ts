@@ -25,6 +25,13 @@ export const SERVE_FLAGS = {
     section: LISTENERS,
     help: "endpoints, probes and the client API; :port listens on all IPv4 interfaces",
   },
+  grpcAddr: {
+    schema: values.optionalListenAddress,
+    value: "ADDR",
+    fallback: "",
+    section: LISTENERS,
+    help: "the client API, health and reflection in native gRPC, by convention at :8081; :port listens on all IPv4 interfaces; empty: none",
+  },
   corsOrigin: {
     schema: values.originList,
     value: "ORIGIN,...",

@@ -46,10 +46,12 @@ type End = PromiseWithResolvers<void>;
 /** Order: the port that people look at is bound first, so that nothing has started when it is taken. */
 async function serve(context: CliContext, config: ServeConfig, ended: End): Promise<void> {
   const { clock } = context.runtime;
-  await checkListeners(config.peerAddr, config.httpAddr);
+  await checkListeners(config);
   await using closing = new AsyncDisposableStack();
   const listener = new HttpListener({ address: config.httpAddr, clock });
   closing.defer(() => listener.stop());
+  const grpc = config.grpcAddr === null ? null : await openGrpc(config.grpcAddr, clock);
+  closing.defer(() => grpc?.listener.stop());
 
   const { createLogger, Hedgerow, createClientApi, createHttpApp, demoHandlers } =
     await loadParts(clock);
@@ -81,7 +83,12 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
     clock,
   });
   listener.serve(app);
-  logger.info("serving", { http: `http://${listener.address}`, peer: node.address });
+  grpc?.listener.serve(grpc.createGrpcService({ node, api, logger, clock }));
+  logger.info("serving", {
+    http: `http://${listener.address}`,
+    ...(grpc !== null && { grpc: grpc.listener.address }),
+    peer: node.address,
+  });
   // 2 MB of what was compiled and allocated served the start alone. It takes 5 ms, which nobody waits for.
   const settled = clock.schedule(SETTLED_MS, () => Bun.shrink());
   closing.defer(() => settled.cancel());
@@ -103,6 +110,13 @@ async function loadParts(clock: Clock) {
   const { createClientApi } = await import("../http/client-api.ts");
   const { demoHandlers } = await import("../http/demo-handlers.ts");
   return { createLogger, Hedgerow, createClientApi, createHttpApp, demoHandlers };
+}
+
+/** Loaded where it is wanted alone: it is 2 MB of modules. */
+async function openGrpc(address: string, clock: Clock) {
+  const { GrpcListener } = await import("../http/grpc/listener.ts");
+  const { createGrpcService } = await import("../http/grpc/service.ts");
+  return { listener: await GrpcListener.open({ address, clock }), createGrpcService };
 }
 
 /** Names the flag where the peer port is in use, as the http listener does for its own. */

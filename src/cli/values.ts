@@ -78,6 +78,12 @@ export const listenAddress = readable("give host:port, or :port for all IPv4 int
   isAddress(text, "host optional") ? text : undefined,
 );
 
+/** As `listenAddress`; null for the empty text: nothing listens. */
+export const optionalListenAddress = readable(
+  "give host:port, or :port for all IPv4 interfaces, or nothing for none",
+  (text) => (text === "" ? null : isAddress(text, "host optional") ? text : undefined),
+);
+
 /** As `listenAddress`; `:port` and the empty text stand for this machine's own address. */
 export const peerAddress = readable(
   "give host:port, or :port (or nothing) for this machine's own address",

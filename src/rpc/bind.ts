@@ -38,7 +38,8 @@ export function bind({ host, port, tls, fetch }: BindOptions): Server {
   }
 }
 
-function bindError(host: string, port: number, error: unknown): HedgerowError {
+/** What binding threw, as `bind` throws it. */
+export function bindError(host: string, port: number, error: unknown): HedgerowError {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const extras = { cause: error };
   switch (code) {

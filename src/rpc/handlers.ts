@@ -2,6 +2,7 @@ import {
   Code,
   ConnectError,
   type ConnectRouter,
+  type ConnectRouterOptions,
   createConnectRouter,
   type Interceptor,
 } from "@connectrpc/connect";
@@ -35,16 +36,9 @@ export function connectHandlers(
   options: ConnectHandlersOptions,
 ): ConnectHandlers {
   const shutdown = new AbortController();
-  const maxBytes = options.maxBytes ?? MAX_CALL_BYTES;
   const router = createConnectRouter({
+    ...handlerOptions(options, shutdown.signal),
     grpc: false, // needs trailers, which Bun.serve cannot send
-    shutdownSignal: shutdown.signal,
-    readMaxBytes: maxBytes,
-    writeMaxBytes: maxBytes,
-    maxTimeoutMs: MAX_STREAM_TIMEOUT_MS,
-    acceptCompression: [],
-    jsonOptions: { ignoreUnknownFields: false }, // as decodeJson
-    interceptors: [errorsToConnect(options.logger)],
   });
   configure(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -55,9 +49,29 @@ export function connectHandlers(
       server.timeout(request, 0); // streams may be quiet for as long as they like
       return answer(handler, request);
     },
-    stop: () =>
-      shutdown.abort(toConnectError(new HedgerowError("stopped", "the node is stopping"))),
+    stop: () => shutdown.abort(stoppedReason()),
   };
+}
+
+/** What all listeners with Connect's own handlers have in common. `shutdown` ends calls with its reason. */
+export function handlerOptions(
+  { logger, maxBytes = MAX_CALL_BYTES }: ConnectHandlersOptions,
+  shutdown: AbortSignal,
+): ConnectRouterOptions {
+  return {
+    shutdownSignal: shutdown,
+    readMaxBytes: maxBytes,
+    writeMaxBytes: maxBytes,
+    maxTimeoutMs: MAX_STREAM_TIMEOUT_MS,
+    acceptCompression: [],
+    jsonOptions: { ignoreUnknownFields: false }, // as decodeJson
+    interceptors: [errorsToConnect(logger)],
+  };
+}
+
+/** With what calls are aborted at a stop. */
+export function stoppedReason(): ConnectError {
+  return toConnectError(new HedgerowError("stopped", "the node is stopping"));
 }
 
 async function answer(handler: UniversalHandler, request: Request): Promise<Response> {

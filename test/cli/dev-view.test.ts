@@ -5,7 +5,7 @@ import { nodeRow, type NodeRow, type Observed } from "../../src/cli/dev/rows.ts"
 import { devView } from "../../src/cli/dev/view.ts";
 import { StatusResponseSchema } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 
-const planned: PlannedNode = { number: 20, httpPort: 65_500, peerPort: 65_535 };
+const planned: PlannedNode = { number: 20, httpPort: 65_500, peerPort: 65_535, grpcPort: null };
 
 function row(observed: Partial<Observed> = {}): NodeRow {
   return nodeRow({

@@ -25,6 +25,7 @@ test("the defaults are those of the contract", () => {
   expect(serve()).toEqual({
     peerAddr: ":8080",
     httpAddr: "127.0.0.1:9090",
+    grpcAddr: null,
     corsOrigin: [],
     store: "sqlite:./hedgerow.db",
     lockTable: "locktable",
@@ -63,6 +64,7 @@ describe("a flag beats the environment beats the default", () => {
     const values: Record<string, [text: string, value: unknown]> = {
       peerAddr: ["10.0.0.1:1", "10.0.0.1:1"],
       httpAddr: [":2", ":2"],
+      grpcAddr: [":3", ":3"],
       corsOrigin: [
         "https://a.example, http://b.example:3",
         ["https://a.example", "http://b.example:3"],
@@ -135,6 +137,8 @@ describe("what is refused names the flag or variable, the value and the mend", (
     ["peerAddr", "http://host:80"],
     ["httpAddr", ""],
     ["httpAddr", "9090"],
+    ["grpcAddr", "8081"],
+    ["grpcAddr", "host:"],
     ["store", "mysql:x"],
     ["store", "sqlite:"],
     ["lockTable", ""],

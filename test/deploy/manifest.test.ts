@@ -174,6 +174,18 @@ describe("the container", () => {
     expect(open).toEqual([[{ port: "peer" }], [{ port: "http" }]]);
   });
 
+  test("with --grpc listens for gRPC, too", async () => {
+    const resources = await manifest("--store", STORE, "--grpc");
+    const { container } = podOf(resources);
+    const port = Number(configOf(resources).grpcAddr?.split(":").at(-1));
+    expect(container.ports.at(-1)).toEqual({ name: "grpc", containerPort: port });
+    expect(resources.Service.spec.ports.at(-1)).toMatchObject({ name: "grpc", targetPort: "grpc" });
+    expect(resources.NetworkPolicy.spec.ingress.at(-1)?.ports).toEqual([
+      { port: "http" },
+      { port: "grpc" },
+    ]);
+  });
+
   test("answers the kubelet, which names it by its address, and clients of the Service", async () => {
     const { corsOrigin } = configOf(await manifest("--store", STORE, "--name", "second"));
     const rules = { boundHost: "0.0.0.0", hosts: ["second-5d4f-x"], origins: corsOrigin };

@@ -8,6 +8,15 @@ export interface PlannedNode {
   readonly number: number;
   readonly httpPort: number;
   readonly peerPort: number;
+  /** null: it speaks no gRPC. */
+  readonly grpcPort: number | null;
+}
+
+/** Of the first node; the others count up. */
+export interface FirstPorts {
+  readonly httpPort: number;
+  readonly peerPort: number;
+  readonly grpcPort: number | null;
 }
 
 /** What all nodes share. */
@@ -21,28 +30,32 @@ export interface SharedByNodes {
 export const DEV_HOST = "127.0.0.1";
 
 /** The nodes with their ports. Throws `invalid_argument` where the ports do not fit. */
-export function planNodes(nodes: number, httpPort: number, peerPort: number): PlannedNode[] {
-  for (const [flag, port] of [
-    ["--http-port", httpPort],
-    ["--peer-port", peerPort],
-  ] as const) {
+export function planNodes(nodes: number, first: FirstPorts): PlannedNode[] {
+  const ports = [
+    ["--http-port", first.httpPort],
+    ["--peer-port", first.peerPort],
+    ...(first.grpcPort === null ? [] : ([["--grpc-port", first.grpcPort]] as const)),
+  ] as const;
+  for (const [index, [flag, port]] of ports.entries()) {
     if (port + nodes - 1 > 65_535) {
       throw new HedgerowError(
         "invalid_argument",
         `${flag} ${port}: ${nodes} nodes need ports up to ${port + nodes - 1}, and 65535 is the last`,
       );
     }
-  }
-  if (Math.abs(httpPort - peerPort) < nodes) {
-    throw new HedgerowError(
-      "invalid_argument",
-      `--http-port ${httpPort} and --peer-port ${peerPort}: ${nodes} nodes need them at least ${nodes} apart`,
-    );
+    for (const [otherFlag, other] of ports.slice(0, index)) {
+      if (Math.abs(other - port) >= nodes) continue;
+      throw new HedgerowError(
+        "invalid_argument",
+        `${otherFlag} ${other} and ${flag} ${port}: ${nodes} nodes need them at least ${nodes} apart`,
+      );
+    }
   }
   return Array.from({ length: nodes }, (_, index) => ({
     number: index + 1,
-    httpPort: httpPort + index,
-    peerPort: peerPort + index,
+    httpPort: first.httpPort + index,
+    peerPort: first.peerPort + index,
+    grpcPort: first.grpcPort === null ? null : first.grpcPort + index,
   }));
 }
 
@@ -52,6 +65,7 @@ export function serveArguments(node: PlannedNode, shared: SharedByNodes): string
     "serve",
     ...["--peer-addr", `${DEV_HOST}:${node.peerPort}`],
     ...["--http-addr", `${DEV_HOST}:${node.httpPort}`],
+    ...(node.grpcPort === null ? [] : ["--grpc-addr", `${DEV_HOST}:${node.grpcPort}`]),
     ...["--store", shared.store],
     ...["--lease", `${shared.leaseMs}ms`],
     ...["--log-level", "warn", "--log-format", "pretty"],

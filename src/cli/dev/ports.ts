@@ -3,9 +3,10 @@ import { DEV_HOST, type PlannedNode } from "./plan.ts";
 
 /** Throws `unavailable`, naming port and flag, if a port of the plan is in use. */
 export function checkPortsFree(nodes: readonly PlannedNode[]): void {
-  for (const { httpPort, peerPort } of nodes) {
+  for (const { httpPort, peerPort, grpcPort } of nodes) {
     checkFree(httpPort, "--http-port");
     checkFree(peerPort, "--peer-port");
+    if (grpcPort !== null) checkFree(grpcPort, "--grpc-port");
   }
 }
 

@@ -3,6 +3,7 @@ import type { StatusResponse } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
 import { sleep } from "../../runtime/operation.ts";
 import type { CliContext } from "../context.ts";
 import type { ChildNode } from "./child.ts";
+import { DEV_HOST, type PlannedNode } from "./plan.ts";
 import { httpUrl, type NodeRow, nodeRow } from "./rows.ts";
 import type { DevView } from "./view.ts";
 
@@ -81,11 +82,19 @@ export function startFailed({ node, note }: NodeRow): HedgerowError {
 function introduction(children: readonly ChildNode[]): string {
   return [
     `${children.length} ${children.length === 1 ? "node is" : "nodes are"} up: ${children.map(({ node }) => httpUrl(node)).join(" ")}`,
+    ...grpcAddresses(children.map(({ node }) => node)),
     "Try, in another terminal:",
     ...examples(children.map(({ node }) => node.httpPort)).map((line) => `  ${line}`),
     "Ctrl-C stops all.",
     "",
   ].join("\n");
+}
+
+function grpcAddresses(nodes: readonly PlannedNode[]): string[] {
+  const ports = nodes.flatMap(({ grpcPort }) => grpcPort ?? []);
+  return ports.length === 0
+    ? []
+    : [`gRPC: ${ports.map((port) => `${DEV_HOST}:${port}`).join(" ")}`];
 }
 
 /** What the README shows as well: each at another node, as any node takes any request. */

@@ -14,6 +14,15 @@ export function checkHttpPort(address: string, running: StatusResponse | null): 
   return checkPort("http port", host === "" ? "0.0.0.0" : host, port, "--http-addr");
 }
 
+/** The grpc listener's port: free, or in use as it is where the node `running` has it. */
+export function checkGrpcPort(address: string, running: StatusResponse | null): Finding {
+  const { host: given, port } = splitAddress(address);
+  const host = given === "" ? "0.0.0.0" : given;
+  const found = checkPort("grpc port", host, port, "--grpc-addr");
+  if (found.ok || running === null) return found;
+  return fine("grpc port", `${joinAddress(host, port)} is in use, as it is by a node that runs`);
+}
+
 export async function checkPeerPort(
   given: string,
   running: StatusResponse | null,

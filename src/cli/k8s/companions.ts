@@ -15,7 +15,7 @@ metadata:
 `;
 }
 
-export function service({ metadata, labels }: Names): string {
+export function service({ grpc }: ManifestConfig, { metadata, labels }: Names): string {
   return `# For clients; the nodes find each other through the database.
 apiVersion: v1
 kind: Service
@@ -28,8 +28,14 @@ spec:
     - name: http
       port: 9090
       targetPort: http
-`;
+${grpc ? GRPC_PORT : ""}`;
 }
+
+const GRPC_PORT = `    - name: grpc
+      port: 8081
+      targetPort: grpc
+      appProtocol: grpc
+`;
 
 export function disruptionBudget({ metadata, labels }: Names): string {
   return `apiVersion: policy/v1
@@ -46,8 +52,8 @@ spec:
 `;
 }
 
-export function networkPolicy({ metadata, labels }: Names): string {
-  return `# The http listener asks nobody who they are: pods of this namespace reach it, and no others.
+export function networkPolicy({ grpc }: ManifestConfig, { metadata, labels }: Names): string {
+  return `# ${grpc ? "The http and grpc listeners ask" : "The http listener asks"} nobody who they are: pods of this namespace reach it, and no others.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
@@ -68,5 +74,5 @@ spec:
         - podSelector: {}
       ports:
         - port: http
-`;
+${grpc ? "        - port: grpc\n" : ""}`;
 }

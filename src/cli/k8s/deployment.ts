@@ -53,7 +53,7 @@ spec:
       containers:
         - name: hedgerow
           image: ${JSON.stringify(config.image)}
-          args: ["serve", "--peer-addr", "$(POD_IP):8080", "--http-addr", ":9090"]
+          args: ${args(config)}
           env:
             - name: POD_IP
               valueFrom:
@@ -78,7 +78,7 @@ spec:
               containerPort: 8080
             - name: http
               containerPort: 9090
-          livenessProbe:
+${config.grpc ? GRPC_PORT : ""}          livenessProbe:
             httpGet:
               path: /livez
               port: http
@@ -117,6 +117,16 @@ spec:
           emptyDir:
             sizeLimit: 1Gi
 `;
+}
+
+const GRPC_PORT = `            - name: grpc
+              containerPort: 8081
+`;
+
+function args({ grpc }: ManifestConfig): string {
+  const all = ["serve", "--peer-addr", "$(POD_IP):8080", "--http-addr", ":9090"];
+  if (grpc) all.push("--grpc-addr", ":8081");
+  return `[${all.map((word) => JSON.stringify(word)).join(", ")}]`;
 }
 
 /** Every name under which pods may call the Service. */

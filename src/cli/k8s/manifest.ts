@@ -21,9 +21,9 @@ function manifest(config: ManifestConfig): string {
   const resources = [
     serviceAccount(config, names),
     deployment(config, names),
-    service(names),
+    service(config, names),
     disruptionBudget(names),
-    networkPolicy(names),
+    networkPolicy(config, names),
   ];
   return resources.join("---\n");
 }

@@ -60,6 +60,13 @@ export const MANIFEST_FLAGS = {
     typedOnly,
     help: "name of the Deployment, of what goes with it, and of the cluster's lock",
   },
+  grpc: {
+    schema: values.yesNo,
+    fallback: "false",
+    section,
+    typedOnly,
+    help: "serve native gRPC too, at port 8081",
+  },
   namespace: {
     schema: values.readable("give lower-case letters, digits and -, at most 63", (text) =>
       text === "" ? null : NAMESPACE.test(text) ? text : undefined,

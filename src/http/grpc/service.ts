@@ -1,0 +1,110 @@
+import {
+  constants,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from "node:http2";
+import { ConnectError, createConnectRouter } from "@connectrpc/connect";
+import type {
+  UniversalHandler,
+  UniversalServerRequest,
+  UniversalServerResponse,
+} from "@connectrpc/connect/protocol";
+import {
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { HedgerowError, messageOf } from "../../errors.ts";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { HedgerowService } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
+import type { HedgerowNode } from "../../node/api.ts";
+import type { Logger } from "../../observe/logger.ts";
+import { handlerOptions, stoppedReason } from "../../rpc/handlers.ts";
+import type { Clock } from "../../runtime/runtime.ts";
+import type { ClientApi } from "../client-api.ts";
+import { MAX_API_BYTES } from "../limits.ts";
+import { registerHealth } from "./health.ts";
+import type { GrpcServed } from "./listener.ts";
+import { registerReflection } from "./reflection.ts";
+import { trailersOnly, withStatus } from "./status.ts";
+
+export interface GrpcServiceOptions {
+  readonly node: HedgerowNode;
+  readonly api: ClientApi;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Why a call is refused, judged before its body is read; null: it is not. Default: none is. */
+  readonly refusal?: (path: string, headers: Headers) => HedgerowError | null;
+}
+
+/** The client API, health and reflection in native gRPC, of which browsers can speak nothing. */
+export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
+  const { node, api, logger, clock } = options;
+  const shutdown = new AbortController();
+  const router = createConnectRouter({
+    ...handlerOptions({ logger, maxBytes: MAX_API_BYTES }, shutdown.signal),
+    grpc: true,
+    grpcWeb: false,
+    connect: false,
+  });
+  api.register(router);
+  registerHealth(router, [HedgerowService], node, clock);
+  registerReflection(router, [HedgerowService, Health]);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  const answer = async (request: UniversalServerRequest): Promise<UniversalServerResponse> => {
+    const path = new URL(request.url).pathname;
+    const refusal = options.refusal?.(path, request.header) ?? null;
+    if (refusal !== null) return trailersOnly(refusal);
+    const handler: UniversalHandler | undefined = handlers.get(path);
+    if (handler !== undefined) return withStatus(await handler(request));
+    return trailersOnly(new HedgerowError("not_supported", `nothing is served at ${path}`));
+  };
+
+  return {
+    async handle(request, response) {
+      const started = clock.now();
+      response.stream.once("finish", () => leave(response.stream));
+      response.once("close", () => {
+        // Neither messages nor metadata: values are never logged.
+        const ms = Math.round(clock.now() - started);
+        logger.debug("grpc request", { path: request.url, ms });
+      });
+      try {
+        await universalResponseToNodeResponse(await answer(received(request, response)), response);
+      } catch (error) {
+        end(response, error, logger);
+      }
+    },
+    stop: () => shutdown.abort(stoppedReason()),
+  };
+}
+
+/** Throws `invalid_argument` where the request's headers do not make an address. */
+function received(
+  request: Http2ServerRequest,
+  response: Http2ServerResponse,
+): UniversalServerRequest {
+  try {
+    return universalRequestFromNodeRequest(request, response, undefined, undefined);
+  } catch (cause) {
+    throw new HedgerowError("invalid_argument", ":authority is missing or malformed", { cause });
+  }
+}
+
+/** Answered before all of it was read, as for a message over the limit: the rest would wait in vain for a reader. */
+function leave(stream: ServerHttp2Stream): void {
+  if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+}
+
+/** Connect answers what handlers throw: what comes here was not answered, or the caller has gone. */
+function end(response: Http2ServerResponse, error: unknown, logger: Logger): void {
+  if (response.headersSent || response.destroyed) return;
+  const known = error instanceof HedgerowError || error instanceof ConnectError;
+  if (!known) logger.error("grpc request failed", { error: messageOf(error) });
+  const { status, header } = trailersOnly(
+    error instanceof HedgerowError ? error : new HedgerowError("internal", "internal error"),
+  );
+  response.writeHead(status, Object.fromEntries(header));
+  response.end();
+}

@@ -1,0 +1,40 @@
+import { ConnectError } from "@connectrpc/connect";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import type { HedgerowError } from "../../errors.ts";
+import { ErrorDetailSchema } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
+import { publicError, toConnectError } from "../../rpc/errors.ts";
+
+/** An error as headers of a response without a body, where all clients look for it. */
+export function trailersOnly(error: HedgerowError) {
+  const header = new Headers({ "content-type": "application/grpc" });
+  setStatus(header, toConnectError(error));
+  return { status: 200, header };
+}
+
+/** Connect's answer with the status that clients of other makers read, and with our detail in every error. */
+export function withStatus(response: UniversalServerResponse): UniversalServerResponse {
+  const { body, trailer } = response;
+  if (body === undefined || body === null || trailer === undefined) return response;
+  return { ...response, body: thenStatus(body, trailer) };
+}
+
+/** Trailers are complete once the body has ended, and sent after that. */
+async function* thenStatus(body: AsyncIterable<Uint8Array>, trailer: Headers) {
+  yield* body;
+  const error = findTrailerError(trailer);
+  if (error === undefined) return;
+  // What Connect itself refuses, such as a message over the limit, has no detail of ours.
+  const known = error.findDetails(ErrorDetailSchema).length > 0;
+  setStatus(trailer, known ? error : toConnectError(publicError(error)));
+}
+
+/**
+ * Connect escapes more of a message than gRPC's protocol says (PROTOCOL-HTTP2.md: all but printable ASCII, and %),
+ * which grpc-js does not undo.
+ */
+function setStatus(target: Headers, error: ConnectError): void {
+  setTrailerStatus(target, error);
+  const message = error.rawMessage.toWellFormed();
+  target.set("grpc-message", message.replace(/[^\x20-\x24\x26-\x7e]+/g, encodeURIComponent));
+}

@@ -53,7 +53,7 @@ spec:
 }
 
 export function networkPolicy({ grpc }: ManifestConfig, { metadata, labels }: Names): string {
-  return `# ${grpc ? "The http and grpc listeners ask" : "The http listener asks"} nobody who they are: pods of this namespace reach it, and no others.
+  return `# ${grpc ? "The http and grpc listeners ask" : "The http listener asks"} nobody who they are: pods of this namespace reach ${grpc ? "them" : "it"}, and no others.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:

@@ -72,7 +72,6 @@ test.each([
         hang(signal);
         return new Promise(() => {});
       },
-      // biome-ignore lint/correctness/useYield: it hangs
       async *watch(_key, { signal } = {}) {
         hang(signal);
         await new Promise((resolve) => signal?.addEventListener("abort", resolve));

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ConnectError, Code } from "@connectrpc/connect";
+import { type ConnectError, Code } from "@connectrpc/connect";
 import { HedgerowError } from "../../../src/errors.ts";
 import {
   Health,

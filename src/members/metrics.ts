@@ -1,4 +1,4 @@
-import { by, counter, type Family, gauge } from "../observe/families.ts";
+import { by, counter, type Family, gauge, histogram } from "../observe/families.ts";
 import type { Gossip } from "./gossip.ts";
 import { Liveness, type MemberRecord, PeerState } from "./member.ts";
 import type { Observers } from "./observers.ts";
@@ -68,6 +68,11 @@ function listMetrics(gossip: Gossip, observers: Observers, label: string): Famil
       "hedgerow_cluster_node_updating",
       "1 while an observer is being told of a change.",
       Number(observers.busy),
+    ),
+    histogram(
+      "hedgerow_cluster_node_update_duration_seconds",
+      "How long each observer took over each change that it was told of.",
+      observers.durations,
     ),
   ];
 }

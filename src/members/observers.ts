@@ -1,3 +1,6 @@
+import { DURATION_BOUNDS } from "../observe/call-counts.ts";
+import { Histogram } from "../observe/histogram.ts";
+import type { Clock } from "../runtime/runtime.ts";
 import { type MemberRecord, PeerState } from "./member.ts";
 
 /** Told of all members that count, this node included. Returning false ends that. */
@@ -18,12 +21,17 @@ interface Observing {
  * state only, so that a slow observer misses what has passed already and holds nobody up.
  */
 export class Observers {
+  /** How long they took, in seconds. */
+  readonly durations = new Histogram(DURATION_BOUNDS);
   readonly #observing = new Set<Observing>();
   #members: readonly MemberRecord[] = [];
   #due = false;
 
   /** `failed` is told what an observer throws; it goes on being told. */
-  constructor(private readonly failed: (error: unknown) => void) {}
+  constructor(
+    private readonly clock: Pick<Clock, "now">,
+    private readonly failed: (error: unknown) => void,
+  ) {}
 
   get size(): number {
     return this.#observing.size;
@@ -57,12 +65,14 @@ export class Observers {
     observing.behind = observing.busy;
     if (observing.busy || !this.#concerns(observing)) return;
     observing.busy = true;
+    const startedAt = this.clock.now();
     try {
       if ((await observing.tell(this.#members)) === false) this.#observing.delete(observing);
     } catch (error) {
       this.failed(error);
     }
     observing.busy = false;
+    this.durations.observe((this.clock.now() - startedAt) / 1e3);
     if (observing.behind && this.#observing.has(observing)) await this.#tell(observing);
   }
 

@@ -49,7 +49,7 @@ export class Core {
   readonly #lease: Lease;
   readonly #directory = new LeaderDirectory();
   readonly #gossip: Gossip;
-  readonly #observers = new Observers((error) => this.#callBackFailed("observer", error));
+  readonly #observers: Observers;
   readonly #shutdown = new AbortController();
   #doubtedAt = Number.NEGATIVE_INFINITY;
   #resigning: Promise<void> | null = null;
@@ -63,6 +63,9 @@ export class Core {
     const { runtime, store, peers } = surroundings;
     const { logger, address, label, leaseMs } = config;
     const directory = this.#directory;
+    this.#observers = new Observers(runtime.clock, (error) =>
+      this.#callBackFailed("observer", error),
+    );
     this.#lease = new Lease({
       store: store.lock,
       runtime,

@@ -1,36 +1,25 @@
 import { HedgerowError } from "../errors.ts";
 import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
-import { CallCounts } from "../observe/call-counts.ts";
 import { openCredentials } from "../rpc/credentials.ts";
 import { connectPeers } from "../rpc/peers.ts";
 import { startPeerListener } from "../rpc/listener.ts";
 import type { PeerRoute } from "../rpc/port.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system.ts";
+import { countedStore } from "../store/counted.ts";
 import { openStore } from "../store/open.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { isLoopback, type PeerAddress, resolvePeerAddress } from "./address.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { Core } from "./core.ts";
+import { type NodeCall, NodeCounts } from "./counts.ts";
 import { InFlight } from "./in-flight.ts";
 import { type CheckedOptions, checkOptions, type HedgerowOptions } from "./options.ts";
 import { BATCHED_METHODS } from "./routes.ts";
 
 /** How long a stop waits for calls under way, in milliseconds. */
 const DRAIN_MS = 2_000;
-
-/** What is counted and timed of what users call. */
-const COUNTED_CALLS = [
-  "put",
-  "get",
-  "send",
-  "broadcast",
-  "lock",
-  "semaphore",
-  "change_state",
-] as const;
-type CountedCall = (typeof COUNTED_CALLS)[number];
 
 declare const HEDGEROW_UNPROTECTED: boolean | undefined;
 /** False in the control binary of the tests, and in nothing else: see scripts/build.ts. */
@@ -39,17 +28,15 @@ const PROTECTIONS = !(typeof HEDGEROW_UNPROTECTED !== "undefined" && HEDGEROW_UN
 /** A node on this machine: sockets, files and the clock around Core. */
 export class Hedgerow implements api.HedgerowNode {
   #stopping: Promise<void> | null = null;
-  readonly #counts: CallCounts<CountedCall>;
 
   private constructor(
     private readonly core: Core,
     private readonly runtime: Runtime,
     private readonly inFlight: InFlight,
+    private readonly counts: NodeCounts,
     /** What was opened for the node, to be closed in reverse order. */
     private readonly opened: AsyncDisposableStack,
-  ) {
-    this.#counts = new CallCounts(runtime.clock, COUNTED_CALLS);
-  }
+  ) {}
 
   /**
    * Starts a node. Nothing stays open if it throws: `invalid_argument` for options, `unavailable` for an
@@ -64,7 +51,9 @@ export class Hedgerow implements api.HedgerowNode {
     const { address } = peerAddress;
     checkReachable(checked, peerAddress);
     const incarnation = Math.floor(runtime.clock.wallMicros() / 1e3);
-    const store = await openStore(checked.store, { ...checked, runtime });
+    const counts = new NodeCounts(runtime.clock);
+    const opened = await openStore(checked.store, { ...checked, runtime });
+    const store = countedStore(opened, counts.store);
     opening.defer(() => store.close());
     const credentials = await openCredentials({
       ...checked,
@@ -79,6 +68,7 @@ export class Hedgerow implements api.HedgerowNode {
       tls: credentials.current,
       batched: BATCHED_METHODS,
       label: checked.label,
+      traffic: counts.traffic,
     });
     opening.defer(() => peers.close());
     let node: Hedgerow | null = null;
@@ -108,6 +98,7 @@ export class Hedgerow implements api.HedgerowNode {
       tls: credentials.current(),
       batched: BATCHED_METHODS,
       label: checked.label,
+      traffic: counts.traffic,
       routes: core.routes.map((route) => (isOfMembers(route) ? route : inFlight.route(route))),
     });
     opening.defer(() => listener.stop());
@@ -117,7 +108,7 @@ export class Hedgerow implements api.HedgerowNode {
     if (checked.tls === "none") logger.warn("peers speak plain text: --tls none is for debugging");
     await core.start();
     logger.info("started", { address, name: config.name, label: config.label });
-    node = new Hedgerow(core, runtime, inFlight, opening.move());
+    node = new Hedgerow(core, runtime, inFlight, counts, opening.move());
     return node;
   }
 
@@ -174,7 +165,7 @@ export class Hedgerow implements api.HedgerowNode {
     data: api.Bytes,
     options?: api.BroadcastOptions,
   ): AsyncIterable<api.BroadcastReply> {
-    const replies = this.#counts.trackAll("broadcast", this.#replies(data, options));
+    const replies = this.counts.calls.trackAll("broadcast", this.#replies(data, options));
     return this.inFlight.trackAll(replies);
   }
 
@@ -187,8 +178,8 @@ export class Hedgerow implements api.HedgerowNode {
     const lock = this.core.locks.lock(name, options);
     return {
       name,
-      acquire: (call) => this.#counts.track("lock", () => lock.acquire(call)),
-      tryAcquire: (call) => this.#counts.track("lock", () => lock.tryAcquire(call)),
+      acquire: (call) => this.counts.calls.track("lock", () => lock.acquire(call)),
+      tryAcquire: (call) => this.counts.calls.track("lock", () => lock.tryAcquire(call)),
     };
   }
 
@@ -197,8 +188,8 @@ export class Hedgerow implements api.HedgerowNode {
     return {
       name,
       limit,
-      acquire: (call) => this.#counts.track("semaphore", () => semaphore.acquire(call)),
-      tryAcquire: (call) => this.#counts.track("semaphore", () => semaphore.tryAcquire(call)),
+      acquire: (call) => this.counts.calls.track("semaphore", () => semaphore.acquire(call)),
+      tryAcquire: (call) => this.counts.calls.track("semaphore", () => semaphore.tryAcquire(call)),
     };
   }
 
@@ -223,10 +214,10 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   async metrics(): Promise<string> {
-    const { callMetrics } = await import("./metrics.ts");
+    const { edgeMetrics } = await import("./metrics.ts");
     const { prometheusText } = await import("../observe/prometheus.ts");
-    const calls = callMetrics(this.#counts, this.inFlight.count);
-    return prometheusText([...(await this.core.metrics()), ...calls]);
+    const edges = edgeMetrics(this.counts, this.inFlight.count);
+    return prometheusText([...(await this.core.metrics()), ...edges]);
   }
 
   async ready(): Promise<void> {
@@ -250,9 +241,9 @@ export class Hedgerow implements api.HedgerowNode {
     await this.opened.disposeAsync();
   }
 
-  #call<T>(kind: CountedCall, call: () => Promise<T>): Promise<T> {
+  #call<T>(kind: NodeCall, call: () => Promise<T>): Promise<T> {
     if (this.#stopping !== null) return Promise.reject(stopped());
-    return this.inFlight.track(this.#counts.track(kind, call));
+    return this.inFlight.track(this.counts.calls.track(kind, call));
   }
 }
 

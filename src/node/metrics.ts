@@ -6,9 +6,10 @@ import type { Locks } from "../lock/named/locks.ts";
 import type { Gossip } from "../members/gossip.ts";
 import { memberMetrics } from "../members/metrics.ts";
 import type { Observers } from "../members/observers.ts";
-import type { CallCounts } from "../observe/call-counts.ts";
 import { by, counter, type Family, gauge, histogram, outcomes } from "../observe/families.ts";
+import { trafficMetrics } from "../rpc/metrics.ts";
 import type { Semaphores } from "../semaphore/semaphores.ts";
+import type { NodeCounts } from "./counts.ts";
 
 // Loaded when somebody asks for the first time: what is counted until then are plain numbers.
 
@@ -47,24 +48,36 @@ export function partsMetrics(parts: MeasuredParts): Family[] {
   ];
 }
 
-/** What users call; `callsUnderWay` those that have not ended. */
-export function callMetrics(calls: CallCounts<string>, callsUnderWay: number): Family[] {
-  const counted = [...calls];
+/** What users call, what the store and other nodes are asked; `callsUnderWay` have not ended. */
+export function edgeMetrics(counts: NodeCounts, callsUnderWay: number): Family[] {
+  const calls = [...counts.calls];
+  const store = [...counts.store];
   return [
     counter(
       "hedgerow_calls_total",
       "Calls of this node by its application and its http listener, by how they ended: ok or an error's code.",
-      ...counted.flatMap(([call, count]) => outcomes({ call }, count)),
+      ...calls.flatMap(([call, count]) => outcomes({ call }, count)),
     ),
     histogram(
       "hedgerow_call_duration_seconds",
       "How long those calls took, failed ones included.",
-      ...counted.map(([call, { durations }]) => ({ labels: { call }, value: durations })),
+      ...calls.map(([call, { durations }]) => ({ labels: { call }, value: durations })),
     ),
     gauge(
       "hedgerow_calls_in_flight",
       "Calls of this node, and of other nodes to it, that have not ended; those of membership aside.",
       callsUnderWay,
     ),
+    counter(
+      "hedgerow_store_calls_total",
+      "Calls to the database, by how they ended.",
+      ...store.flatMap(([call, count]) => outcomes({ call }, count)),
+    ),
+    histogram(
+      "hedgerow_store_call_duration_seconds",
+      "How long calls to the database took.",
+      ...store.map(([call, { durations }]) => ({ labels: { call }, value: durations })),
+    ),
+    ...trafficMetrics(counts.traffic),
   ];
 }

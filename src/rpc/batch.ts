@@ -9,6 +9,7 @@ import { Deadlines, type Expiring } from "./deadlines.ts";
 import { publicError, toBatchError } from "./errors.ts";
 import { MAX_CALL_BYTES } from "./limits.ts";
 import type { PeerRoute } from "./port.ts";
+import { type MethodTraffic, Traffic } from "./traffic.ts";
 import type { CallInProgress } from "./served-call.ts";
 import { type ByteRoute, pathOf, replyTooLarge } from "./server.ts";
 
@@ -18,6 +19,8 @@ const MAX_BATCH_CALLS = 512;
 export interface BatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Counts the calls. Default: nobody does. */
+  readonly traffic?: Traffic | undefined;
 }
 
 /**
@@ -25,9 +28,11 @@ export interface BatchOptions {
  * error.
  */
 export function batchRoute(routes: readonly PeerRoute[], options: BatchOptions): ByteRoute {
+  const { traffic = new Traffic() } = options;
+  const counted = routes.map((route) => ({ ...route, traffic: traffic.served(route.method) }));
   const service: BatchService = {
     ...options,
-    routes: new Map(routes.map((route) => [pathOf(route.method).slice(1), route])),
+    routes: new Map(counted.map((route) => [pathOf(route.method).slice(1), route])),
     deadlines: new Deadlines(options.clock),
   };
   return {
@@ -45,9 +50,13 @@ export function batchRoute(routes: readonly PeerRoute[], options: BatchOptions):
   };
 }
 
+interface CountedRoute extends PeerRoute {
+  readonly traffic: MethodTraffic;
+}
+
 interface BatchService extends BatchOptions {
   /** By name, as in `hedgerow.v1.PeerService/Append`. */
-  readonly routes: ReadonlyMap<string, PeerRoute>;
+  readonly routes: ReadonlyMap<string, CountedRoute>;
   readonly deadlines: Deadlines;
 }
 
@@ -111,6 +120,8 @@ class BatchInProgress implements Expiring {
       if (route === undefined) {
         throw new HedgerowError("not_found", `${call.method} cannot be called in a batch`);
       }
+      route.traffic.begun++;
+      route.traffic.requestBytes += call.message.length;
       const request = decode(route.method.input, call.message);
       const timeoutMs = Math.min(call.timeoutMs, this.#timeoutMs);
       route.handle(request, { timeoutMs }).then(
@@ -122,14 +133,14 @@ class BatchInProgress implements Expiring {
     }
   }
 
-  #succeed(index: number, route: PeerRoute, reply: Message): void {
+  #succeed(index: number, route: CountedRoute, reply: Message): void {
     try {
       const bytes = encode(route.method.output, reply);
       // A reply that is too large by itself, or no longer fits beside the others, is refused alone.
       if (this.#bytes + replySize(bytes.length) > MAX_CALL_BYTES) {
         throw replyTooLarge(MAX_CALL_BYTES);
       }
-      this.#settle(index, { ok: true, bytes });
+      if (this.#settle(index, { ok: true, bytes })) route.traffic.succeeded(bytes.length);
     } catch (error) {
       this.#fail(index, error);
     }
@@ -137,19 +148,25 @@ class BatchInProgress implements Expiring {
 
   #fail(index: number, error: unknown): void {
     const seen = publicError(error);
+    const { method = "" } = this.calls[index] ?? {};
     if (seen.code === "internal") {
-      const fields = { method: this.calls[index]?.method, error: messageOf(error) };
+      const fields = { method, error: messageOf(error) };
       this.service.logger.error("handler failed", fields);
     }
-    this.#settle(index, { ok: false, bytes: encode(BatchErrorSchema, toBatchError(seen)) });
+    const bytes = encode(BatchErrorSchema, toBatchError(seen));
+    if (this.#settle(index, { ok: false, bytes })) {
+      this.service.routes.get(method)?.traffic.failed(seen.code);
+    }
   }
 
-  #settle(index: number, reply: WireReply): void {
-    if (this.#replies[index] !== undefined) return; // its deadline has passed meanwhile
+  /** False if it has been settled: its deadline passed meanwhile. */
+  #settle(index: number, reply: WireReply): boolean {
+    if (this.#replies[index] !== undefined) return false;
     this.#replies[index] = reply;
     this.#bytes += replySize(reply.bytes.length);
     this.#left--;
     if (this.#left === 0) this.#finish();
+    return true;
   }
 
   #finish(): void {

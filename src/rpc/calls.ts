@@ -2,6 +2,7 @@ import type { DescMessage, DescMethodUnary } from "@bufbuild/protobuf";
 import { HedgerowError } from "../errors.ts";
 import { decode } from "./codec.ts";
 import type { LaneRule } from "./lanes.ts";
+import type { MethodTraffic } from "./traffic.ts";
 
 /** A method as calls need it. */
 export interface CallTarget {
@@ -11,6 +12,7 @@ export interface CallTarget {
   /** The path without its first slash, in bytes, as batches name it. */
   readonly name: Uint8Array;
   readonly lane: LaneRule;
+  readonly traffic: MethodTraffic;
 }
 
 export interface CallSettings {
@@ -48,6 +50,8 @@ export class Call {
     this.request = settings.request;
     this.deadline = settings.deadline;
     const { signal } = settings;
+    this.target.traffic.begun++;
+    this.target.traffic.requestBytes += this.request.length;
     if (signal !== undefined) {
       this.#onAbort = () => this.#end(canceled(this.#what, signal));
       signal.addEventListener("abort", this.#onAbort, { once: true });
@@ -64,6 +68,7 @@ export class Call {
     try {
       const message = decode(output, reply);
       this.#settle();
+      this.target.traffic.succeeded(reply.length);
       this.resolve(message);
     } catch (error) {
       this.fail(malformedReply(this.#what, error));
@@ -73,6 +78,7 @@ export class Call {
   fail(error: HedgerowError): void {
     if (this.#settled) return;
     this.#settle();
+    this.target.traffic.failed(error.code);
     this.reject(error);
   }
 

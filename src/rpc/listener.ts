@@ -10,6 +10,7 @@ import { errorResponse } from "./errors.ts";
 import { LABEL_HEADER, labelToHeader } from "./label.ts";
 import { noSuchRoute, unaryRoutes } from "./server.ts";
 import { serverTls, type TlsMaterial } from "./tls.ts";
+import { Traffic } from "./traffic.ts";
 
 export interface PeerListenerOptions {
   readonly runtime: Runtime;
@@ -27,6 +28,8 @@ export interface PeerListenerOptions {
   readonly label?: string | undefined;
   /** Streams. Default: none. */
   readonly generic?: ConnectHandlers | undefined;
+  /** Counts what is served. Default: nobody reads it. */
+  readonly traffic?: Traffic | undefined;
   /** Milliseconds that `stop` lets calls under way finish. Default 2,000. */
   readonly graceMs?: number | undefined;
 }
@@ -47,8 +50,8 @@ export class PeerListener {
   #stopped: Promise<void> | null = null;
 
   constructor(private readonly options: PeerListenerOptions) {
-    const { routes, batched = [], generic, runtime, logger } = options;
-    const shared = { clock: runtime.clock, logger };
+    const { routes, batched = [], generic, runtime, logger, traffic = new Traffic() } = options;
+    const shared = { clock: runtime.clock, logger, traffic };
     const inBatches = routes.filter(({ method }) => batched.includes(method));
     const unary = unaryRoutes({
       ...shared,
@@ -56,7 +59,7 @@ export class PeerListener {
       byteRoutes: [batchRoute(inBatches, shared)],
       ...(generic && { next: generic.handle }),
     });
-    const foreign = foreignTo(options.label);
+    const foreign = foreignTo(options.label, traffic);
     this.#answer = (request, server) =>
       foreign(request) ??
       unary(request, server) ??
@@ -116,13 +119,19 @@ export class PeerListener {
 }
 
 /** Refuses what comes from nodes of another cluster than `label`. */
-function foreignTo(label: string | undefined): (request: Request) => Response | undefined {
+function foreignTo(
+  label: string | undefined,
+  traffic: Traffic,
+): (request: Request) => Response | undefined {
   if (label === undefined) return () => undefined;
   const expected = labelToHeader(label);
   const refusal = new HedgerowError(
     "other_cluster",
     `this is a node of ${label}, and the caller is not`,
   );
-  return ({ headers }) =>
-    headers.get(LABEL_HEADER) === expected ? undefined : errorResponse(refusal);
+  return ({ headers }) => {
+    if (headers.get(LABEL_HEADER) === expected) return undefined;
+    traffic.strangers++;
+    return errorResponse(refusal);
+  };
 }

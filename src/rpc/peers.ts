@@ -17,6 +17,7 @@ import type { Address, Peers } from "./port.ts";
 import { pathOf } from "./server.ts";
 import { Slots } from "./slots.ts";
 import type { TlsMaterial } from "./tls.ts";
+import { Traffic } from "./traffic.ts";
 
 export interface PeersOptions {
   readonly clock: Clock;
@@ -26,6 +27,8 @@ export interface PeersOptions {
   readonly batched?: Iterable<DescMethodUnary>;
   /** The cluster's label, told with every request. Default: none. */
   readonly label?: string | undefined;
+  /** Counts the calls. Default: nobody reads it. */
+  readonly traffic?: Traffic | undefined;
 }
 
 /** The one place where addresses become clients. */
@@ -43,6 +46,7 @@ export class PeerClients implements Peers {
   readonly #retired = new Set<Peer>();
   readonly #targets = new Map<DescMethodUnary, CallTarget>();
   readonly #context: PeerContext;
+  readonly #traffic: Traffic;
   #closed = false;
 
   constructor(private readonly options: PeersOptions) {
@@ -57,6 +61,7 @@ export class PeerClients implements Peers {
         ...(label !== undefined && { [LABEL_HEADER]: labelToHeader(label) }),
       },
     };
+    this.#traffic = options.traffic ?? new Traffic();
     for (const desc of options.batched ?? []) this.#addTarget(desc, true);
   }
 
@@ -132,7 +137,8 @@ export class PeerClients implements Peers {
   #addTarget(desc: DescMethodUnary, batched: boolean): CallTarget {
     const path = pathOf(desc);
     const name = new TextEncoder().encode(path.slice(1));
-    const target = { desc, path, name, lane: laneOf(desc, batched) };
+    const traffic = this.#traffic.asked(desc);
+    const target = { desc, path, name, lane: laneOf(desc, batched), traffic };
     this.#targets.set(desc, target);
     return target;
   }

@@ -9,6 +9,7 @@ import { errorResponse, publicError } from "./errors.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
 import type { PeerRoute } from "./port.ts";
 import { CallInProgress } from "./served-call.ts";
+import type { MethodTraffic, Traffic } from "./traffic.ts";
 
 /** The one thing that handlers need of a Bun.Server. */
 export interface IdleControl {
@@ -30,6 +31,8 @@ export interface UnaryOptions {
   readonly next?: WireHandler;
   /** Routes that make no messages of the bytes. */
   readonly byteRoutes?: Iterable<ByteRoute>;
+  /** Counts what `routes` serve. Default: nobody does. */
+  readonly traffic?: Traffic | undefined;
 }
 
 export type Format = "proto" | "json";
@@ -44,6 +47,8 @@ export interface IncomingCall {
 /** Serves one path, from bytes to bytes. */
 export interface ByteRoute {
   readonly path: string;
+  /** Counts its calls, unless it does that itself. */
+  readonly traffic?: MethodTraffic | undefined;
   serve(call: IncomingCall): Promise<Uint8Array<ArrayBuffer>>;
 }
 
@@ -60,7 +65,10 @@ export function unaryRoutes(options: UnaryOptions): WireHandler {
   const deadlines = new Deadlines(options.clock);
   const routes = new Map<string, ByteRoute>();
   for (const route of options.routes) {
-    routes.set(pathOf(route.method), new MessageRoute(route));
+    routes.set(
+      pathOf(route.method),
+      new MessageRoute(route, options.traffic?.served(route.method)),
+    );
   }
   for (const route of options.byteRoutes ?? []) routes.set(route.path, route);
   const service = new UnaryService(options, routes, deadlines);
@@ -118,13 +126,16 @@ class UnaryService {
     server: IdleControl,
   ): Promise<Response> {
     try {
+      if (route.traffic !== undefined) route.traffic.begun++;
       const timeoutMs = checkHeaders(request.headers);
       if (timeoutMs > LONG_CALL_MS) server.timeout(request, 0);
       const deadline = this.options.clock.now() + timeoutMs + LATE_MS;
       const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request);
       const body = await call.within(() => readBody(request, "request", this.#maxBytes));
+      if (route.traffic !== undefined) route.traffic.requestBytes += body.length;
       const reply = await route.serve({ body, format, call });
       if (reply.length > this.#maxBytes) throw replyTooLarge(this.#maxBytes);
+      route.traffic?.succeeded(reply.length);
       return new Response(reply, REPLY[format]);
     } catch (error) {
       return this.#refuse(route, error);
@@ -133,6 +144,7 @@ class UnaryService {
 
   #refuse(route: ByteRoute, error: unknown): Response {
     const seen = publicError(error);
+    route.traffic?.failed(seen.code);
     if (seen.code === "internal") {
       const fields = { method: route.path, error: messageOf(error) };
       this.options.logger.error("handler failed", fields);
@@ -144,7 +156,10 @@ class UnaryService {
 class MessageRoute implements ByteRoute {
   readonly path: string;
 
-  constructor(private readonly route: PeerRoute) {
+  constructor(
+    private readonly route: PeerRoute,
+    readonly traffic?: MethodTraffic,
+  ) {
     this.path = pathOf(route.method);
   }
 

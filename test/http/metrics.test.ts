@@ -73,6 +73,11 @@ test("calls are counted by their outcomes; keys, values and names of users never
   const held = (kind: string) => sampleOf(metrics, "hedgerow_claims_held", `{kind="${kind}"}`);
   expect([held("lock"), held("permit")]).toEqual([1, 1]);
   expect(permit.owner).toBe(SECRET);
+  const store = (call: string) =>
+    sampleOf(metrics, "hedgerow_store_calls_total", `{call="${call}",code="ok"}`);
+  expect(store("log_append")).toBe(2); // the put, and before it the authority of the node's certificate
+  expect(store("lock_acquire")).toBe(2); // the leader's and the user's
+  expect(store("semaphore_change")).toBe(1);
   await lock.release();
   const after = parseExposition(await page(real));
   expect(sampleOf(after, "hedgerow_claims_held", '{kind="lock"}')).toBe(0);

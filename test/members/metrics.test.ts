@@ -8,11 +8,14 @@ import { FAST_PROFILE } from "../../src/members/timing.ts";
 import { prometheusText } from "../../src/observe/prometheus.ts";
 import { parseExposition, sampleOf } from "../observe/exposition.ts";
 import { recordOf, Swarm, type SwarmNode } from "../simulation/swarm/swarm.ts";
+import { ManualClock } from "../rpc/kit/clock.ts";
+
+const clock = new ManualClock();
 
 const PREFIX = "hedgerow_cluster_node_";
 
 /** What a node exposes, by names without their prefix. */
-function metricsOf({ gossip }: SwarmNode, observers = new Observers(() => {})) {
+function metricsOf({ gossip }: SwarmNode, observers = new Observers(clock, () => {})) {
   const families = parseExposition(prometheusText(memberMetrics(gossip, observers, "swarm")));
   return (name: string, labels?: string) => sampleOf(families, PREFIX + name, labels);
 }
@@ -77,17 +80,21 @@ test("what others say of it, and what strangers send, is counted", async () => {
 
 test("observers are counted, and seen at work", async () => {
   const swarm = new Swarm(3, { nodes: 1, timing: FAST_PROFILE });
-  const observers = new Observers(() => {});
+  const observers = new Observers(clock, () => {});
   const done = Promise.withResolvers<void>();
   const end = observers.observe(() => done.promise, false);
   observers.notify([]);
   await Promise.resolve();
   const during = metricsOf(swarm.node(0), observers);
   expect([during("update_observers"), during("updating")]).toEqual([1, 1]);
+  clock.pass(300);
   done.resolve();
   await done.promise;
   await Promise.resolve();
-  expect(metricsOf(swarm.node(0), observers)("updating")).toBe(0);
+  const after = metricsOf(swarm.node(0), observers);
+  expect(after("updating")).toBe(0);
+  expect(after("update_duration_seconds", "_count")).toBe(1);
+  expect(after("update_duration_seconds", "_sum")).toBeCloseTo(0.3);
   end();
   expect(metricsOf(swarm.node(0), observers)("update_observers")).toBe(0);
 });

@@ -2,6 +2,9 @@ import { expect, test } from "bun:test";
 import { type MemberRecord, PeerState } from "../../src/members/member.ts";
 import { Observers } from "../../src/members/observers.ts";
 import { recordOf } from "../simulation/swarm/swarm.ts";
+import { ManualClock } from "../rpc/kit/clock.ts";
+
+const clock = new ManualClock();
 
 const a = recordOf("a:1", 1);
 const b = recordOf("b:1", 1);
@@ -13,7 +16,7 @@ const namesOf = (members: readonly MemberRecord[]) => members.map(({ name }) => 
 
 test("observers are told in order, in the background, of the latest state only", async () => {
   const told: string[] = [];
-  const observers = new Observers(() => {});
+  const observers = new Observers(clock, () => {});
   observers.observe((members) => told.push(`first ${namesOf(members)}`), false);
   observers.observe((members) => told.push(`second ${namesOf(members)}`), false);
   observers.notify([a]);
@@ -25,7 +28,7 @@ test("observers are told in order, in the background, of the latest state only",
 
 test("one that gives false, and one that is ended, are told no more", async () => {
   const told: string[] = [];
-  const observers = new Observers(() => {});
+  const observers = new Observers(clock, () => {});
   observers.observe(() => told.push("once") < 0, false);
   const end = observers.observe(() => told.push("until ended"), false);
   observers.notify([a]);
@@ -39,7 +42,7 @@ test("one that gives false, and one that is ended, are told no more", async () =
 test("one that hangs or throws keeps no other from being told", async () => {
   const told: string[] = [];
   const errors: unknown[] = [];
-  const observers = new Observers((error) => errors.push(error));
+  const observers = new Observers(clock, (error) => errors.push(error));
   observers.observe(() => new Promise(() => {}), false);
   observers.observe(() => {
     throw new Error("no");
@@ -56,7 +59,7 @@ test("one that hangs or throws keeps no other from being told", async () => {
 test("a slow one hears of the state in which it finds the members next", async () => {
   const told: string[] = [];
   let finish = () => {};
-  const observers = new Observers(() => {});
+  const observers = new Observers(clock, () => {});
   observers.observe((members) => {
     told.push(namesOf(members));
     return new Promise<void>((resolve) => {
@@ -75,7 +78,7 @@ test("a slow one hears of the state in which it finds the members next", async (
 
 test("with participantsOnly, changes of others are no news; it is given all members", async () => {
   const told: string[] = [];
-  const observers = new Observers(() => {});
+  const observers = new Observers(clock, () => {});
   observers.observe((members) => told.push(namesOf(members)), true);
   for (const members of [[a], [a, viewer], [a, b, viewer], [a, b]]) {
     observers.notify(members);

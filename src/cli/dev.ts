@@ -3,6 +3,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askStatus } from "./client.ts";
+import { NO_STORE } from "../store/open.ts";
 import { command } from "./command.ts";
 import { ChildNode } from "./dev/child.ts";
 import { nodeEnvironment, planNodes, serveArguments } from "./dev/plan.ts";
@@ -93,11 +94,15 @@ export default command({
       for (const node of planned) {
         const argv = [
           ...context.program,
-          ...serveArguments(node, { store, leaseMs: config.lease }),
+          ...serveArguments(node, {
+            store,
+            leaseMs: config.lease,
+            firstPeerPort: config.peerPort,
+          }),
         ];
         children.push(new ChildNode(node, argv, environment, context.runtime.clock));
       }
-      failed = await watchNodes(context, children, view, ask);
+      failed = await watchNodes(context, children, view, ask, store === NO_STORE);
     } finally {
       await Promise.all(children.map((child) => child.stop()));
       view.update(finalRows(children), failed?.note);

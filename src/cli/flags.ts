@@ -44,7 +44,7 @@ export const SERVE_FLAGS = {
     value: "URL",
     fallback: "sqlite:./hedgerow.db",
     section: STORE,
-    help: "the database that all nodes share: sqlite:PATH or spanner:projects/P/instances/I/databases/D",
+    help: "the database that all nodes share: sqlite:PATH or spanner:projects/P/instances/I/databases/D; none: members, broadcasts and sharders only, with --tls files or none",
   },
   lockTable: {
     schema: values.tableName,
@@ -100,7 +100,7 @@ export const SERVE_FLAGS = {
     value: "ADDR,...",
     fallback: "",
     section: CLUSTER,
-    help: "nodes to join through; not needed, the lock names the leader",
+    help: "nodes to join through; needed only without a store, for else the lock names the leader",
   },
   name: {
     schema: values.optionalName,

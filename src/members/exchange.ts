@@ -36,6 +36,7 @@ const NACK_SHARE = 0.8;
 /** What all nodes of one cluster share. */
 export interface ClusterIdentity {
   readonly label: string;
+  /** 0 without a store. */
   readonly leaseMs: number;
 }
 
@@ -253,6 +254,10 @@ export class Exchange {
 
 /** Two leases in one cluster would let one node take over while another still leads. */
 export function otherLease(ownMs: number, theirsMs: number): HedgerowError {
+  if (ownMs === 0 || theirsMs === 0) {
+    const mend = "start all nodes of a cluster with one --store";
+    return new HedgerowError("wrong_cluster", `nodes with a store and without one: ${mend}`);
+  }
   const leases = `leases differ, ${ownMs} ms and ${theirsMs} ms`;
   return new HedgerowError(
     "wrong_cluster",

@@ -63,6 +63,14 @@ export interface HedgerowNode extends AsyncDisposable {
    */
   observe(observer: MembersObserver, options?: ObserveOptions): () => void;
   /**
+   * Asks these addresses (`host:port`, 256 at most) for the members, and joins them. Resolves once all have answered
+   * or failed, within 2 s; those that failed are asked again in the background, after a second and then ever less
+   * often, up to a minute, and those that answered every ten minutes unless they are members. Throws
+   * `wrong_cluster` for settings that are not the cluster's, `invalid_argument` for what is no address or a name
+   * that another member has, `too_large`, `stopped`.
+   */
+  join(addresses: readonly string[]): Promise<void>;
+  /**
    * Changes this node's own state: viewer, then participant, then terminating. Resolves once the cluster has been
    * told. Default time-out 10 s. Throws `invalid_argument` for any other transition, `timeout`, `canceled`,
    * `stopped`.
@@ -74,7 +82,10 @@ export interface HedgerowNode extends AsyncDisposable {
    * the process are its application's own affair.
    */
   metrics(): Promise<string>;
-  /** Resolves once the node can serve; rejects with what is missing: joined, store reachable, not stopping. */
+  /**
+   * Resolves once the node can serve; rejects with what is missing: joined, store reachable, not stopping. Without a
+   * store it has joined once it has met another node, or if it was given nobody to join.
+   */
   ready(): Promise<void>;
   /** Leaves the cluster, releases the lease, ends calls, closes all. Idempotent. */
   stop(): Promise<void>;
@@ -228,6 +239,7 @@ export interface NodeStatus {
   readonly isLeader: boolean;
   readonly token: string | null;
   readonly members: readonly MemberInfo[];
+  /** 0 without a store. */
   readonly leaseMs: number;
   /** How often the loop of the lock went round since the start. */
   readonly iterations: number;

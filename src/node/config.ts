@@ -12,6 +12,7 @@ export interface NodeConfig {
   readonly incarnation: number;
   readonly label: string;
   readonly lockName: string;
+  /** 0 without a store. */
   readonly leaseMs: number;
   readonly gossip: GossipTiming;
   /** What the node becomes when it has started. */

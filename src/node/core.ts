@@ -1,57 +1,47 @@
-import { HedgerowError, type LeaderHint, messageOf } from "../errors.ts";
-import { PeerService } from "../gen/hedgerow/v1/peer_pb.ts";
+import { HedgerowError, messageOf } from "../errors.ts";
 import { LeaderDirectory } from "../lock/directory.ts";
-import { Lease } from "../lock/lease.ts";
-import { Locks } from "../lock/named/locks.ts";
-import { lockRowName } from "../lock/row-name.ts";
-import { leaseTiming, withoutDeadline } from "../lock/timing.ts";
-import { Log } from "../log/log.ts";
 import { Gossip } from "../members/gossip.ts";
 import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
 import { Observers } from "../members/observers.ts";
 import type { TableChange } from "../members/table.ts";
 import { Messaging } from "../messaging/messaging.ts";
 import type { Family } from "../observe/families.ts";
-import { hintToWire } from "../rpc/hint.ts";
 import type { PeerRoute, Peers } from "../rpc/port.ts";
 import { Operation } from "../runtime/operation.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
-import { Semaphores } from "../semaphore/semaphores.ts";
-import type { LockRow, Store } from "../store/ports.ts";
-import { isAddress } from "./address.ts";
+import type { Store } from "../store/ports.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
-import { firstContact } from "./first-contact.ts";
+import { Joining } from "./joining.ts";
 import { memberInfo, peerState } from "./member-info.ts";
 import { peerRoutes } from "./routes.ts";
+import type { StoreSide } from "./store-side.ts";
+import { WithStore } from "./with-store.ts";
+import { NoLeaders, WithoutStore } from "./without-store.ts";
 
-/** Bounds in milliseconds: of one announcement, of the check of readiness. */
-const ANNOUNCE_TIMEOUT_MS = 500;
-const READY_TIMEOUT_MS = 2_000;
+/** Bound in milliseconds. */
 const CHANGE_STATE_TIMEOUT_MS = 10_000;
-/** Lock rows on behalf of doubt about the leader are read no more often than this. */
-const DOUBT_INTERVAL_MS = 200;
 
 /** What stands around a node: the real machine in hedgerow.ts, the simulated world in tests. */
 export interface Surroundings {
   readonly runtime: Runtime;
-  readonly store: Store;
+  /** null: membership, broadcast and sharders work, what needs a leader does not. */
+  readonly store: Store | null;
   readonly peers: Peers;
 }
 
 /** The parts of a node, put together; everything but sockets and files. */
 export class Core {
   readonly routes: readonly PeerRoute[];
-  readonly log: Log;
+  readonly log: StoreSide["log"];
   readonly messaging: Messaging;
-  readonly locks: Locks;
-  readonly semaphores: Semaphores;
-  readonly #lease: Lease;
-  readonly #directory = new LeaderDirectory();
+  readonly locks: StoreSide["locks"];
+  readonly semaphores: StoreSide["semaphores"];
+  readonly #stored: StoreSide;
   readonly #gossip: Gossip;
+  readonly #joining: Joining;
   readonly #observers: Observers;
   readonly #shutdown = new AbortController();
-  #doubtedAt = Number.NEGATIVE_INFINITY;
   #resigning: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
   #running = false;
@@ -62,25 +52,11 @@ export class Core {
   ) {
     const { runtime, store, peers } = surroundings;
     const { logger, address, label, leaseMs } = config;
-    const directory = this.#directory;
+    const directory = store === null ? new NoLeaders() : new LeaderDirectory();
+    const onFatal = (error: HedgerowError) => this.#onFatal(error);
     this.#observers = new Observers(runtime.clock, (error) =>
       this.#callBackFailed("observer", error),
     );
-    this.#lease = new Lease({
-      store: store.lock,
-      runtime,
-      logger,
-      timing: config.protections ? leaseTiming(leaseMs) : withoutDeadline(leaseTiming(leaseMs)),
-      rowName: lockRowName(config.lockName),
-      writer: address,
-      onChange: (leads, token, why) => this.#onLeaseChange(leads, token, why),
-      onRow: (row) => this.#onRow(row),
-      fenced: config.protections,
-    });
-    // Who hears that the lease is free, from whomever, contends at once.
-    directory.onChange(() => {
-      if (directory.newest?.released === true) this.#lease.kick();
-    });
     this.#gossip = new Gossip({
       runtime,
       logger,
@@ -90,82 +66,65 @@ export class Core {
       cluster: { label, leaseMs },
       self: this.#ownRecord(),
       onChange: (change) => this.#onMembersChange(change),
-      onFatal: (error) => this.#onFatal(error),
+      onFatal,
     });
+    const gossip = this.#gossip;
+    this.#joining = new Joining({ runtime, logger, address, gossip, onFatal });
+    const shutdown = this.#shutdown.signal;
+    const stored =
+      store === null
+        ? new WithoutStore(this.#joining)
+        : new WithStore({
+            config,
+            runtime,
+            peers,
+            store,
+            directory,
+            gossip,
+            joining: this.#joining,
+            shutdown,
+            onLeaderChange: (leads) =>
+              this.#callBack("onLeaderChange", () => config.onLeaderChange?.(leads)),
+          });
+    this.#stored = stored;
+    this.log = stored.log;
+    this.locks = stored.locks;
+    this.semaphores = stored.semaphores;
     const shared = {
       runtime,
       peers,
       directory,
-      leadership: this.#lease,
+      leadership: stored.leadership,
       self: address,
-      onDoubt: () => this.#doubt(),
-      shutdown: this.#shutdown.signal,
+      onDoubt: () => stored.doubt(),
+      shutdown,
     };
-    this.log = new Log({
-      ...shared,
-      logger,
-      store: store.log,
-      pollMs: config.gossip.syncIntervalMs,
-      retention: config.retention,
-    });
     this.messaging = new Messaging({
       ...shared,
       members: () => this.#gossip.members().map((member) => member.address),
       onSend: config.onSend,
       onBroadcast: config.onBroadcast,
     });
-    this.locks = new Locks({
-      ...shared,
-      logger,
-      store: store.lock,
-      protections: config.protections,
-    });
-    this.semaphores = new Semaphores({
-      ...shared,
-      logger,
-      leaseMs,
-      store: store.semaphores,
-      protections: config.protections,
-      incarnation: () => this.#gossip.incarnation,
-      incarnationsAt: (at) =>
-        this.#gossip
-          .members()
-          .filter((member) => member.address === at)
-          .map((member) => member.incarnation),
-      meet: (at) => this.#gossip.sync(at),
-    });
-    this.routes = peerRoutes({
-      directory,
-      gossip: this.#gossip,
-      locks: this.locks,
-      log: this.log,
-      messaging: this.messaging,
-      semaphores: this.semaphores,
-    });
+    const parts = { directory, gossip, messaging: this.messaging };
+    this.routes = [...peerRoutes(parts), ...stored.routes];
   }
 
   get isLeader(): boolean {
-    return this.#lease.claim() !== null;
+    return this.#stored.leadership.claim() !== null;
   }
 
   get leader(): string | null {
-    return this.#knownLeader?.address ?? null;
+    return this.#stored.leader?.address ?? null;
   }
 
   get token(): string | null {
-    const leader = this.#knownLeader;
+    const { leader } = this.#stored;
     return leader === null ? null : String(leader.token);
-  }
-
-  /** A hint that names this node while it does not lead is of an earlier start at its address. */
-  get #knownLeader(): LeaderHint | null {
-    const { leader } = this.#directory;
-    return leader?.address === this.config.address && !this.isLeader ? null : leader;
   }
 
   /** How often the loop of the lock went round. */
   get iterations(): number {
-    return this.#lease.iterations;
+    return this.#stored.iterations;
   }
 
   get running(): boolean {
@@ -185,17 +144,14 @@ export class Core {
 
   /** Read from the parts, which count in plain numbers. */
   async metrics(): Promise<Family[]> {
-    const { partsMetrics } = await import("./metrics.ts");
-    return partsMetrics({
-      label: this.config.label,
-      lease: this.#lease,
-      isLeader: this.isLeader,
-      leader: this.#knownLeader,
-      gossip: this.#gossip,
-      observers: this.#observers,
-      locks: this.locks,
-      semaphores: this.semaphores,
-    });
+    const { memberSideMetrics } = await import("./metrics.ts");
+    const members = memberSideMetrics(this.#gossip, this.#observers, this.config.label);
+    return [...members, ...(await this.#stored.metrics())];
+  }
+
+  /** See HedgerowNode.join. */
+  join(addresses: readonly string[]): Promise<void> {
+    return this.#joining.join(addresses);
   }
 
   async changeState(state: api.PeerStateName, options: CallOptions = {}): Promise<void> {
@@ -212,13 +168,9 @@ export class Core {
    * lock. Throws `wrong_cluster` then; that nobody answers is no error.
    */
   async start(): Promise<void> {
-    await firstContact({
-      ...this.config,
-      lock: this.surroundings.store.lock,
-      gossip: this.#gossip,
-      onRow: (row) => this.#learnRow(row),
-    });
-    this.#lease.start();
+    await this.#stored.firstContact();
+    await this.#joining.join(this.config.join);
+    this.#stored.start();
     this.#gossip.start();
     if (this.config.state === "participant") this.#gossip.become(PeerState.PARTICIPANT);
     this.#running = true;
@@ -227,11 +179,7 @@ export class Core {
   async ready(): Promise<void> {
     if (!this.#running || this.#stopping !== null)
       throw new HedgerowError("stopped", "the node is stopping");
-    await this.surroundings.store.ping({ timeoutMs: READY_TIMEOUT_MS });
-    const { leader } = this;
-    if (leader === null) throw new HedgerowError("no_leader", "no leader is known yet");
-    const joined = this.isLeader || this.#gossip.members().some((m) => m.address === leader);
-    if (!joined) throw new HedgerowError("unavailable", `not joined yet: the leader is ${leader}`);
+    await this.#stored.ready();
   }
 
   /**
@@ -254,65 +202,14 @@ export class Core {
       this.#gossip.become(PeerState.TERMINATING);
     }
     this.#running = false;
-    const unlocked = this.locks.stop();
-    // Before the lease: nobody else may come to lead, to whom permits could be given back.
-    await this.semaphores.stop();
-    const released = await this.#lease.stop();
-    if (released !== null) await this.#announce(released, true);
-    await unlocked;
+    await this.#stored.resign();
   }
 
   async #stop(): Promise<void> {
     await this.resign();
+    this.#joining.stop();
     await this.#gossip.leave();
     this.#shutdown.abort(new HedgerowError("stopped", "the node is stopping"));
-  }
-
-  #onRow(row: LockRow): void {
-    this.#learnRow(row);
-    const { leader } = this.#directory;
-    if (leader !== null && leader.address !== this.config.address)
-      this.#gossip.rejoin(leader.address);
-  }
-
-  #learnRow(row: LockRow): void {
-    // A row that names this node means nothing: only its own commit's reply tells it that it leads.
-    if (row.writer === this.config.address || !isAddress(row.writer)) return;
-    this.#directory.learn({
-      address: row.writer,
-      token: row.token,
-      released: row.ageMs === Infinity,
-    });
-  }
-
-  #onLeaseChange(leads: boolean, token: number, why: string): void {
-    const { logger } = this.config;
-    if (leads) logger.info("leading", { token });
-    else logger.info("no longer leading", { token, why });
-    this.#directory.learn({ address: this.config.address, token, released: !leads });
-    if (leads) void this.#announce(token, false);
-    this.semaphores.keeper.onLeaseChange(leads);
-    this.#callBack("onLeaderChange", () => this.config.onLeaderChange?.(leads));
-  }
-
-  /** Tells all members, some of which will hear it from gossip if they miss it now. */
-  async #announce(token: number, released: boolean): Promise<void> {
-    const leader = hintToWire({ address: this.config.address, token, released });
-    const others = this.#gossip.members().filter((m) => m.address !== this.config.address);
-    await Promise.all(
-      others.map((member) =>
-        this.surroundings.peers
-          .unary(member.address, PeerService.method.announce, leader ? { leader } : {}, {
-            timeoutMs: ANNOUNCE_TIMEOUT_MS,
-          })
-          .catch((error: unknown) =>
-            this.config.logger.debug("announcement missed", {
-              member: member.address,
-              error: messageOf(error),
-            }),
-          ),
-      ),
-    );
   }
 
   #onMembersChange(change: TableChange): void {
@@ -320,7 +217,7 @@ export class Core {
     const left = change.left.map(memberInfo);
     for (const { address } of joined) {
       this.config.logger.info("member joined", { member: address });
-      this.semaphores.memberJoined(address);
+      this.#stored.memberJoined(address);
     }
     for (const member of left) this.config.logger.info("member left", { member: member.address });
     this.#observers.notify(this.#gossip.members());
@@ -332,14 +229,6 @@ export class Core {
     if (this.#stopping !== null) return;
     this.config.logger.error("cannot go on", { error: error.message });
     void this.stop().then(() => this.#callBack("onFatal", () => this.config.onFatal?.(error)));
-  }
-
-  /** Somebody could not reach the leader: look at the lock's row, but not too often. */
-  #doubt(): void {
-    const now = this.surroundings.runtime.clock.now();
-    if (now - this.#doubtedAt < DOUBT_INTERVAL_MS) return;
-    this.#doubtedAt = now;
-    this.#lease.kick();
   }
 
   /** Runs a callback of the application, which may throw or hang without effect on the node. */

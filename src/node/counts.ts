@@ -11,6 +11,7 @@ const NODE_CALLS = [
   "broadcast",
   "lock",
   "semaphore",
+  "join",
   "change_state",
 ] as const;
 

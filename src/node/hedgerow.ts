@@ -7,7 +7,7 @@ import type { PeerRoute } from "../rpc/port.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system.ts";
 import { countedStore } from "../store/counted.ts";
-import { openStore } from "../store/open.ts";
+import { NO_STORE, openStore } from "../store/open.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { isLoopback, type PeerAddress, resolvePeerAddress } from "./address.ts";
 import type * as api from "./api.ts";
@@ -52,14 +52,16 @@ export class Hedgerow implements api.HedgerowNode {
     checkReachable(checked, peerAddress);
     const incarnation = Math.floor(runtime.clock.wallMicros() / 1e3);
     const counts = new NodeCounts(runtime.clock);
-    const opened = await openStore(checked.store, { ...checked, runtime });
-    const store = countedStore(opened, counts.store);
-    opening.defer(() => store.close());
+    const store =
+      checked.store === NO_STORE
+        ? null
+        : countedStore(await openStore(checked.store, { ...checked, runtime }), counts.store);
+    opening.defer(() => store?.close());
     const credentials = await openCredentials({
       ...checked,
       address,
       incarnation,
-      log: store.log,
+      log: store?.log ?? null,
       runtime,
     });
     opening.defer(() => credentials.close());
@@ -200,6 +202,10 @@ export class Hedgerow implements api.HedgerowNode {
   observe(observer: api.MembersObserver, options?: api.ObserveOptions): () => void {
     if (this.#stopping !== null) throw stopped();
     return this.core.observe(observer, options);
+  }
+
+  join(addresses: readonly string[]): Promise<void> {
+    return this.#call("join", () => this.core.join(addresses));
   }
 
   changeState(state: api.PeerStateName, options?: CallOptions): Promise<void> {

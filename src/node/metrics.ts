@@ -13,28 +13,36 @@ import type { NodeCounts } from "./counts.ts";
 
 // Loaded when somebody asks for the first time: what is counted until then are plain numbers.
 
-/** The parts of a node that count. */
-export interface MeasuredParts {
-  readonly label: string;
+/** What a node counts that has a store. */
+export interface MeasuredStore {
   readonly lease: Lease;
   readonly isLeader: boolean;
   readonly leader: LeaderHint | null;
-  readonly gossip: Gossip;
-  readonly observers: Observers;
   readonly locks: Locks;
   readonly semaphores: Semaphores;
 }
 
-export function partsMetrics(parts: MeasuredParts): Family[] {
-  const { label, lease, isLeader, leader, gossip, observers, locks, semaphores } = parts;
-  const claims = { lock: locks.figures, permit: semaphores.figures };
+/** What every node counts. */
+export function memberSideMetrics(gossip: Gossip, observers: Observers, label: string): Family[] {
   return [
     gauge("hedgerow_build_info", "1, with the version of Hedgerow and that of Bun.", {
       labels: { version, bun: Bun.version },
       value: 1,
     }),
-    ...leaderMetrics(lease, isLeader, leader),
     ...memberMetrics(gossip, observers, label),
+  ];
+}
+
+export function storeMetrics({
+  lease,
+  isLeader,
+  leader,
+  locks,
+  semaphores,
+}: MeasuredStore): Family[] {
+  const claims = { lock: locks.figures, permit: semaphores.figures };
+  return [
+    ...leaderMetrics(lease, isLeader, leader),
     gauge(
       "hedgerow_claims_held",
       "Locks and permits that callers of this node hold.",

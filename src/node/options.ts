@@ -7,6 +7,7 @@ import { GOSSIP_PROFILES, type GossipTiming } from "../members/timing.ts";
 import { type Logger, silentLogger } from "../observe/logger.ts";
 import type { TlsFiles } from "../rpc/tls.ts";
 import { checkName } from "../store/limits.ts";
+import { NO_STORE } from "../store/open.ts";
 import type { MembersChange, MessageHandler } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { parseDuration } from "./duration.ts";
@@ -15,7 +16,11 @@ export type GossipPace = "fast" | "lan" | "wan";
 
 /** Options of `Hedgerow.start`; each may be left out. */
 export interface HedgerowOptions {
-  /** `sqlite:PATH` or `spanner:projects/P/instances/I/databases/D`. Default `sqlite:./hedgerow.db`. */
+  /**
+   * `sqlite:PATH` or `spanner:projects/P/instances/I/databases/D`, the same on all nodes; or `none`: then there are
+   * members, broadcasts and sharders, and whatever needs a leader answers `not_supported`. Default
+   * `sqlite:./hedgerow.db`.
+   */
   readonly store?: string | undefined;
   /** `host:port` of the peer listener; `:port` and "" resolve this machine's IP. Default `:8080`. */
   readonly address?: string | undefined;
@@ -50,12 +55,12 @@ export interface HedgerowOptions {
    * it removes older ones, `keepVersions` of the newest (1 by default) excepted. Default: all stay.
    */
   readonly keepAge?: number | string | undefined;
-  /** Addresses to join through, beside the lock's row. */
+  /** Addresses to join through, beside the lock's row; see HedgerowNode.join. */
   readonly join?: readonly string[] | undefined;
   /**
    * Mutual TLS between peers with the cluster's own authority, or with PEM files, which are read again when they
    * change: a certificate for the DNS name `hedgerow`, its key, the authorities to accept; or plain text.
-   * Default "auto".
+   * Default "auto", which needs a log table to keep the authority in.
    */
   readonly tls?: "auto" | "none" | TlsFiles | undefined;
   readonly logger?: Logger | undefined;
@@ -179,12 +184,8 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     throw new HedgerowError("invalid_argument", `${where || "options"}: ${issue?.message}`);
   }
   const { data } = parsed;
-  if (data.tls === "auto" && data.logTable === "") {
-    throw new HedgerowError(
-      "invalid_argument",
-      "--tls auto keeps the cluster's authority in the log table: name one, or choose --tls files or --tls none",
-    );
-  }
+  const stored = data.store !== NO_STORE;
+  if (data.tls === "auto") checkAuthority(stored, data.logTable);
   return {
     store: data.store,
     address: data.address,
@@ -193,7 +194,7 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     lockTable: data.lockTable,
     lockName: data.lockName,
     logTable: data.logTable,
-    leaseMs: data.lease,
+    leaseMs: stored ? data.lease : 0,
     gossip: timingOf(data.gossip, data.syncInterval),
     state: data.state,
     retention: retentionOf(data),
@@ -206,6 +207,16 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     onMembersChanged: options.onMembersChanged,
     onFatal: options.onFatal,
   };
+}
+
+/** Throws `invalid_argument` where the cluster's own authority would have no place to lie in. */
+function checkAuthority(stored: boolean, logTable: string): void {
+  if (stored && logTable !== "") return;
+  const lacking = stored ? "in the log table: name one, or" : "in the store, and there is none:";
+  throw new HedgerowError(
+    "invalid_argument",
+    `--tls auto keeps the cluster's authority ${lacking} choose --tls files or --tls none`,
+  );
 }
 
 /** Throws `invalid_argument` for constants that do not go together. */

@@ -11,12 +11,17 @@ import type { Semaphores } from "../semaphore/semaphores.ts";
 import { hintFromWire } from "../rpc/hint.ts";
 import { type PeerRoute, serve } from "../rpc/port.ts";
 
+/** What every node has. */
 export interface Parts {
   readonly directory: LeaderDirectory;
   readonly gossip: Gossip;
+  readonly messaging: Messaging;
+}
+
+/** What a node with a store has besides. */
+export interface StoreParts {
   readonly locks: Locks;
   readonly log: Log;
-  readonly messaging: Messaging;
   readonly semaphores: Semaphores;
 }
 
@@ -27,14 +32,10 @@ export interface Parts {
 export const BATCHED_METHODS: readonly DescMethodUnary[] = [PeerService.method.append];
 
 /** What a node answers to other nodes. */
-export function peerRoutes(parts: Parts): PeerRoute[] {
-  const { directory, gossip, locks, log, messaging } = parts;
-  const { keeper } = parts.semaphores;
+export function peerRoutes({ directory, gossip, messaging }: Parts): PeerRoute[] {
   const peer = PeerService.method;
   const members = GossipService.method;
-  const claims = ClaimService.method;
   return [
-    serve(peer.append, (request, call) => log.serveAppend(request, call)),
     serve(peer.deliver, (message, call) => messaging.serveDeliver(message, call)),
     serve(peer.deliverBroadcast, (message, call) => messaging.serveDeliverBroadcast(message, call)),
     serve(peer.announce, async ({ leader }) => {
@@ -44,6 +45,14 @@ export function peerRoutes(parts: Parts): PeerRoute[] {
     serve(members.sync, (request) => gossip.serveSync(request)),
     serve(members.ping, (request) => gossip.servePing(request)),
     serve(members.pingIndirect, (request, call) => gossip.servePingIndirect(request, call)),
+  ];
+}
+
+/** The same of its store. */
+export function storeRoutes({ locks, log, semaphores: { keeper } }: StoreParts): PeerRoute[] {
+  const claims = ClaimService.method;
+  return [
+    serve(PeerService.method.append, (request, call) => log.serveAppend(request, call)),
     serve(claims.awaitCommits, (request, call) => log.serveAwaitCommits(request, call)),
     serve(claims.acquirePermit, (request) => keeper.serveAcquire(request)),
     serve(claims.awaitPermits, (request, call) => keeper.serveAwait(request, call)),

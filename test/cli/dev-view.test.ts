@@ -16,6 +16,7 @@ function row(observed: Partial<Observed> = {}): NodeRow {
     exit: null,
     stopping: false,
     lastLine: "",
+    leaderless: false,
     ...observed,
   });
 }

@@ -114,7 +114,7 @@ describe("what is refused names the flag or variable, the value and the mend", (
     expect(refusal({ lease: "1s" })).toBe("--lease 1s: must be at least 2s");
     expect(refusal({}, { HEDGEROW_LEASE: "1s" })).toBe("HEDGEROW_LEASE=1s: must be at least 2s");
     expect(refusal({ store: "" })).toBe(
-      '--store "": give sqlite:PATH or spanner:projects/P/instances/I/databases/D',
+      '--store "": give sqlite:PATH, spanner:projects/P/instances/I/databases/D or none',
     );
   });
 

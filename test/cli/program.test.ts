@@ -96,7 +96,7 @@ describe("bad usage is one line on stderr and code 2", () => {
     [["get", "k", "--server", "ftp://x"], /^hedgerow get: --server ftp:\/\/x: give a URL such as /],
     [
       ["dev", "--store", "mysql:x"],
-      "hedgerow dev: --store mysql:x: give sqlite:PATH or spanner:projects/P/instances/I/databases/D",
+      "hedgerow dev: --store mysql:x: give sqlite:PATH, spanner:projects/P/instances/I/databases/D or none",
     ],
     [
       ["serve", "--store", "spanner:projects/p/instances/I/databases/dd"],

@@ -52,6 +52,7 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     },
     members: () => members,
     observe: () => () => {},
+    join: async () => {},
     changeState: async () => {},
     status: () => ({
       node: self,

@@ -55,7 +55,7 @@ describe("--store", () => {
   test.each(["", "sqlite:", "mysql:x", "x.db", "Spanner:x", "spanner"])(
     "%p is refused with both forms",
     async (spec) => {
-      const forms = "give sqlite:PATH or spanner:projects/P/instances/I/databases/D";
+      const forms = "give sqlite:PATH, spanner:projects/P/instances/I/databases/D or none";
       expect(storeProblem(spec)).toBe(forms);
       const tables = { lockTable: "l", logTable: "" };
       const opening = openStore(spec, { ...tables, runtime: systemRuntime() });

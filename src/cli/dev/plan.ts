@@ -1,4 +1,5 @@
 import { HedgerowError } from "../../errors.ts";
+import { NO_STORE } from "../../store/open.ts";
 import { type Environment, environmentName } from "../flag.ts";
 import { SERVE_FLAGS } from "../flags.ts";
 
@@ -23,6 +24,8 @@ export interface FirstPorts {
 export interface SharedByNodes {
   /** As in `sqlite:PATH`. */
   readonly store: string;
+  /** Where nodes without a store find each other. */
+  readonly firstPeerPort: number;
   readonly leaseMs: number;
 }
 
@@ -67,6 +70,9 @@ export function serveArguments(node: PlannedNode, shared: SharedByNodes): string
     ...["--http-addr", `${DEV_HOST}:${node.httpPort}`],
     ...(node.grpcPort === null ? [] : ["--grpc-addr", `${DEV_HOST}:${node.grpcPort}`]),
     ...["--store", shared.store],
+    ...(shared.store === NO_STORE
+      ? ["--tls", "none", "--join", `${DEV_HOST}:${shared.firstPeerPort}`]
+      : []),
     ...["--lease", `${shared.leaseMs}ms`],
     ...["--log-level", "warn", "--log-format", "pretty"],
     "--stop-with-stdin",

@@ -30,6 +30,8 @@ export interface Observed {
   readonly exit: Exit | null;
   readonly stopping: boolean;
   readonly lastLine: string;
+  /** Nodes without a store have no leader to wait for. */
+  readonly leaderless: boolean;
 }
 
 export function httpUrl(node: PlannedNode): string {
@@ -52,12 +54,12 @@ export function nodeRow(observed: Observed): NodeRow {
 }
 
 function stateOf(observed: Observed): { state: NodeState; note: string } {
-  const { exit, status, answeredBefore, stopping, lastLine } = observed;
+  const { exit, status, answeredBefore, stopping, lastLine, leaderless } = observed;
   if (exit !== null) {
     if (stopping && exit.code === 0) return { state: "stopped", note: "" };
     const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
     return { state: "dead", note: lastLine === "" ? how : `${how}: ${lastLine}` };
   }
   if (status === null) return { state: answeredBefore ? "silent" : "starting", note: "" };
-  return { state: status.leader === "" ? "joining" : "ready", note: "" };
+  return { state: status.leader === "" && !leaderless ? "joining" : "ready", note: "" };
 }

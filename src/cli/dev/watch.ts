@@ -21,11 +21,14 @@ export async function watchNodes(
   children: readonly ChildNode[],
   view: DevView,
   ask: AskStatus,
+  leaderless: boolean,
 ): Promise<NodeRow | null> {
   const answered = new Set<ChildNode>();
   let up = false;
   while (!context.stop.aborted) {
-    const rows = await Promise.all(children.map((child) => observe(child, ask, answered)));
+    const rows = await Promise.all(
+      children.map((child) => observe(child, ask, answered, leaderless)),
+    );
     if (context.stop.aborted) return null;
     const ended = rows.filter((row) => row.state === "dead");
     if (!up && ended[0] !== undefined) return ended[0];
@@ -33,7 +36,7 @@ export async function watchNodes(
     if (ended.length === rows.length) throw new HedgerowError("unavailable", "all nodes have died");
     if (!up && rows.every((row) => row.state === "ready" && row.members === rows.length)) {
       up = true;
-      view.say(introduction(children));
+      view.say(introduction(children, leaderless));
     }
     await sleep(context.runtime.clock, POLL_INTERVAL_MS, context.stop).catch(() => {
       // The signal ends the loop.
@@ -53,6 +56,7 @@ export function finalRows(children: readonly ChildNode[]): NodeRow[] {
       exit: child.exit,
       stopping: true,
       lastLine: child.lastLine,
+      leaderless: false,
     }),
   );
 }
@@ -61,6 +65,7 @@ async function observe(
   child: ChildNode,
   ask: AskStatus,
   answered: Set<ChildNode>,
+  leaderless: boolean,
 ): Promise<NodeRow> {
   const status = child.exit === null ? await ask(httpUrl(child.node)) : null;
   if (status !== null) answered.add(child);
@@ -72,6 +77,7 @@ async function observe(
     exit: child.exit,
     stopping: false,
     lastLine: child.lastLine,
+    leaderless,
   });
 }
 
@@ -79,12 +85,13 @@ export function startFailed({ node, note }: NodeRow): HedgerowError {
   return new HedgerowError("unavailable", `node ${node} did not start: ${note}`);
 }
 
-function introduction(children: readonly ChildNode[]): string {
+function introduction(children: readonly ChildNode[], leaderless: boolean): string {
+  const ports = children.map(({ node }) => node.httpPort);
   return [
     `${children.length} ${children.length === 1 ? "node is" : "nodes are"} up: ${children.map(({ node }) => httpUrl(node)).join(" ")}`,
     ...grpcAddresses(children.map(({ node }) => node)),
     "Try, in another terminal:",
-    ...examples(children.map(({ node }) => node.httpPort)).map((line) => `  ${line}`),
+    ...(leaderless ? [broadcastExample(ports[0])] : examples(ports)).map((line) => `  ${line}`),
     "Ctrl-C stops all.",
     "",
   ].join("\n");
@@ -95,6 +102,10 @@ function grpcAddresses(nodes: readonly PlannedNode[]): string[] {
   return ports.length === 0
     ? []
     : [`gRPC: ${ports.map((port) => `${DEV_HOST}:${port}`).join(" ")}`];
+}
+
+function broadcastExample(httpPort = 0): string {
+  return `curl localhost:${httpPort}/broadcast -d "hello-all"`;
 }
 
 /** What the README shows as well: each at another node, as any node takes any request. */

@@ -1,10 +1,15 @@
 import type { Runtime } from "../../runtime/runtime.ts";
 import { parseStore, spannerEmulatorHost } from "../../store/open.ts";
+import { fine } from "./finding.ts";
 import type { StoreQuestion, StoreReport } from "./question.ts";
 
 /** Looks without changing anything. */
 export async function checkStore(question: StoreQuestion, runtime: Runtime): Promise<StoreReport> {
   const { kind, path } = parseStore(question.spec);
+  if (kind === "none") {
+    const says = "none: there are members, broadcasts and sharders, and no leader";
+    return { findings: [fine("store", says)], writtenMs: null, leader: null };
+  }
   if (kind === "spanner") {
     const { checkSpanner } = await import("./spanner.ts");
     return checkSpanner(question, path, spannerEmulatorHost(), runtime);

@@ -1,4 +1,5 @@
 import { HedgerowError } from "../../errors.ts";
+import { NO_STORE } from "../../store/open.ts";
 import { PATH_FORM } from "../../store/spanner/path.ts";
 import type { Flag } from "../flag.ts";
 import { SERVE_FLAGS } from "../flags.ts";
@@ -15,6 +16,12 @@ export const STORE_FLAG = {
 
 /** Throws `invalid_argument` if none was given: who left it out believes that the database has its tables now. */
 export function givenStore(store: string | null): string {
+  if (store === NO_STORE) {
+    throw new HedgerowError(
+      "invalid_argument",
+      `--store none has no tables: for Spanner give --store spanner:${PATH_FORM}`,
+    );
+  }
   if (store !== null) return store;
   throw new HedgerowError(
     "invalid_argument",

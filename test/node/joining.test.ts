@@ -1,0 +1,114 @@
+import { beforeEach, expect, test } from "bun:test";
+import { type ErrorCode, HedgerowError } from "../../src/errors.ts";
+import type { MemberRecord } from "../../src/members/member.ts";
+import { Joining } from "../../src/node/joining.ts";
+import { RecordingLogger } from "../rpc/kit/nodes.ts";
+import { recordOf } from "../simulation/swarm/swarm.ts";
+import { Machine } from "../simulation/world/machine.ts";
+import { Prng } from "../simulation/world/prng.ts";
+import { Scheduler } from "../simulation/world/scheduler.ts";
+
+const SELF = "a:1";
+let scheduler: Scheduler;
+let logger: RecordingLogger;
+/** How each address answers; those that are not here do. */
+let failing: Map<string, ErrorCode>;
+let members: MemberRecord[];
+let asked: { seed: string; at: number }[];
+let fatal: HedgerowError[];
+let joining: Joining;
+
+beforeEach(() => {
+  scheduler = new Scheduler();
+  logger = new RecordingLogger();
+  failing = new Map();
+  members = [recordOf(SELF, 1)];
+  asked = [];
+  fatal = [];
+  joining = new Joining({
+    gossip: {
+      members: () => members,
+      async sync(seed) {
+        asked.push({ seed, at: scheduler.now });
+        const code = failing.get(seed);
+        if (code !== undefined) throw new HedgerowError(code, `${seed} fails`);
+      },
+    },
+    runtime: { clock: new Machine(scheduler), random: new Prng(1) },
+    logger,
+    address: SELF,
+    onFatal: (error) => fatal.push(error),
+  });
+});
+
+const codeOf = (work: () => void): ErrorCode | null => {
+  try {
+    work();
+    return null;
+  } catch (error) {
+    return HedgerowError.from(error).code;
+  }
+};
+
+test("an address that is silent is asked again, ever less often, and that is said once", async () => {
+  failing.set("b:1", "unavailable");
+  await joining.join(["b:1", SELF, "b:1"]);
+  expect(codeOf(() => joining.check())).toBe("unavailable");
+  scheduler.runUntil(600_000);
+  const pauses = asked.map(({ at }, i) => at - (asked[i - 1]?.at ?? 0)).slice(1);
+  expect(asked.every(({ seed }) => seed === "b:1")).toBe(true);
+  expect(pauses[0]).toBeLessThanOrEqual(1_000);
+  expect(Math.max(...pauses)).toBeGreaterThan(30_000);
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(60_000);
+  expect(asked.length).toBeGreaterThan(12);
+  expect(logger.lines.filter((line) => line.startsWith("not joined through these"))).toHaveLength(
+    1,
+  );
+  failing.clear();
+  await Promise.resolve();
+  scheduler.runUntil(scheduler.now + 61_000);
+  await Promise.resolve();
+  expect(codeOf(() => joining.check())).toBeNull();
+  expect(logger.lines.at(-1)).toBe('joined {"through":"b:1"}');
+});
+
+test("one that answered is asked again only while it is no member's, every ten minutes", async () => {
+  await joining.join(["b:1", "name:1"]);
+  expect(codeOf(() => joining.check())).toBeNull();
+  members.push(recordOf("b:1", 1));
+  scheduler.runUntil(599_000);
+  expect(asked.filter(({ seed }) => seed === "b:1")).toHaveLength(1);
+  expect(asked.filter(({ seed }) => seed === "name:1")).toHaveLength(2);
+});
+
+test("who was given nobody to join, or was found by another node, has joined", async () => {
+  expect(codeOf(() => joining.check())).toBeNull();
+  await joining.join([SELF]);
+  expect(codeOf(() => joining.check())).toBeNull();
+  failing.set("b:1", "timeout");
+  await joining.join(["b:1"]);
+  expect(codeOf(() => joining.check())).toBe("unavailable");
+  members.push(recordOf("c:1", 1));
+  expect(codeOf(() => joining.check())).toBeNull();
+});
+
+test("what asking again would not mend is thrown, and in the background ends the node", async () => {
+  failing.set("b:1", "wrong_cluster");
+  expect(await joining.join(["b:1"]).catch((error) => error.code)).toBe("wrong_cluster");
+  failing.set("b:1", "unavailable");
+  await joining.join(["b:1"]);
+  failing.set("b:1", "wrong_cluster");
+  scheduler.runUntil(2_000);
+  await Promise.resolve();
+  expect(fatal.map(({ code }) => code)).toEqual(["wrong_cluster"]);
+});
+
+test("after a stop nobody is asked; more than 256 addresses are refused", async () => {
+  failing.set("b:1", "unavailable");
+  await joining.join(["b:1"]);
+  joining.stop();
+  scheduler.runUntil(600_000);
+  expect(asked).toHaveLength(1);
+  const many = Array.from({ length: 257 }, (_, i) => `n:${i}`);
+  expect(await joining.join(many).catch((error) => error.code)).toBe("too_large");
+});

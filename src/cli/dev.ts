@@ -11,7 +11,7 @@ import { checkPortsFree } from "./dev/ports.ts";
 import type { NodeRow } from "./dev/rows.ts";
 import { devView } from "./dev/view.ts";
 import { finalRows, startFailed, watchNodes } from "./dev/watch.ts";
-import { JSON_FLAG } from "./flags.ts";
+import { JSON_FLAG, SERVE_FLAGS } from "./flags.ts";
 import * as values from "./values.ts";
 
 const CLUSTER = "Cluster";
@@ -69,6 +69,8 @@ export default command({
       typedOnly: true,
       help: "how long a leader that died goes on counting as one, 2s at least",
     },
+    keepVersions: { ...SERVE_FLAGS.keepVersions, section: CLUSTER, typedOnly: true },
+    keepAge: { ...SERVE_FLAGS.keepAge, section: CLUSTER, typedOnly: true },
     ...JSON_FLAG,
   },
   async run(context, config) {
@@ -98,6 +100,8 @@ export default command({
             store,
             leaseMs: config.lease,
             firstPeerPort: config.peerPort,
+            keepVersions: config.keepVersions,
+            keepAgeMs: config.keepAge,
           }),
         ];
         children.push(new ChildNode(node, argv, environment, context.runtime.clock));

@@ -218,22 +218,27 @@ test("cut off from the leader, but not from the database, one waits by the holde
 });
 
 test("one that was cut off while it waited stands in the line again after that", () => {
-  // A seed in which it does not find the lock free in its row before the leader passes it over.
-  story = new LockStory({ nodes: 4 }, 5);
-  const others = story.followers();
-  const [holder, lonely, other] = others as [SimulatedNode, SimulatedNode, SimulatedNode];
-  const first = story.taken(holder);
-  const cut = story.waiting(lonely);
-  const second = story.waiting(other);
-  story.cluster.partition([lonely], false);
-  void first.release();
-  story.until("the leader passes it over", 2 * TURN_MS, () => second.held !== null);
-  story.cluster.network.healAll();
-  story.pass(2 * REFRESH_MS);
-  expect(cut.held).toBeNull();
-  void second.held?.release();
-  const tookMs = story.untilHeld(cut, 2 * TURN_MS);
-  expect(tookMs).toBeLessThan(HAND_OVER_MS);
+  for (let seed = 1; seed <= 12; seed++) {
+    story = new LockStory({ nodes: 4 }, seed);
+    const others = story.followers();
+    const [holder, lonely, other] = others as [SimulatedNode, SimulatedNode, SimulatedNode];
+    const first = story.taken(holder);
+    const cut = story.waiting(lonely);
+    const second = story.waiting(other);
+    // Each has had its first look at the row, which comes late where the holder's place was still in the line. One
+    // that is cut off before that finds the lock free by itself.
+    story.pass(2 * TURN_MS);
+    story.cluster.partition([lonely], false);
+    void first.release();
+    story.until("the leader passes it over", 2 * TURN_MS, () => second.held !== null);
+    story.cluster.network.healAll();
+    story.pass(2 * REFRESH_MS);
+    expect(cut.held).toBeNull();
+    void second.held?.release();
+    const tookMs = story.untilHeld(cut, 2 * TURN_MS);
+    expect(tookMs).toBeLessThan(HAND_OVER_MS);
+    expect(story.wrong).toEqual([]);
+  }
 });
 
 test("the news of a release is lost: the next finds out by the holder's lease", () => {

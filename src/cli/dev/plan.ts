@@ -27,6 +27,10 @@ export interface SharedByNodes {
   /** Where nodes without a store find each other. */
   readonly firstPeerPort: number;
   readonly leaseMs: number;
+  /** How many of each key's newest versions stay; null: all. */
+  readonly keepVersions: number | null;
+  /** Older versions go, in milliseconds; null: no matter how old. */
+  readonly keepAgeMs: number | null;
 }
 
 /** Everything is on this address: a local cluster is nobody else's business. */
@@ -74,6 +78,8 @@ export function serveArguments(node: PlannedNode, shared: SharedByNodes): string
       ? ["--tls", "none", "--join", `${DEV_HOST}:${shared.firstPeerPort}`]
       : []),
     ...["--lease", `${shared.leaseMs}ms`],
+    ...["--keep-versions", shared.keepVersions?.toString() ?? ""],
+    ...["--keep-age", shared.keepAgeMs === null ? "" : `${shared.keepAgeMs}ms`],
     ...["--log-level", "warn", "--log-format", "pretty"],
     "--stop-with-stdin",
   ];

@@ -696,7 +696,8 @@ export type AcquireSemaphoreResponse = Message<"hedgerow.v1.AcquireSemaphoreResp
   owner: string;
 
   /**
-   * The permit is the owner's for so long from now, unless it is prolonged or released before.
+   * The permit is the owner's for so long from when this was sent, unless it is prolonged or released before: count it
+   * from when the request was sent, or what is stopped on the way makes it seem longer.
    *
    * @generated from field: google.protobuf.Duration lease = 2;
    */

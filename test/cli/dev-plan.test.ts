@@ -1,0 +1,29 @@
+import { expect, test } from "bun:test";
+import { planNodes, serveArguments } from "../../src/cli/dev/plan.ts";
+import { resolveFlags } from "../../src/cli/flag.ts";
+import { SERVE_FLAGS } from "../../src/cli/flags.ts";
+
+test("what dev starts its nodes with says to serve what was said to dev", () => {
+  const [node] = planNodes(1, { httpPort: 9090, peerPort: 8080, grpcPort: null });
+  if (node === undefined) throw new Error("no node was planned");
+  const shared = { store: "sqlite:/tmp/x.db", leaseMs: 2_500, firstPeerPort: 8080 };
+  for (const [keepVersions, keepAgeMs] of [
+    [null, null],
+    [3, 5_400_000],
+  ] as const) {
+    const argv = serveArguments(node, { ...shared, keepVersions, keepAgeMs });
+    const flag = (name: string) => argv[argv.indexOf(name) + 1];
+    const given = {
+      store: flag("--store"),
+      lease: flag("--lease"),
+      keepVersions: flag("--keep-versions"),
+      keepAge: flag("--keep-age"),
+    };
+    expect(resolveFlags(SERVE_FLAGS, given, {})).toMatchObject({
+      store: "sqlite:/tmp/x.db",
+      lease: 2_500,
+      keepVersions,
+      keepAge: keepAgeMs,
+    });
+  }
+});

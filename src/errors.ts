@@ -9,7 +9,7 @@ export const ERROR_CODES = {
   invalid_argument: { connect: Code.InvalidArgument, http: 400 },
   /** A key, value, name or message is over its limit. */
   too_large: { connect: Code.ResourceExhausted, http: 413 },
-  /** No such route or method. */
+  /** No such route, method, or spill store. */
   not_found: { connect: Code.NotFound, http: 404 },
   /** The entry's id exists with another value, or the key's newest version is not the one asked for. */
   conflict: { connect: Code.AlreadyExists, http: 409 },
@@ -33,8 +33,12 @@ export const ERROR_CODES = {
   already_held: { connect: Code.AlreadyExists, http: 409 },
   /** No permit of the semaphore is free, or the lock is somebody else's. Nothing was done. */
   taken: { connect: Code.ResourceExhausted, http: 409 },
-  /** The semaphore exists with another limit. Nothing was done. */
+  /** The semaphore, or the spill store, exists with another limit. Nothing was done. */
   other_limit: { connect: Code.FailedPrecondition, http: 409 },
+  /** No node has room left for the spill store's records within its limits. This one was not taken. */
+  no_space: { connect: Code.ResourceExhausted, http: 507 },
+  /** Records of a spill store are gone, or not what was written; `lost` says which. */
+  data_lost: { connect: Code.DataLoss, http: 500 },
   /** Versions that were to come next may have been removed: begin anew. */
   expired: { connect: Code.OutOfRange, http: 410 },
   /** Switched off by configuration. */
@@ -80,6 +84,14 @@ export interface ErrorExtras {
   readonly retryDelayMs?: number | undefined;
   /** With `conflict` of a conditional put: id of the key's newest version, empty if it has none. */
   readonly current?: string | undefined;
+  /** With `data_lost`: the records, by their indices. */
+  readonly lost?: LostRecords | undefined;
+}
+
+/** The records `from` to `to`, the latter exclusive. */
+export interface LostRecords {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** The one error class of Hedgerow. Tell errors apart by `code`, never by message. */
@@ -88,6 +100,7 @@ export class HedgerowError extends Error {
   readonly leader: LeaderHint | undefined;
   readonly retryDelayMs: number | undefined;
   readonly current: string | undefined;
+  readonly lost: LostRecords | undefined;
 
   constructor(
     readonly code: ErrorCode,
@@ -98,6 +111,7 @@ export class HedgerowError extends Error {
     this.leader = extras.leader;
     this.retryDelayMs = extras.retryDelayMs;
     this.current = extras.current;
+    this.lost = extras.lost;
   }
 
   /** Whether `error` is a HedgerowError with one of these codes (any, if none is given). */

@@ -1,0 +1,88 @@
+import type { CallOptions } from "../runtime/runtime.ts";
+import type { SpillBatch } from "./batch.ts";
+
+/** The four places of records, in the order in which they are filled. */
+export const TIERS = ["localMemory", "localDisk", "remoteMemory", "remoteDisk"] as const;
+export type Tier = (typeof TIERS)[number];
+
+/** What a store may take. */
+export interface SpillLimits {
+  /** Bytes of memory on each node. Default: the node's own limit. */
+  readonly memoryBytes?: number | undefined;
+  /** Bytes of disk on each node. Default: the node's own limit. */
+  readonly diskBytes?: number | undefined;
+  /** Milliseconds that the store lives after its last reference. Default 30,000. */
+  readonly expiryMs?: number | undefined;
+}
+
+/**
+ * Records in the memory and on the disks of the cluster, in the order in which they were appended. Open writers and
+ * iterations under way are references: the store is freed by `close`, or once it had none for its expiry. Then all of
+ * its methods throw `not_found`, and the name can be used anew.
+ */
+export interface SpillStore extends AsyncDisposable {
+  readonly name: string;
+  /** Records appended so far. */
+  readonly count: number;
+  /** Bytes that a record may have: a sixteenth of the larger limit, from 4 KiB to 8 MiB. */
+  readonly maxRecordBytes: number;
+  /** Any number of writers append in turn; their records stand in the order of the calls. */
+  writer(): SpillWriter;
+  reader(options?: SpillReadOptions): SpillReader;
+  /** A copy of record `index`. Throws `invalid_argument` for an index that there is not, `data_lost`. */
+  at(index: number, options?: CallOptions): Promise<Uint8Array>;
+  stats(): SpillStats;
+  /** Frees everything, here and elsewhere, whoever uses it still. Idempotent; disposing does the same. */
+  close(): Promise<void>;
+}
+
+export interface SpillWriter extends AsyncDisposable {
+  /**
+   * Appends one record. Gives nothing if it has been taken; else a promise to be awaited before the next record, which
+   * resolves when it has been (until then its bytes must not change). Text is stored as UTF-8. A record that was taken
+   * can be read. Throws, at once or by the promise: `too_large` (over `maxRecordBytes`), `no_space` (no node has room;
+   * the next record may find some), `data_lost` (a node was lost with records of this store: begin anew),
+   * `overloaded` (the promise before was not awaited), `not_found` (the writer or the store is closed).
+   */
+  append(record: Uint8Array | string): Promise<void> | undefined;
+  /** Appends all, awaiting where need be. */
+  appendAll(
+    records: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
+  ): Promise<void>;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface SpillReadOptions {
+  /** Index of the first record to read. Default 0. */
+  readonly from?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Iterates as often as it is asked to, over the records that are there when an iteration begins. What is given is a
+ * view, valid until the next step: copy what is to be kept, write to nothing. Iterations throw `data_lost` with the
+ * range of records that cannot be had (read on behind it with `from`), `not_found` once the store is closed, and what
+ * the signal aborts with.
+ */
+export interface SpillReader extends AsyncIterable<Uint8Array> {
+  /** Many records at a time: several times as fast as one by one. */
+  batches(): AsyncIterableIterator<SpillBatch>;
+}
+
+export interface SpillStats {
+  readonly records: number;
+  /** Bytes of the records. */
+  readonly bytes: number;
+  readonly tiers: Readonly<Record<Tier, TierStats>>;
+  /** What the store takes of this node's memory and disk, in bytes. */
+  readonly memoryUsed: number;
+  readonly diskUsed: number;
+}
+
+export interface TierStats {
+  readonly segments: number;
+  readonly records: number;
+  /** Bytes of the records. */
+  readonly bytes: number;
+}

@@ -1,0 +1,229 @@
+import { HedgerowError, messageOf } from "../errors.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { ScratchFiles } from "../runtime/scratch.ts";
+import type { Budget } from "./budget.ts";
+import type { Buffers } from "./buffers.ts";
+import type { Catalog, Place, StoredSegment } from "./catalog.ts";
+import type { Elsewhere } from "./elsewhere.ts";
+import { type CompleteLimits, STAGING_SEGMENTS } from "./limits.ts";
+import { closedStore, lostRecords } from "./errors.ts";
+import { toDisk } from "./local-disk.ts";
+import { type Sealed, seal } from "./sealed.ts";
+import { Segment, segmentBytes } from "./segment.ts";
+
+export interface AppenderOptions {
+  readonly name: string;
+  readonly limits: CompleteLimits;
+  readonly memory: Budget;
+  readonly disk: Budget;
+  readonly buffers: Buffers;
+  readonly catalog: Catalog;
+  /** null: no disk. */
+  readonly files: ScratchFiles | null;
+  /** null: no other nodes. */
+  readonly elsewhere: Elsewhere | null;
+  readonly logger: Logger;
+}
+
+/** The last segment, which is being filled. */
+interface Active {
+  readonly stored: StoredSegment;
+  readonly segment: Segment;
+  /** It does not stay in memory. */
+  readonly staged: boolean;
+}
+
+/** Slots for offsets beyond what the segment before needed. */
+const SLOT_MARGIN = 1.05;
+/** Of the memory limit, what staging may keep for itself. */
+const STAGING_SHARE = 1 / 2;
+/** Smaller segments than these shares of the size and of the memory limit are not made of what is left of it. */
+const LEAST_SHARE = 1 / 4;
+const LEAST_LIMIT_SHARE = 1 / 16;
+/** So that what is rounded up fits into what is left. */
+const ROUNDING = 0.98;
+
+/** Fills one segment after the other and finds a place for each. */
+export class Appender {
+  #active: Active | null = null;
+  /** The active one, as long as a record may go the short way. */
+  #open: Segment | null = null;
+  /** The segment before, on its way out of its staging buffer. */
+  #placing: Promise<void> | null = null;
+  /** The segment before, for which there was no place. */
+  #stuck: { readonly segment: Active; readonly why: HedgerowError } | null = null;
+  #staged = 0;
+  #expected = 0;
+  #waits = false;
+  readonly #closing = new AbortController();
+
+  constructor(private readonly options: AppenderOptions) {}
+
+  /** Nothing if the record has been taken, else a promise that resolves when it has been. */
+  append(record: Uint8Array): Promise<void> | undefined {
+    const open = this.#open;
+    return open !== null && open.append(record) ? undefined : this.#appendSlowly(record);
+  }
+
+  /** Stops placing; resolves when nothing is placed any more. What there is, is the caller's to free. */
+  async close(): Promise<void> {
+    this.#open = null;
+    this.#closing.abort(this.#closed());
+    await this.#placing;
+  }
+
+  #appendSlowly(record: Uint8Array): Promise<void> | undefined {
+    this.#check();
+    const { name, limits } = this.options;
+    if (record.length > limits.segmentBytes) {
+      throw new HedgerowError(
+        "too_large",
+        `spill store ${name}: a record of ${record.length} bytes, the limit is ${limits.segmentBytes}: split it, or give the store more memory or disk`,
+      );
+    }
+    if (this.#waits) {
+      const message = `spill store ${name}: await what the append before gave, then append the next record`;
+      throw new HedgerowError("overloaded", message);
+    }
+    const fresh = this.#advance(record.length);
+    if (fresh === null) return this.#appendLater(record);
+    fresh.append(record);
+    return undefined;
+  }
+
+  async #appendLater(record: Uint8Array): Promise<void> {
+    this.#waits = true;
+    this.#open = null; // no other record may pass this one
+    try {
+      await this.#placing;
+      if (this.#stuck !== null) {
+        const { segment } = this.#stuck;
+        this.#stuck = null;
+        await this.#begin(segment);
+      }
+      this.#check();
+      const fresh = this.#advance(record.length);
+      if (fresh === null) throw this.#noSpace();
+      fresh.append(record);
+    } finally {
+      this.#waits = false;
+      if (!this.#closing.signal.aborted) this.#open = this.#active?.segment ?? null;
+    }
+  }
+
+  /** A new segment with room for such a record; null while the staging buffers are in use. */
+  #advance(recordBytes: number): Segment | null {
+    const full = this.#active;
+    if (full?.staged === true) {
+      if (this.#placing !== null || this.#stuck !== null) return null;
+      void this.#begin(full);
+    }
+    if (full !== null) this.#expected = Math.ceil(full.segment.count * SLOT_MARGIN);
+    this.#active = this.#inMemory(recordBytes) ?? this.#inStaging();
+    this.#open = this.#active.segment;
+    return this.#open;
+  }
+
+  #inMemory(recordBytes: number): Active | null {
+    const { limits, memory } = this.options;
+    const { segmentBytes: size, memoryBytes } = limits;
+    const whole = segmentBytes(size, this.#expected);
+    const staging = (STAGING_SEGMENTS - this.#staged) * whole;
+    const spare = Math.min(staging, memoryBytes * STAGING_SHARE);
+    if (memory.tryTake(whole, spare)) return this.#make(size, this.#expected, false);
+    const share = ((memory.free - spare) / whole) * ROUNDING;
+    const smaller = Math.floor((size * share) / 8) * 8;
+    const expected = Math.ceil(this.#expected * share);
+    const least = Math.min(size * LEAST_SHARE, memoryBytes * LEAST_LIMIT_SHARE);
+    if (smaller < Math.max(recordBytes, least)) return null;
+    if (!memory.tryTake(segmentBytes(smaller, expected), spare)) return null;
+    return this.#make(smaller, expected, false);
+  }
+
+  #inStaging(): Active {
+    const { limits, memory } = this.options;
+    memory.take(segmentBytes(limits.segmentBytes, this.#expected));
+    this.#staged++;
+    return this.#make(limits.segmentBytes, this.#expected, true);
+  }
+
+  #make(size: number, expected: number, staged: boolean): Active {
+    const { buffers, memory, catalog } = this.options;
+    const segment = new Segment({ size, expected, buffers, memory, mayExceed: staged });
+    return { segment, staged, stored: catalog.add({ tier: "localMemory", segment }) };
+  }
+
+  #begin(full: Active): Promise<void> {
+    full.segment.pin(); // not to be used again while it is written out
+    const placing = this.#place(full).then(
+      () => {
+        this.#staged--;
+      },
+      (error: unknown) => {
+        this.#stuck = { segment: full, why: HedgerowError.from(error) };
+      },
+    );
+    this.#placing = placing.then(() => {
+      this.#placing = null;
+      full.segment.unpin();
+      if (this.#stuck === null) full.segment.free();
+    });
+    return this.#placing;
+  }
+
+  async #place({ segment, stored }: Active): Promise<void> {
+    const sealed = await seal(segment);
+    const place = await this.#findPlace(sealed);
+    if (this.#closing.signal.aborted) freePlace(place, this.options.disk);
+    else stored.place = place;
+  }
+
+  async #findPlace(sealed: Sealed): Promise<Place> {
+    const { files, disk, elsewhere, logger, name } = this.options;
+    let failure: unknown;
+    if (files !== null) {
+      try {
+        const place = await toDisk(sealed, files, disk);
+        if (place !== null) return place;
+      } catch (error) {
+        logger.warn("spill to disk failed", { store: name, error: messageOf(error) });
+        failure = error;
+      }
+    }
+    const { signal } = this.#closing;
+    if (elsewhere !== null && !signal.aborted) return elsewhere.put(sealed, signal);
+    const why = failure === undefined ? "memory and disk are full" : messageOf(failure);
+    throw new HedgerowError("no_space", why, { cause: failure });
+  }
+
+  #noSpace(): HedgerowError {
+    const { name } = this.options;
+    const why = this.#stuck?.why;
+    if (why !== undefined && why.code !== "no_space") return why;
+    return new HedgerowError(
+      "no_space",
+      `spill store ${name}: no room for more records (${why?.message ?? "memory and disk are full"}): close stores, or raise the limits`,
+      { cause: why },
+    );
+  }
+
+  #check(): void {
+    const { name, catalog } = this.options;
+    if (this.#closing.signal.aborted) throw this.#closed();
+    const { lost } = catalog;
+    if (lost?.lost) throw lostRecords(name, lost, lost.lost);
+  }
+
+  #closed(): HedgerowError {
+    return closedStore(this.options.name);
+  }
+}
+
+/** Gives back what a segment takes on this node. */
+export function freePlace(place: Place, disk: Budget): void {
+  if (place.tier === "localMemory") place.segment.free();
+  if (place.tier === "localDisk") {
+    place.file.close();
+    disk.give(place.layout.bytes);
+  }
+}

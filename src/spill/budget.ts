@@ -1,0 +1,39 @@
+/** Bytes of one kind, of a store or of the whole node: what was taken is given back to the byte. */
+export class Budget {
+  #used = 0;
+
+  constructor(
+    readonly limit: number,
+    /** The node's, which all stores share. */
+    private readonly parent: Budget | null = null,
+  ) {}
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** What may still be taken; never below 0. */
+  get free(): number {
+    const own = Math.max(0, this.limit - this.#used);
+    return this.parent === null ? own : Math.min(own, this.parent.free);
+  }
+
+  /** Takes all of it or nothing; leaves `spare` bytes of this limit and of the node's untouched. */
+  tryTake(bytes: number, spare = 0): boolean {
+    if (this.#used + bytes > this.limit - spare) return false;
+    if (this.parent !== null && !this.parent.tryTake(bytes, spare)) return false;
+    this.#used += bytes;
+    return true;
+  }
+
+  /** Takes it, over the limit if need be. */
+  take(bytes: number): void {
+    this.parent?.take(bytes);
+    this.#used += bytes;
+  }
+
+  give(bytes: number): void {
+    this.parent?.give(bytes);
+    this.#used -= bytes;
+  }
+}

@@ -1,0 +1,102 @@
+import type { ScratchFile } from "../runtime/scratch.ts";
+import type { SpillStats, Tier, TierStats } from "./api.ts";
+import type { Layout } from "./sealed.ts";
+import type { Segment } from "./segment.ts";
+
+/** Where a segment is. */
+export type Place =
+  | { readonly tier: "localMemory"; readonly segment: Segment }
+  | { readonly tier: "localDisk"; readonly file: ScratchFile; readonly layout: Layout }
+  | RemotePlace;
+
+export interface RemotePlace {
+  readonly tier: "remoteMemory" | "remoteDisk";
+  /** Address of the node that keeps it. */
+  readonly holder: string;
+  /** Names it there, among the segments of this store. */
+  readonly id: number;
+  readonly layout: Layout;
+}
+
+/** A segment among others, wherever it is. */
+export class StoredSegment {
+  /** Why it cannot be had any more. */
+  lost: string | null = null;
+
+  constructor(
+    /** Index of its first record. */
+    readonly first: number,
+    public place: Place,
+  ) {}
+
+  get count(): number {
+    const { place } = this;
+    return place.tier === "localMemory" ? place.segment.count : place.layout.count;
+  }
+
+  get valueBytes(): number {
+    const { place } = this;
+    return place.tier === "localMemory" ? place.segment.end : place.layout.valueBytes;
+  }
+
+  /** Index behind its last record. */
+  get end(): number {
+    return this.first + this.count;
+  }
+}
+
+/** The segments of a store, in the order of their records. */
+export class Catalog {
+  readonly segments: StoredSegment[] = [];
+
+  get count(): number {
+    return this.segments.at(-1)?.end ?? 0;
+  }
+
+  add(place: Place): StoredSegment {
+    const stored = new StoredSegment(this.count, place);
+    this.segments.push(stored);
+    return stored;
+  }
+
+  /** Position of the segment that holds record `index`, which there must be. */
+  positionOf(index: number): number {
+    let low = 0;
+    let high = this.segments.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((this.segments[middle] as StoredSegment).first <= index) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** The first segment that was lost, if any was. */
+  get lost(): StoredSegment | undefined {
+    return this.segments.find((stored) => stored.lost !== null);
+  }
+
+  stats(): Pick<SpillStats, "records" | "bytes" | "tiers"> {
+    const tiers = {
+      localMemory: none(),
+      localDisk: none(),
+      remoteMemory: none(),
+      remoteDisk: none(),
+    };
+    let bytes = 0;
+    for (const stored of this.segments) {
+      const tier: Writable<TierStats> = tiers[stored.place.tier as Tier];
+      tier.segments++;
+      tier.records += stored.count;
+      tier.bytes += stored.valueBytes;
+      bytes += stored.valueBytes;
+    }
+    return { records: this.count, bytes, tiers };
+  }
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+function none(): Writable<TierStats> {
+  return { segments: 0, records: 0, bytes: 0 };
+}

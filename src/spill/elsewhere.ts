@@ -1,0 +1,15 @@
+import type { RemotePlace } from "./catalog.ts";
+import type { Sealed } from "./sealed.ts";
+
+/** The other nodes' memory and disks, as one store sees them. */
+export interface Elsewhere {
+  /** Keeps the segment on another node. Throws `no_space`, and what the signal aborts with. */
+  put(sealed: Sealed, signal: AbortSignal): Promise<RemotePlace>;
+  /**
+   * Fills `into`, as long as the segment is, with its bytes. Throws `data_lost` if they cannot be had, and what the
+   * signal aborts with.
+   */
+  fetch(place: RemotePlace, into: Uint8Array, signal: AbortSignal | undefined): Promise<void>;
+  /** Frees all of the store's segments, in the background; leases free what this does not reach. */
+  free(): void;
+}

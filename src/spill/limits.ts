@@ -1,0 +1,46 @@
+import { HedgerowError } from "../errors.ts";
+import type { SpillLimits } from "./api.ts";
+
+export const DEFAULT_EXPIRY_MS = 30_000;
+const MIN_EXPIRY_MS = 100;
+const MAX_EXPIRY_MS = 86_400_000;
+const MIN_SEGMENT_BYTES = 4 * 1024;
+const MAX_SEGMENT_BYTES = 8 * 1024 * 1024;
+/** Segments that the larger limit has room for at the least. */
+const SEGMENTS_PER_LIMIT = 16;
+/** Segments that are filled and written out by turns. */
+export const STAGING_SEGMENTS = 2;
+
+export interface CompleteLimits {
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  readonly expiryMs: number;
+  /** Of values, and so of one record. */
+  readonly segmentBytes: number;
+}
+
+/** Throws `invalid_argument` for a limit that is none. */
+export function completeLimits(
+  limits: SpillLimits,
+  node: { readonly memoryBytes: number; readonly diskBytes: number },
+): CompleteLimits {
+  const memoryBytes = bytes("memoryBytes", limits.memoryBytes ?? node.memoryBytes);
+  const diskBytes = bytes("diskBytes", limits.diskBytes ?? node.diskBytes);
+  const expiryMs = limits.expiryMs ?? DEFAULT_EXPIRY_MS;
+  if (!(expiryMs >= MIN_EXPIRY_MS && expiryMs <= MAX_EXPIRY_MS)) {
+    throw new HedgerowError("invalid_argument", `expiryMs ${expiryMs}: give 100 to 86400000`);
+  }
+  const segmentBytes = segmentBytesFor(Math.max(memoryBytes, diskBytes));
+  return { memoryBytes, diskBytes, expiryMs, segmentBytes };
+}
+
+function segmentBytesFor(largerLimit: number): number {
+  const wanted = Math.max(1, largerLimit / SEGMENTS_PER_LIMIT);
+  const power = 2 ** Math.floor(Math.log2(wanted));
+  return Math.min(MAX_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, power));
+}
+
+function bytes(what: string, given: number): number {
+  if (Number.isSafeInteger(given) && given >= 0) return given;
+  throw new HedgerowError("invalid_argument", `${what} ${given}: give a whole number of bytes`);
+}

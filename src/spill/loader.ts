@@ -1,0 +1,55 @@
+import { HedgerowError, messageOf } from "../errors.ts";
+import type { Columns } from "./batch.ts";
+import type { StoredSegment } from "./catalog.ts";
+import type { Elsewhere } from "./elsewhere.ts";
+import { lostRecords } from "./errors.ts";
+import { unseal } from "./sealed.ts";
+
+/** A segment's columns, to be looked at until `release`. */
+export interface Loaded {
+  readonly columns: Columns;
+  release(): void;
+}
+
+/** Memory that a remote segment is fetched into, used again for the next one. */
+export class FetchBuffer {
+  #bytes = new Uint8Array(0);
+
+  take(length: number): Uint8Array<ArrayBuffer> {
+    if (this.#bytes.length < length) this.#bytes = new Uint8Array(length);
+    return this.#bytes.subarray(0, length);
+  }
+}
+
+/** Brings segments before a reader, wherever they are. */
+export class Loader {
+  constructor(
+    private readonly name: string,
+    private readonly elsewhere: Elsewhere | null,
+  ) {}
+
+  /** Throws `data_lost` with the range of records. */
+  async load(stored: StoredSegment, into: FetchBuffer, signal?: AbortSignal): Promise<Loaded> {
+    if (stored.lost !== null) throw lostRecords(this.name, stored, stored.lost);
+    const { place } = stored;
+    if (place.tier === "localMemory") {
+      const { segment } = place;
+      segment.pin();
+      return { columns: segment, release: () => segment.unpin() };
+    }
+    try {
+      let bytes: Uint8Array<ArrayBuffer>;
+      if (place.tier === "localDisk") {
+        bytes = place.file.map();
+      } else {
+        if (this.elsewhere === null) throw new HedgerowError("internal", "no other nodes");
+        bytes = into.take(place.layout.bytes);
+        await this.elsewhere.fetch(place, bytes, signal);
+      }
+      return { columns: unseal(bytes, place.layout), release() {} };
+    } catch (error) {
+      if (!HedgerowError.is(error, "data_lost")) throw error;
+      throw lostRecords(this.name, stored, messageOf(error));
+    }
+  }
+}

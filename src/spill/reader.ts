@@ -1,0 +1,104 @@
+import type { SpillReader, SpillReadOptions } from "./api.ts";
+import { Batch, type SpillBatch } from "./batch.ts";
+import type { Catalog, StoredSegment } from "./catalog.ts";
+import { FetchBuffer, type Loaded, type Loader } from "./loader.ts";
+import type { References } from "./references.ts";
+
+export interface ReaderOptions extends SpillReadOptions {
+  readonly catalog: Catalog;
+  readonly loader: Loader;
+  readonly references: References;
+  /** Throws once the store is closed. */
+  readonly check: () => void;
+}
+
+export class Reader implements SpillReader {
+  constructor(private readonly options: ReaderOptions) {}
+
+  batches(): AsyncGenerator<SpillBatch, void> {
+    const { references } = this.options;
+    this.options.check();
+    const release = references.take();
+    const iteration = batchesOf(this.options, release);
+    // Neither the store nor a timer refers to it: if it is dropped half-way its reference goes with it.
+    references.releaseWith(iteration, release);
+    return iteration;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    return new Records(this.batches());
+  }
+}
+
+/** Loads the next segment while the one before is looked at, if it has to come from another node. */
+async function* batchesOf(
+  { catalog, loader, check, from = 0, signal }: ReaderOptions,
+  release: () => void,
+): AsyncGenerator<SpillBatch, void> {
+  const to = catalog.count;
+  const left = new AbortController();
+  const signals = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
+  const buffers = [new FetchBuffer(), new FetchBuffer()] as const;
+  let prefetched: Promise<Loaded> | null = null;
+  try {
+    const start = from < to ? catalog.positionOf(from) : catalog.segments.length;
+    for (let at = start; at < catalog.segments.length; at++) {
+      const stored = catalog.segments[at] as StoredSegment;
+      if (stored.first >= to) break;
+      const loaded: Loaded = await (prefetched ??
+        loader.load(stored, buffers[at % 2] as FetchBuffer, signals));
+      const next = catalog.segments[at + 1];
+      prefetched =
+        next !== undefined && next.first < to && isRemote(next)
+          ? loader.load(next, buffers[(at + 1) % 2] as FetchBuffer, signals)
+          : null;
+      prefetched?.catch(() => {}); // thrown when it is its turn
+      check();
+      signal?.throwIfAborted();
+      const first = Math.max(from, stored.first);
+      const end = Math.min(to, stored.end);
+      if (first < end) yield Batch.of(loaded.columns, stored.first, first, end);
+      loaded.release();
+      check();
+      signal?.throwIfAborted();
+    }
+  } finally {
+    left.abort();
+    release();
+  }
+}
+
+function isRemote({ place }: StoredSegment): boolean {
+  return place.tier === "remoteMemory" || place.tier === "remoteDisk";
+}
+
+/** One record at a time: by hand, since a generator of generators takes several times as long. */
+class Records implements AsyncIterableIterator<Uint8Array> {
+  #batch: SpillBatch | null = null;
+  #next = 0;
+
+  constructor(private readonly batches: AsyncIterator<SpillBatch, void>) {}
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    const batch = this.#batch;
+    if (batch === null || this.#next === batch.length) return this.#step();
+    return Promise.resolve({ done: false, value: batch.at(this.#next++) });
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array>> {
+    await this.batches.return?.();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #step(): Promise<IteratorResult<Uint8Array>> {
+    const { done, value } = await this.batches.next();
+    if (done) return { done: true, value: undefined };
+    this.#batch = value;
+    this.#next = 1;
+    return { done: false, value: value.at(0) };
+  }
+}

@@ -1,0 +1,106 @@
+import { HedgerowError } from "../errors.ts";
+import type { Columns } from "./batch.ts";
+import type { Segment } from "./segment.ts";
+
+/** Where in a segment's bytes its columns lie, and how to know that these are the bytes that were written. */
+export interface Layout {
+  readonly bytes: number;
+  readonly count: number;
+  readonly offsetsAt: number;
+  readonly valuesAt: number;
+  readonly valueBytes: number;
+  /** Lengths of the pieces, over which the checksum runs. */
+  readonly lengths: readonly number[];
+  readonly checksum: bigint;
+}
+
+/** A segment as an Arrow IPC file, in pieces; two of them are the segment's own arrays. */
+export interface Sealed {
+  readonly pieces: readonly Uint8Array[];
+  readonly layout: Layout;
+}
+
+/** Name of the one column. */
+export const COLUMN = "record";
+
+/**
+ * The segment as the bytes of an Arrow file (arrow.apache.org/docs/format/Columnar.html) with one record batch of one
+ * Binary column. Copies none of the records. Loads apache-arrow, which nothing before needs.
+ */
+export async function seal(segment: Segment): Promise<Sealed> {
+  const arrow = await import("apache-arrow");
+  const { count, end } = segment;
+  const offsets = segment.offsets.subarray(0, count + 1);
+  const values = segment.values.subarray(0, end);
+  const column = arrow.makeData({
+    type: new arrow.Binary(),
+    length: count,
+    nullCount: 0,
+    valueOffsets: offsets,
+    data: values,
+  });
+  const schema = new arrow.Schema([new arrow.Field(COLUMN, column.type, false)]);
+  const rows = arrow.makeData({
+    type: new arrow.Struct(schema.fields),
+    length: count,
+    nullCount: 0,
+    children: [column],
+  });
+  const writer = new arrow.RecordBatchFileWriter();
+  writer.write(new arrow.RecordBatch(schema, rows));
+  writer.finish();
+  const pieces: Uint8Array[] = await Array.fromAsync(writer);
+  return { pieces, layout: layoutOf(pieces, offsets, values, count) };
+}
+
+/**
+ * The columns in a segment's bytes, as views. Throws `data_lost` for bytes that are not the ones that were written.
+ */
+export function unseal(bytes: Uint8Array<ArrayBuffer>, layout: Layout): Columns {
+  const same =
+    bytes.length === layout.bytes && checksum(cut(bytes, layout.lengths)) === layout.checksum;
+  if (!same) throw new HedgerowError("data_lost", "the checksum is not that of what was written");
+  return {
+    offsets: new Int32Array(bytes.buffer, bytes.byteOffset + layout.offsetsAt, layout.count + 1),
+    values: bytes.subarray(layout.valuesAt, layout.valuesAt + layout.valueBytes),
+  };
+}
+
+function layoutOf(
+  pieces: readonly Uint8Array[],
+  offsets: Int32Array,
+  values: Uint8Array,
+  count: number,
+): Layout {
+  const lengths = pieces.map((piece) => piece.length);
+  const starts: number[] = [];
+  let bytes = 0;
+  for (const length of lengths) {
+    starts.push(bytes);
+    bytes += length;
+  }
+  const startOf = (part: Int32Array | Uint8Array) => {
+    const at = pieces.findIndex((piece) => piece.length > 0 && piece.buffer === part.buffer);
+    return starts[at] ?? 0; // only a segment whose records are all empty has no piece of values
+  };
+  return {
+    bytes,
+    count,
+    offsetsAt: startOf(offsets),
+    valuesAt: startOf(values),
+    valueBytes: values.length,
+    lengths,
+    checksum: checksum(pieces),
+  };
+}
+
+function checksum(pieces: readonly Uint8Array[]): bigint {
+  let sum = 0n;
+  for (const piece of pieces) sum = Bun.hash.xxHash3(piece, sum);
+  return sum;
+}
+
+function cut(bytes: Uint8Array, lengths: readonly number[]): Uint8Array[] {
+  let start = 0;
+  return lengths.map((length) => bytes.subarray(start, (start += length)));
+}

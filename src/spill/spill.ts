@@ -1,0 +1,96 @@
+import { HedgerowError } from "../errors.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { ScratchFiles } from "../runtime/scratch.ts";
+import type { Clock } from "../runtime/runtime.ts";
+import { checkName } from "../store/limits.ts";
+import type { SpillLimits, SpillStore } from "./api.ts";
+import { Budget } from "./budget.ts";
+import { Buffers } from "./buffers.ts";
+import type { Elsewhere } from "./elsewhere.ts";
+import { type CompleteLimits, completeLimits } from "./limits.ts";
+import { Store } from "./store.ts";
+
+export interface SpillOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Limits of this node, for its own stores and for what it keeps for others, in bytes. */
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  /** null: no disk. */
+  readonly files: ScratchFiles | null;
+  /** For each new store; absent: no other nodes. */
+  readonly elsewhere?: ((store: string, limits: CompleteLimits) => Elsewhere) | undefined;
+}
+
+/** The spill stores of a node, by name. */
+export class Spill {
+  readonly memory: Budget;
+  readonly disk: Budget;
+  readonly #buffers: Buffers;
+  readonly #stores = new Map<string, Store>();
+  #stopped = false;
+
+  constructor(private readonly options: SpillOptions) {
+    this.memory = new Budget(options.memoryBytes);
+    this.disk = new Budget(options.diskBytes);
+    this.#buffers = new Buffers(options.clock, this.memory);
+  }
+
+  /**
+   * The store of this name, made if there is none. Throws `other_limit` if it lives with other limits than those that
+   * are given, `invalid_argument`, `stopped`.
+   */
+  store(name: string, limits: SpillLimits = {}): SpillStore {
+    if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
+    const known = this.#stores.get(name);
+    if (known !== undefined) {
+      checkSame(known, limits);
+      return known;
+    }
+    checkName(name, "name of the spill store");
+    const { clock, logger, files, elsewhere } = this.options;
+    const complete = completeLimits(limits, this.options);
+    const store = new Store({
+      name,
+      limits: complete,
+      clock,
+      logger,
+      files,
+      memory: this.memory,
+      disk: this.disk,
+      buffers: this.#buffers,
+      elsewhere: elsewhere?.(name, complete) ?? null,
+      onClosed: () => this.#stores.delete(name),
+    });
+    this.#stores.set(name, store);
+    return store;
+  }
+
+  /** The store of this name. Throws `not_found` if there is none. */
+  find(name: string): SpillStore {
+    const store = this.#stores.get(name);
+    if (store !== undefined) return store;
+    throw new HedgerowError(
+      "not_found",
+      `no spill store ${name} on this node: it lives where it was written, until it is closed or expires`,
+    );
+  }
+
+  /** Frees all stores. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all([...this.#stores.values()].map((store) => store.close()));
+    this.#buffers.clear();
+  }
+}
+
+function checkSame({ name, limits }: Store, given: SpillLimits): void {
+  for (const key of ["memoryBytes", "diskBytes", "expiryMs"] as const) {
+    if (given[key] !== undefined && given[key] !== limits[key]) {
+      throw new HedgerowError(
+        "other_limit",
+        `spill store ${name} lives with ${key} ${limits[key]}: close it first, or leave ${key} out`,
+      );
+    }
+  }
+}

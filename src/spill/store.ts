@@ -1,0 +1,148 @@
+import { HedgerowError } from "../errors.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { CallOptions, Clock } from "../runtime/runtime.ts";
+import { Operation } from "../runtime/operation.ts";
+import type { ScratchFiles } from "../runtime/scratch.ts";
+import type { SpillReader, SpillReadOptions, SpillStats, SpillStore, SpillWriter } from "./api.ts";
+import { Appender, freePlace } from "./appender.ts";
+import { Batch } from "./batch.ts";
+import { Budget } from "./budget.ts";
+import type { Buffers } from "./buffers.ts";
+import { Catalog, type StoredSegment } from "./catalog.ts";
+import type { Elsewhere } from "./elsewhere.ts";
+import { closedStore } from "./errors.ts";
+import type { CompleteLimits } from "./limits.ts";
+import { FetchBuffer, Loader } from "./loader.ts";
+import { Reader } from "./reader.ts";
+import { References } from "./references.ts";
+import { Writer } from "./writer.ts";
+
+export interface StoreOptions {
+  readonly name: string;
+  readonly limits: CompleteLimits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The node's budgets. */
+  readonly memory: Budget;
+  readonly disk: Budget;
+  readonly buffers: Buffers;
+  readonly files: ScratchFiles | null;
+  readonly elsewhere: Elsewhere | null;
+  /** The name is free again. */
+  readonly onClosed: () => void;
+}
+
+/** Time-out of `at` in milliseconds. */
+const DEFAULT_AT_TIMEOUT_MS = 30_000;
+
+export class Store implements SpillStore {
+  readonly name: string;
+  readonly limits: CompleteLimits;
+  readonly catalog = new Catalog();
+  readonly #memory: Budget;
+  readonly #disk: Budget;
+  readonly #references: References;
+  readonly #appender: Appender;
+  readonly #loader: Loader;
+  readonly #check = () => {
+    if (this.#closing !== null) throw closedStore(this.name);
+  };
+  #closing: Promise<void> | null = null;
+
+  constructor(private readonly options: StoreOptions) {
+    const { name, limits, clock, elsewhere, memory, disk } = options;
+    this.name = name;
+    this.limits = limits;
+    this.#memory = new Budget(limits.memoryBytes, memory);
+    this.#disk = new Budget(limits.diskBytes, disk);
+    this.#references = new References(clock, limits.expiryMs, () => void this.close());
+    this.#loader = new Loader(name, elsewhere);
+    this.#appender = new Appender({
+      ...options,
+      memory: this.#memory,
+      disk: this.#disk,
+      catalog: this.catalog,
+    });
+  }
+
+  get count(): number {
+    return this.catalog.count;
+  }
+
+  get maxRecordBytes(): number {
+    return this.limits.segmentBytes;
+  }
+
+  writer(): SpillWriter {
+    this.#check();
+    const release = this.#references.take();
+    const writer = new Writer(this.name, this.#appender, release);
+    this.#references.releaseWith(writer, release);
+    return writer;
+  }
+
+  reader(options: SpillReadOptions = {}): SpillReader {
+    this.#check();
+    const { from = 0 } = options;
+    if (!(Number.isSafeInteger(from) && from >= 0)) {
+      throw new HedgerowError("invalid_argument", `from ${from}: give the index of a record`);
+    }
+    const { catalog } = this;
+    return new Reader({
+      ...options,
+      catalog,
+      loader: this.#loader,
+      references: this.#references,
+      check: this.#check,
+    });
+  }
+
+  async at(index: number, options: CallOptions = {}): Promise<Uint8Array> {
+    this.#check();
+    const { catalog, name } = this;
+    if (!(Number.isSafeInteger(index) && index >= 0 && index < catalog.count)) {
+      const message = `spill store ${name}: no record ${index}, there are ${catalog.count}`;
+      throw new HedgerowError("invalid_argument", message);
+    }
+    const release = this.#references.take();
+    const { clock } = this.options;
+    using operation = new Operation(clock, "spill at", options, DEFAULT_AT_TIMEOUT_MS);
+    try {
+      operation.check();
+      const stored = catalog.segments[catalog.positionOf(index)] as StoredSegment;
+      const loaded = await this.#loader.load(stored, new FetchBuffer(), operation.signal);
+      const record = Batch.of(loaded.columns, stored.first, index, index + 1)
+        .at(0)
+        .slice();
+      loaded.release();
+      this.#check();
+      return record;
+    } finally {
+      release();
+    }
+  }
+
+  stats(): SpillStats {
+    const [memoryUsed, diskUsed] = [this.#memory.used, this.#disk.used];
+    return { ...this.catalog.stats(), memoryUsed, diskUsed };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#references.end();
+    const placed = this.#appender.close();
+    for (const { place } of this.catalog.segments) freePlace(place, this.#disk);
+    this.catalog.segments.length = 0;
+    this.options.elsewhere?.free();
+    this.options.onClosed();
+    await placed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
+import { tableFromIPC } from "@uwdata/flechette";
+import { Folder, pour, record, spillOf, unlinkedFiles } from "./kit.ts";
+
+test("a segment's file is an Arrow file for apache-arrow in another process and for flechette", async () => {
+  using folder = new Folder();
+  const store = spillOf({ folder: folder.path }).store("a", { memoryBytes: 0, diskBytes: 1 << 20 });
+  await pour(store, 0, 3_000);
+  const files = unlinkedFiles(folder.path).map((path, i) => {
+    const copy = join(folder.path, `${i}.arrow`);
+    copyFileSync(path, copy);
+    return copy;
+  });
+  expect(files.length).toBeGreaterThan(2);
+  const bounds: number[] = [];
+  for await (const batch of store.reader().batches()) bounds.push(batch.first);
+  const expected = files.map((_, i) => {
+    const [from = 0, to = 0] = bounds.slice(i, i + 2);
+    const hash = new Bun.CryptoHasher("sha256");
+    for (let n = from; n < to; n++) hash.update(record(n));
+    return { numRows: to - from, sha256: hash.digest("hex") };
+  });
+
+  const child = join(import.meta.dir, "children", "read-arrow.ts");
+  const { stdout, exitCode } = Bun.spawnSync([process.execPath, child, ...files]);
+  expect(exitCode).toBe(0);
+  const read = stdout
+    .toString()
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(read).toEqual(expected.map((e) => ({ ...e, schema: "Schema<{ 0: record: Binary }>" })));
+
+  for (const [i, path] of files.entries()) {
+    const table = tableFromIPC(await Bun.file(path).bytes());
+    const hash = new Bun.CryptoHasher("sha256");
+    for (const one of table.getChild("record")) hash.update(one as Uint8Array);
+    const { numRows } = table;
+    expect({ numRows, sha256: hash.digest("hex") }).toEqual(expected[i] as (typeof expected)[0]);
+  }
+});

@@ -1,4 +1,4 @@
-export { type ErrorCode, HedgerowError, type LeaderHint } from "./errors.ts";
+export { type ErrorCode, HedgerowError, type LeaderHint, type LostRecords } from "./errors.ts";
 export type {
   BroadcastOptions,
   BroadcastReply,
@@ -41,4 +41,15 @@ export { ShardError, type ShardErrorCode } from "./shard/errors.ts";
 export { type ShardKey, shardKey } from "./shard/key.ts";
 export type { ShardNode, ShardView } from "./shard/node.ts";
 export type { Sharder } from "./shard/sharder.ts";
+export {
+  type SpillLimits,
+  type SpillReader,
+  type SpillReadOptions,
+  type SpillStats,
+  type SpillStore,
+  type SpillWriter,
+  type Tier,
+  type TierStats,
+} from "./spill/api.ts";
+export type { SpillBatch } from "./spill/batch.ts";
 export type { ReadLimit, StoredEntry } from "./store/ports.ts";

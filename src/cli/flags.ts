@@ -6,6 +6,7 @@ import * as values from "./values.ts";
 
 const LISTENERS = "Listeners";
 const STORE = "Store";
+const SPILL = "Spill store";
 const CLUSTER = "Cluster";
 const LOGS = "Logs";
 
@@ -80,6 +81,27 @@ export const SERVE_FLAGS = {
     fallback: "",
     section: STORE,
     help: "the leader removes versions that are older than this, 1m at least, but never the newest of a key, nor the newest N of --keep-versions; empty: no matter how old",
+  },
+  spillDir: {
+    schema: values.anyText,
+    value: "DIR",
+    fallback: "",
+    section: SPILL,
+    help: "folder of the spill store's files, which have no names there; empty: the system's for temporary files",
+  },
+  spillMemory: {
+    schema: values.optionalSize,
+    value: "SIZE",
+    fallback: "",
+    section: SPILL,
+    help: "memory for spilled records, this node's own and other nodes', as in 256MB or 1GiB; empty: half of what is free at the start",
+  },
+  spillDisk: {
+    schema: values.optionalSize,
+    value: "SIZE",
+    fallback: "1GiB",
+    section: SPILL,
+    help: "the same of the disk; 0: none",
   },
   lease: {
     schema: values.duration(2000),

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { parseDuration } from "../node/duration.ts";
+import { parseSize } from "../node/size.ts";
 import { MAX_NAME_BYTES } from "../store/limits.ts";
 import { storeProblem } from "../store/open.ts";
 
@@ -44,6 +45,11 @@ export function durationText(ms: number): string {
   if (ms % HOUR_MS === 0) return `${ms / HOUR_MS}h`;
   return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
+
+/** `256MB`, `1GiB` or `150000`, in bytes; null for the empty text. */
+export const optionalSize = readable("give a size, as in 256MB, 1GiB or 150000", (text) =>
+  text === "" ? null : (parseSize(text) ?? undefined),
+);
 
 /** A whole number from `min` to `max`, both included. */
 export function integer(min: number, max: number) {

@@ -1,4 +1,5 @@
 import type { CallOptions } from "../runtime/runtime.ts";
+import type { SpillLimits, SpillStore } from "../spill/api.ts";
 import type { ReadLimit, StoredEntry } from "../store/ports.ts";
 
 /** A node of the cluster, as the library's users, the HTTP listener and the tests see it. */
@@ -54,6 +55,13 @@ export interface HedgerowNode extends AsyncDisposable {
    * is taken. Throws `invalid_argument` for a name with whitespace.
    */
   semaphore(name: string, limit: number): Semaphore;
+  /**
+   * The spill store of this name, on this node: made if there is none, the same object as long as it lives. Throws
+   * `other_limit` if it lives with other limits than those that are given, `invalid_argument`, `stopped`.
+   */
+  spill(name: string, limits?: SpillLimits): SpillStore;
+  /** The spill store of this name. Throws `not_found` if there is none on this node. */
+  findSpill(name: string): SpillStore;
   /** The members that this node knows, itself included, sorted by address. */
   members(): MemberInfo[];
   /**

@@ -2,6 +2,7 @@ import type { Logger } from "../observe/logger.ts";
 import type { Retention } from "../log/expiry.ts";
 import type { GossipTiming } from "../members/timing.ts";
 import type { MembersChange, MessageHandler, PeerStateName } from "./api.ts";
+import type { SpillRoom } from "./spill-room.ts";
 
 /** What a node runs with: complete and checked, made from the library's options in options.ts. */
 export interface NodeConfig {
@@ -21,6 +22,7 @@ export interface NodeConfig {
   readonly join: readonly string[];
   /** What stays of a key's versions while this node leads; null: all. */
   readonly retention: Retention | null;
+  readonly spill: SpillRoom;
   readonly logger: Logger;
   readonly onSend: MessageHandler | undefined;
   readonly onBroadcast: MessageHandler | undefined;

@@ -9,6 +9,8 @@ import type { Family } from "../observe/families.ts";
 import type { PeerRoute, Peers } from "../rpc/port.ts";
 import { Operation } from "../runtime/operation.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
+import type { ScratchFiles } from "../runtime/scratch.ts";
+import { Spill } from "../spill/spill.ts";
 import type { Store } from "../store/ports.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
@@ -28,6 +30,8 @@ export interface Surroundings {
   /** null: membership, broadcast and sharders work, what needs a leader does not. */
   readonly store: Store | null;
   readonly peers: Peers;
+  /** Files for the spill store. Absent: it has no disk. */
+  readonly scratch?: ScratchFiles | undefined;
 }
 
 /** The parts of a node, put together; everything but sockets and files. */
@@ -37,6 +41,7 @@ export class Core {
   readonly messaging: Messaging;
   readonly locks: StoreSide["locks"];
   readonly semaphores: StoreSide["semaphores"];
+  readonly spill: Spill;
   readonly #stored: StoreSide;
   readonly #gossip: Gossip;
   readonly #joining: Joining;
@@ -104,6 +109,13 @@ export class Core {
       members: () => this.#gossip.members().map((member) => member.address),
       onSend: config.onSend,
       onBroadcast: config.onBroadcast,
+    });
+    this.spill = new Spill({
+      clock: runtime.clock,
+      logger,
+      memoryBytes: config.spill.memoryBytes,
+      diskBytes: config.spill.diskBytes,
+      files: surroundings.scratch ?? null,
     });
     const parts = { directory, gossip, messaging: this.messaging };
     this.routes = [...peerRoutes(parts), ...stored.routes];
@@ -207,6 +219,7 @@ export class Core {
 
   async #stop(): Promise<void> {
     await this.resign();
+    await this.spill.stop();
     this.#joining.stop();
     await this.#gossip.leave();
     this.#shutdown.abort(new HedgerowError("stopped", "the node is stopping"));

@@ -6,6 +6,8 @@ import { startPeerListener } from "../rpc/listener.ts";
 import type { PeerRoute } from "../rpc/port.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system.ts";
+import { systemScratch } from "../runtime/system-scratch.ts";
+import type { SpillLimits, SpillStore } from "../spill/api.ts";
 import { countedStore } from "../store/counted.ts";
 import { NO_STORE, openStore } from "../store/open.ts";
 import type { StoredEntry } from "../store/ports.ts";
@@ -16,6 +18,7 @@ import { Core } from "./core.ts";
 import { type NodeCall, NodeCounts } from "./counts.ts";
 import { InFlight } from "./in-flight.ts";
 import { type CheckedOptions, checkOptions, type HedgerowOptions } from "./options.ts";
+import { checkSpillDir } from "./spill-room.ts";
 import { BATCHED_METHODS } from "./routes.ts";
 
 /** How long a stop waits for calls under way, in milliseconds. */
@@ -51,6 +54,7 @@ export class Hedgerow implements api.HedgerowNode {
     const { address } = peerAddress;
     checkReachable(checked, peerAddress);
     const incarnation = Math.floor(runtime.clock.wallMicros() / 1e3);
+    await checkSpillDir(checked.spillDir);
     const counts = new NodeCounts(runtime.clock);
     const store =
       checked.store === NO_STORE
@@ -90,7 +94,12 @@ export class Hedgerow implements api.HedgerowNode {
         await checked.onFatal?.(error);
       },
     };
-    const core = new Core(config, { runtime, store, peers });
+    const core = new Core(config, {
+      runtime,
+      store,
+      peers,
+      scratch: systemScratch(checked.spill.folder),
+    });
     const inFlight = new InFlight();
     const listener = startPeerListener({
       runtime,
@@ -193,6 +202,15 @@ export class Hedgerow implements api.HedgerowNode {
       acquire: (call) => this.counts.calls.track("semaphore", () => semaphore.acquire(call)),
       tryAcquire: (call) => this.counts.calls.track("semaphore", () => semaphore.tryAcquire(call)),
     };
+  }
+
+  spill(name: string, limits?: SpillLimits): SpillStore {
+    if (this.#stopping !== null) throw stopped();
+    return this.core.spill.store(name, limits);
+  }
+
+  findSpill(name: string): SpillStore {
+    return this.core.spill.find(name);
   }
 
   members(): api.MemberInfo[] {

@@ -11,6 +11,8 @@ import { NO_STORE } from "../store/open.ts";
 import type { MembersChange, MessageHandler } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { parseDuration } from "./duration.ts";
+import { parseSize } from "./size.ts";
+import { DEFAULT_DISK_BYTES, spillRoom } from "./spill-room.ts";
 
 export type GossipPace = "fast" | "lan" | "wan";
 
@@ -55,6 +57,15 @@ export interface HedgerowOptions {
    * it removes older ones, `keepVersions` of the newest (1 by default) excepted. Default: all stay.
    */
   readonly keepAge?: number | string | undefined;
+  /** Folder of the spill store's files, which never have names there. Default: the system's for temporary files. */
+  readonly spillDir?: string | undefined;
+  /**
+   * Memory for the spill store, this node's own and what it keeps for others: bytes, or a size such as "256MB" or
+   * "1GiB". Default: half of the memory that is free at the start.
+   */
+  readonly spillMemory?: number | string | undefined;
+  /** The same of its disk. Default 1 GiB. */
+  readonly spillDisk?: number | string | undefined;
   /** Addresses to join through, beside the lock's row; see HedgerowNode.join. */
   readonly join?: readonly string[] | undefined;
   /**
@@ -81,6 +92,17 @@ const duration = z.pipe(
     const ms = typeof given === "number" ? given : parseDuration(given);
     if (ms !== null && Number.isFinite(ms)) return ms;
     const message = `${given} is no duration: write one such as 30s or 500ms`;
+    context.issues.push({ code: "custom", message, input: given });
+    return z.NEVER;
+  }),
+);
+
+const size = z.pipe(
+  z.union([z.number(), z.string()]),
+  z.transform((given: number | string, context): number => {
+    const bytes = typeof given === "number" ? given : parseSize(given);
+    if (bytes !== null && Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
+    const message = `${given} is no size: write one such as 256MB or 1GiB`;
     context.issues.push({ code: "custom", message, input: given });
     return z.NEVER;
   }),
@@ -143,6 +165,9 @@ const schema = z.strictObject({
   keepAge: z.optional(
     duration.check(z.refine((ms) => ms >= MIN_KEEP_MS, "must be a minute or more")),
   ),
+  spillDir: z._default(z.string(), ""),
+  spillMemory: z.optional(size),
+  spillDisk: z._default(size, DEFAULT_DISK_BYTES),
   join: z._default(z.readonly(z.array(z.string())), []),
   tls: z._default(
     z.union([
@@ -169,6 +194,8 @@ export interface CheckedOptions extends Omit<
   readonly name: string | undefined;
   readonly lockTable: string;
   readonly logTable: string;
+  /** "" where none was named. */
+  readonly spillDir: string;
   readonly tls: "auto" | "none" | TlsFiles;
 }
 
@@ -198,6 +225,8 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     gossip: timingOf(data.gossip, data.syncInterval),
     state: data.state,
     retention: retentionOf(data),
+    spillDir: data.spillDir,
+    spill: spillRoom(data),
     join: data.join,
     tls: data.tls,
     logger: data.logger ?? silentLogger,

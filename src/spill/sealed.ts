@@ -101,6 +101,9 @@ function checksum(pieces: readonly Uint8Array[]): bigint {
 }
 
 function cut(bytes: Uint8Array, lengths: readonly number[]): Uint8Array[] {
-  let start = 0;
-  return lengths.map((length) => bytes.subarray(start, (start += length)));
+  let end = 0;
+  return lengths.map((length) => {
+    end += length;
+    return bytes.subarray(end - length, end);
+  });
 }

@@ -50,6 +50,12 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     semaphore: () => {
       throw new HedgerowError("not_supported", "semaphores are not faked");
     },
+    spill: () => {
+      throw new HedgerowError("not_supported", "spill stores are not faked");
+    },
+    findSpill: () => {
+      throw new HedgerowError("not_supported", "spill stores are not faked");
+    },
     members: () => members,
     observe: () => () => {},
     join: async () => {},

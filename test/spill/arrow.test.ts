@@ -2,12 +2,15 @@ import { expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { tableFromIPC } from "@uwdata/flechette";
-import { Folder, pour, record, spillOf, unlinkedFiles } from "./kit.ts";
+import { Folder, pour, record, spillOf, unlinkedFiles, until } from "./kit.ts";
 
 test("a segment's file is an Arrow file for apache-arrow in another process and for flechette", async () => {
   using folder = new Folder();
   const store = spillOf({ folder: folder.path }).store("a", { memoryBytes: 0, diskBytes: 1 << 20 });
   await pour(store, 0, 3_000);
+  // Those that are written have their full length.
+  const { segments } = store.stats().tiers.localMemory;
+  await until(() => store.stats().tiers.localMemory.segments < Math.max(segments, 2));
   const files = unlinkedFiles(folder.path).map((path, i) => {
     const copy = join(folder.path, `${i}.arrow`);
     copyFileSync(path, copy);
@@ -31,13 +34,14 @@ test("a segment's file is an Arrow file for apache-arrow in another process and 
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
-  expect(read).toEqual(expected.map((e) => ({ ...e, schema: "Schema<{ 0: record: Binary }>" })));
+  const schema = "Schema<{ 0: record: Binary }>";
+  expect(new Set(read)).toEqual(new Set(expected.map((one) => ({ schema, ...one }))));
 
-  for (const [i, path] of files.entries()) {
+  for (const path of files) {
     const table = tableFromIPC(await Bun.file(path).bytes());
     const hash = new Bun.CryptoHasher("sha256");
     for (const one of table.getChild("record")) hash.update(one as Uint8Array);
     const { numRows } = table;
-    expect({ numRows, sha256: hash.digest("hex") }).toEqual(expected[i] as (typeof expected)[0]);
+    expect(expected).toContainEqual({ numRows, sha256: hash.digest("hex") });
   }
 });

@@ -176,7 +176,7 @@ test("P7: unknown and closed names, closed writers", async () => {
   expect(codeOfCall(() => store.reader())).toBe("not_found");
   expect(await store.at(0).catch(codeOf)).toBe("not_found");
   expect(await iteration.next().catch(codeOf)).toBe("not_found");
-  spill.stop();
+  await spill.stop();
   expect(codeOfCall(() => spill.store("b"))).toBe("stopped");
 });
 

@@ -182,6 +182,7 @@ export class SimulatedCluster {
       gossip: FAST_PROFILE,
       state: "participant",
       retention: null,
+      spill: { folder: "", memoryBytes: 1 << 20, diskBytes: 0 },
       join: [],
       logger: silentLogger,
       onSend: (data) => data,

@@ -1,0 +1,46 @@
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { freemem, tmpdir } from "node:os";
+import { HedgerowError, messageOf } from "../errors.ts";
+
+/** What the spill store may take of this node. */
+export interface SpillRoom {
+  /** Folder of its files. */
+  readonly folder: string;
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+}
+
+export interface SpillRoomOptions {
+  /** "" for the system's folder for temporary files. */
+  readonly spillDir: string;
+  readonly spillMemory?: number | undefined;
+  readonly spillDisk: number;
+}
+
+export const DEFAULT_DISK_BYTES = 1024 ** 3;
+/** Of the memory that is free, which may be less than the machine's where the process has a limit. */
+const MEMORY_SHARE = 0.5;
+
+export function spillRoom({ spillDir, spillMemory, spillDisk }: SpillRoomOptions): SpillRoom {
+  const free = Math.min(freemem(), process.availableMemory());
+  return {
+    folder: spillDir || tmpdir(),
+    memoryBytes: spillMemory ?? Math.floor(free * MEMORY_SHARE),
+    diskBytes: spillDisk,
+  };
+}
+
+/** Throws `invalid_argument` for a folder that was named and cannot be used. */
+export async function checkSpillDir(spillDir: string): Promise<void> {
+  if (spillDir === "") return;
+  try {
+    await access(spillDir, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new HedgerowError(
+      "invalid_argument",
+      `--spill-dir ${spillDir}: ${messageOf(error)}: make the folder, writable for this user, or name another`,
+      { cause: error },
+    );
+  }
+}

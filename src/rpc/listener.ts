@@ -5,10 +5,12 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { batchRoute } from "./batch.ts";
 import { bind, type Server } from "./bind.ts";
 import type { ConnectHandlers } from "./handlers.ts";
-import type { PeerRoute } from "./port.ts";
+import type { PeerRoute, StreamRoute } from "./port.ts";
 import { errorResponse } from "./errors.ts";
 import { LABEL_HEADER, labelToHeader } from "./label.ts";
 import { noSuchRoute, unaryRoutes } from "./server.ts";
+import type { StreamLimits } from "./streams/limits.ts";
+import { StreamServer } from "./streams/server.ts";
 import { serverTls, type TlsMaterial } from "./tls.ts";
 import { Traffic } from "./traffic.ts";
 
@@ -26,7 +28,10 @@ export interface PeerListenerOptions {
   readonly batched?: readonly DescMethodUnary[] | undefined;
   /** The cluster's label: calls that come without it are refused. Default: any are taken. */
   readonly label?: string | undefined;
-  /** Streams. Default: none. */
+  /** Streams of other nodes. Default: none. */
+  readonly streamRoutes?: readonly StreamRoute[] | undefined;
+  readonly streamLimits?: StreamLimits | undefined;
+  /** What Connect's own handlers serve beside them. Default: nothing. */
   readonly generic?: ConnectHandlers | undefined;
   /** Counts what is served. Default: nobody reads it. */
   readonly traffic?: Traffic | undefined;
@@ -43,6 +48,7 @@ export function startPeerListener(options: PeerListenerOptions): PeerListener {
 
 export class PeerListener {
   readonly port: number;
+  readonly #streams: StreamServer;
   readonly #answer: (request: Request, server: Server) => Response | Promise<Response>;
   #current: Server | null;
   /** Servers that take no more connections, until their last call is done. */
@@ -59,10 +65,14 @@ export class PeerListener {
       byteRoutes: [batchRoute(inBatches, shared)],
       ...(generic && { next: generic.handle }),
     });
+    const { streamRoutes = [], streamLimits: limits } = options;
+    const streams = new StreamServer({ ...shared, routes: streamRoutes, limits });
+    this.#streams = streams;
     const foreign = foreignTo(options.label, traffic);
     this.#answer = (request, server) =>
       foreign(request) ??
       unary(request, server) ??
+      streams.handle(request, server) ??
       generic?.handle(request, server) ??
       noSuchRoute(request);
     this.#current = this.#open(options.port, options.tls);
@@ -91,6 +101,7 @@ export class PeerListener {
   async #stop(): Promise<void> {
     const { runtime, generic, graceMs = DEFAULT_GRACE_MS } = this.options;
     generic?.stop();
+    this.#streams.stop();
     this.#retire();
     const ended = Promise.withResolvers<void>();
     const timer = runtime.clock.schedule(graceMs, () => ended.resolve());

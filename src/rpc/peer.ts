@@ -1,12 +1,17 @@
-import type { HedgerowError } from "../errors.ts";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { HedgerowError } from "../errors.ts";
+import { sleep } from "../runtime/operation.ts";
+import type { CallOptions } from "../runtime/runtime.ts";
 import type { Call } from "./calls.ts";
 import { Carrier } from "./carrier.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { LaneRule } from "./lanes.ts";
 import { PeerLane } from "./peer-lane.ts";
-import type { Address } from "./port.ts";
-import { PeerSession, type SessionContext } from "./session.ts";
+import type { Address, Replies, StreamInput, StreamKind } from "./port.ts";
+import { PeerSession, RENEWAL_MS, type SessionContext } from "./session.ts";
 import type { Slots } from "./slots.ts";
+import { ClientLink } from "./streams/client.ts";
+import type { StreamLimits } from "./streams/limits.ts";
 
 /** A request without an answer for this long, milliseconds, casts doubt on its connection. */
 const SILENCE_MS = 100;
@@ -15,6 +20,7 @@ const SILENCE_MS = 100;
 export interface PeerContext extends SessionContext {
   readonly deadlines: Deadlines;
   readonly slots: Slots;
+  readonly streamLimits?: StreamLimits | undefined;
 }
 
 /** One other node: its connections, the calls that wait for it and those under way. */
@@ -23,6 +29,9 @@ export class Peer {
   readonly #lanes = new Map<LaneRule, PeerLane>();
   /** Requests under way, and their ends. */
   readonly #carriers = new Map<Carrier, Promise<void>>();
+  /** The request that takes new streams, and those that carry streams yet. */
+  #line: ClientLink | null = null;
+  readonly #lines = new Set<ClientLink>();
   /** When a call was last answered without an error: a stranger at the address may answer with one. */
   answeredAt = Number.NEGATIVE_INFINITY;
   /** When the peer last answered a request. */
@@ -36,6 +45,7 @@ export class Peer {
   }
 
   get idle(): boolean {
+    if (this.#line?.link.idle === false) return false;
     for (const lane of this.#lanes.values()) if (!lane.idle) return false;
     return true;
   }
@@ -46,21 +56,66 @@ export class Peer {
     (this.#lanes.get(lane) ?? this.#openLane(lane)).add(call);
   }
 
+  /** See `Peers.stream`. All streams share a request, for as long as it shows the certificate that is current. */
+  async stream<H extends DescMessage>(
+    kind: StreamKind<H>,
+    opening: MessageInitShape<H>,
+    input: StreamInput,
+    options: CallOptions,
+  ): Promise<Replies> {
+    const open = () => this.#openLine().link.open(kind, opening, input, options);
+    try {
+      return await open();
+    } catch (error) {
+      if (!HedgerowError.is(error, "unavailable")) throw error;
+      await sleep(this.context.clock, RENEWAL_MS, options.signal); // it may have closed its port just now
+      return open();
+    }
+  }
+
+  #openLine(): ClientLink {
+    const { clock, slots, streamLimits: limits } = this.context;
+    if (this.#line !== null && !this.#line.link.ended && this.#session.current) return this.#line;
+    if (!slots.takeLasting()) {
+      throw new HedgerowError("overloaded", "too many nodes have streams of this one already");
+    }
+    const line = new ClientLink(this.#session, { clock, address: this.address, limits });
+    this.#line = line;
+    this.#lines.add(line);
+    void line.ended.then(() => {
+      slots.giveLasting();
+      this.#lines.delete(line);
+      if (this.#line === line) this.#line = null;
+    });
+    return line;
+  }
+
   /**
    * Fails what waits with `error` and closes the idle connections. Resolves once what is under way has ended.
    */
   async retire(error: HedgerowError): Promise<void> {
     for (const lane of this.#lanes.values()) lane.fail(error);
+    const cut = new HedgerowError("outcome_unknown", error.message);
+    for (const line of this.#lines) line.close(cut);
     this.#session.close();
-    await Promise.all([...this.#carriers.values()]);
+    await Promise.all([...this.#carriers.values(), ...this.#ends()]);
     this.#session.close(); // a request that was tried again has opened another one
   }
 
-  /** Fails what waits with `error`, what is under way with `outcome_unknown`, and closes the connections. */
-  close(error: HedgerowError): void {
+  /**
+   * Fails what waits and streams with `error`, what is under way with `outcome_unknown`, and closes the connections.
+   * Resolves once the streams' last words are said.
+   */
+  async close(error: HedgerowError): Promise<void> {
     for (const lane of this.#lanes.values()) lane.fail(error);
     for (const carrier of this.#carriers.keys()) carrier.cut();
+    for (const line of this.#lines) line.close(error);
     this.#session.close();
+    await Promise.all(this.#ends());
+  }
+
+  #ends(): Promise<void>[] {
+    return [...this.#lines].map((line) => line.ended);
   }
 
   #openLane(rule: LaneRule): PeerLane {

@@ -13,9 +13,10 @@ import { LABEL_HEADER, labelToHeader } from "./label.ts";
 import { laneOf } from "./lanes.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
 import { Peer, type PeerContext } from "./peer.ts";
-import type { Address, Peers } from "./port.ts";
+import type { Address, Peers, Replies, StreamInput, StreamKind } from "./port.ts";
 import { pathOf } from "./server.ts";
 import { Slots } from "./slots.ts";
+import type { StreamLimits } from "./streams/limits.ts";
 import type { TlsMaterial } from "./tls.ts";
 import { Traffic } from "./traffic.ts";
 
@@ -29,6 +30,7 @@ export interface PeersOptions {
   readonly label?: string | undefined;
   /** Counts the calls. Default: nobody reads it. */
   readonly traffic?: Traffic | undefined;
+  readonly streamLimits?: StreamLimits | undefined;
 }
 
 /** The one place where addresses become clients. */
@@ -50,10 +52,11 @@ export class PeerClients implements Peers {
   #closed = false;
 
   constructor(private readonly options: PeersOptions) {
-    const { clock, tls, label } = options;
+    const { clock, tls, label, streamLimits } = options;
     this.#context = {
       clock,
       tls,
+      streamLimits,
       deadlines: new Deadlines(clock),
       slots: new Slots(),
       headers: {
@@ -93,6 +96,16 @@ export class PeerClients implements Peers {
     });
   }
 
+  async stream<H extends DescMessage>(
+    to: Address,
+    kind: StreamKind<H>,
+    opening: MessageInitShape<H>,
+    input: StreamInput,
+    options: CallOptions = {},
+  ): Promise<Replies> {
+    return this.#peerAt(to).stream(kind, opening, input, options);
+  }
+
   heardAt(address: Address): number | undefined {
     return this.#peers.get(address)?.answeredAt;
   }
@@ -102,12 +115,16 @@ export class PeerClients implements Peers {
     if (peer !== undefined) this.#retire(peer, `${address} is no longer a member`);
   }
 
-  /** Fails what waits with `stopped` and what is under way with `outcome_unknown`. Idempotent. */
-  close(): void {
+  /**
+   * Fails what waits and streams with `stopped`, and what is under way with `outcome_unknown`. Resolves once that has been
+   * said to those who listen. Idempotent.
+   */
+  async close(): Promise<void> {
     this.#closed = true;
     const error = new HedgerowError("stopped", "the node is stopping");
-    for (const peer of [...this.#peers.values(), ...this.#retired]) peer.close(error);
+    const all = [...this.#peers.values(), ...this.#retired];
     this.#peers.clear();
+    await Promise.all(all.map((peer) => peer.close(error)));
   }
 
   #peerAt(address: Address): Peer {

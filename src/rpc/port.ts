@@ -4,6 +4,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import type { HedgerowError } from "../errors.ts";
 import type { CallOptions } from "../runtime/runtime.ts";
 
 /** `host:port` of a node's peer listener. */
@@ -22,8 +23,21 @@ export interface Peers {
     options?: CallOptions,
   ): Promise<MessageShape<O>>;
   /**
+   * Opens a stream: resolves with the replies once the other node has taken it, and reads nothing of `input` before
+   * that. `timeoutMs` bounds the opening alone (10 s by default), the signal ends the stream whenever it aborts.
+   * Leaving the replies early ends it too. Both directions have back-pressure. A stream that the other side ends, or
+   * that is cut, throws from the replies; what came before is read first.
+   */
+  stream<H extends DescMessage>(
+    to: Address,
+    kind: StreamKind<H>,
+    opening: MessageInitShape<H>,
+    input: StreamInput,
+    options?: CallOptions,
+  ): Promise<Replies>;
+  /**
    * For an address that is no longer a member's: what waits unsent fails with `unavailable`, calls under way
-   * go on to their answers or deadlines. A later call to the address begins anew.
+   * go on to their answers or deadlines, streams are cut. A later call to the address begins anew.
    */
   forget(address: Address): void;
   /** When a call to the address was last answered without an error, on the clock's `now`. */
@@ -54,4 +68,58 @@ export function serve<I extends DescMessage, O extends DescMessage>(
   handler: PeerHandler<I, O>,
 ): PeerRoute {
   return { method, handle: (request, call) => handler(request as MessageShape<I>, call) };
+}
+
+/** What a stream between nodes is for, and the message that opens it. All that follows are bytes. */
+export interface StreamKind<H extends DescMessage = DescMessage> {
+  readonly name: string;
+  readonly opening: H;
+}
+
+/** Text is sent as UTF-8. */
+export type StreamInput = AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
+
+export type Replies = AsyncIterableIterator<Uint8Array, undefined, undefined>;
+
+/** What a handler knows of the stream that it serves. */
+export interface ServedStream {
+  /** Aborts when the stream has ended, for whatever reason. */
+  readonly signal: AbortSignal;
+  /** Ends both directions. Does nothing once the stream has ended. */
+  fail(error: HedgerowError): void;
+}
+
+/**
+ * Takes a stream by giving its replies, or refuses it by a HedgerowError. The input ends when the other side has
+ * sent all, and throws when the stream fails.
+ */
+export type StreamHandler<H extends DescMessage> = (
+  opening: MessageShape<H>,
+  input: Replies,
+  stream: ServedStream,
+) => StreamInput | Promise<StreamInput>;
+
+export interface StreamRules {
+  /** Throws if no stream of this kind may go on: asked before each message is read or sent. */
+  readonly check?: () => void;
+  /** What the other side sees of an error of the replies. Default: HedgerowErrors; others are `internal`. */
+  readonly failure?: (error: unknown) => HedgerowError;
+}
+
+/** Serves streams of one kind; made by `serveStream`, which ties the handler's types to the kind. */
+export interface StreamRoute extends StreamRules {
+  readonly kind: StreamKind;
+  readonly handle: StreamHandler<DescMessage>;
+}
+
+export function serveStream<H extends DescMessage>(
+  kind: StreamKind<H>,
+  handler: StreamHandler<H>,
+  rules: StreamRules = {},
+): StreamRoute {
+  return {
+    ...rules,
+    kind,
+    handle: (opening, ...rest) => handler(opening as MessageShape<H>, ...rest),
+  };
 }

@@ -214,7 +214,7 @@ test("a forgotten peer's calls end with their deadlines, and at close", async ()
   await until("they are under way", () => hung.received.length === 2);
   clients.forget(hung.address);
   expect(await short).toMatchObject({ code: "timeout" });
-  clients.close();
+  void clients.close();
   expect(await long).toMatchObject({ code: "outcome_unknown" });
 });
 
@@ -243,8 +243,8 @@ test("after close every call fails with stopped", async () => {
   const clients = peers();
   const waiting = failureOf(clients.unary(hung.address, deliver, {}));
   await until("it hangs", () => hung.connections() > 0);
-  clients.close();
-  clients.close();
+  void clients.close();
+  void clients.close();
   expect(await waiting).toMatchObject({ code: "outcome_unknown" });
   expect(await failureOf(clients.unary(hung.address, deliver, {}))).toMatchObject({
     code: "stopped",

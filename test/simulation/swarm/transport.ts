@@ -53,6 +53,8 @@ export class Transport {
   peersOf(self: Address, machine: Machine): Peers {
     return {
       forget() {},
+      stream: () =>
+        Promise.reject(new HedgerowError("not_supported", "members gossip without streams")),
       unary: (to, method, init, { timeoutMs = 10_000 } = {}) => {
         const request = this.#count(
           method.name,

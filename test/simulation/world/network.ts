@@ -1,15 +1,15 @@
 import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { HedgerowError } from "../../../src/errors.ts";
-import type { Address, PeerRoute, Peers } from "../../../src/rpc/port.ts";
+import type { Address, PeerRoute, Peers, StreamRoute } from "../../../src/rpc/port.ts";
 import type { Machine } from "./machine.ts";
 import type { Prng } from "./prng.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { StreamConnection, type StreamEnd, type Wire } from "./stream-connection.ts";
 import type { Trace } from "./trace.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-interface Process {
-  readonly machine: Machine;
+interface Process extends StreamEnd {
   readonly routes: ReadonlyMap<string, PeerRoute>;
 }
 
@@ -36,9 +36,18 @@ export class Network {
     private readonly trace: Trace,
   ) {}
 
-  listen(address: Address, machine: Machine, routes: readonly PeerRoute[]): void {
-    const byName = new Map(routes.map((route) => [nameOf(route.method), route]));
-    this.#processes.set(address, { machine, routes: byName });
+  listen(
+    address: Address,
+    machine: Machine,
+    routes: readonly PeerRoute[],
+    streamRoutes: readonly StreamRoute[] = [],
+  ): void {
+    this.#processes.set(address, {
+      address,
+      machine,
+      routes: new Map(routes.map((route) => [nameOf(route.method), route])),
+      streamRoutes: new Map(streamRoutes.map((route) => [route.kind.name, route])),
+    });
   }
 
   /** Nobody listens there any more: calls are refused. */
@@ -59,8 +68,22 @@ export class Network {
   /** The network as one process sees it. */
   peersOf(self: Address, machine: Machine): Peers {
     const heardAt = new Map<Address, number>();
+    const connections = new Map<Address, StreamConnection>();
     return {
-      forget: (address) => heardAt.delete(address),
+      forget: (address) => {
+        heardAt.delete(address);
+        connections
+          .get(address)
+          ?.link.close(new HedgerowError("outcome_unknown", `${address} is no longer a member`));
+      },
+      stream: async (to, kind, opening, input, options) => {
+        let connection = connections.get(to);
+        if (connection === undefined || connection.link.ended) {
+          connection = new StreamConnection(this.#wire, { address: self, machine }, to);
+          connections.set(to, connection);
+        }
+        return connection.link.open(kind, opening, input, options);
+      },
       heardAt: (address) => heardAt.get(address),
       unary: (to, method, init, options = {}) => {
         const bytes = toBinary(method.input, create(method.input, init));
@@ -115,6 +138,17 @@ export class Network {
       },
     };
   }
+
+  readonly #wire: Wire = {
+    after: (ms, run) => void this.scheduler.after(ms, run),
+    delayMs: () => this.prng.between(this.faults.minDelayMs, this.faults.maxDelayMs),
+    blocked: (from, to) =>
+      from !== to && (this.prng.chance(this.faults.loss) || this.#cut.has(`${from}>${to}`)),
+    listener: (address) => {
+      const process = this.#processes.get(address);
+      return process?.machine.alive === true ? process : undefined;
+    },
+  };
 
   #travel(from: Address, to: Address, what: string, arrive: () => void): void {
     const lost = this.prng.chance(this.faults.loss) || this.#cut.has(`${from}>${to}`);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/peer.proto.
  */
 export const file_hedgerow_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIo4BCgpCYXRjaEVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRInCgZsZWFkZXIYAyABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50EhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhQKB2N1cnJlbnQYBSABKAlIAIgBAUIKCghfY3VycmVudCI+CgpMZWFkZXJIaW50Eg8KB2FkZHJlc3MYASABKAkSDQoFdG9rZW4YAiABKAQSEAoIcmVsZWFzZWQYAyABKAgiiAEKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJEhcKCmlmX3ZlcnNpb24YBCABKAlIAIgBARISCgpmZW5jZV9uYW1lGAUgASgJEhMKC2ZlbmNlX3Rva2VuGAYgASgEQg0KC19pZl92ZXJzaW9uIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoASJJCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIfCg9EZWxpdmVyUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJSChdEZWxpdmVyQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIoChhEZWxpdmVyQnJvYWRjYXN0UmVzcG9uc2USDAoEZGF0YRgBIAEoDCI6Cg9Bbm5vdW5jZVJlcXVlc3QSJwoGbGVhZGVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCISChBBbm5vdW5jZVJlc3BvbnNlMoADCgtQZWVyU2VydmljZRI+CgVCYXRjaBIZLmhlZGdlcm93LnYxLkJhdGNoUmVxdWVzdBoaLmhlZGdlcm93LnYxLkJhdGNoUmVzcG9uc2USQQoGQXBwZW5kEhouaGVkZ2Vyb3cudjEuQXBwZW5kUmVxdWVzdBobLmhlZGdlcm93LnYxLkFwcGVuZFJlc3BvbnNlEkQKB0RlbGl2ZXISGy5oZWRnZXJvdy52MS5EZWxpdmVyUmVxdWVzdBocLmhlZGdlcm93LnYxLkRlbGl2ZXJSZXNwb25zZRJfChBEZWxpdmVyQnJvYWRjYXN0EiQuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlcXVlc3QaJS5oZWRnZXJvdy52MS5EZWxpdmVyQnJvYWRjYXN0UmVzcG9uc2USRwoIQW5ub3VuY2USHC5oZWRnZXJvdy52MS5Bbm5vdW5jZVJlcXVlc3QaHS5oZWRnZXJvdy52MS5Bbm5vdW5jZVJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIo4BCgpCYXRjaEVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRInCgZsZWFkZXIYAyABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50EhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhQKB2N1cnJlbnQYBSABKAlIAIgBAUIKCghfY3VycmVudCI+CgpMZWFkZXJIaW50Eg8KB2FkZHJlc3MYASABKAkSDQoFdG9rZW4YAiABKAQSEAoIcmVsZWFzZWQYAyABKAgiiAEKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJEhcKCmlmX3ZlcnNpb24YBCABKAlIAIgBARISCgpmZW5jZV9uYW1lGAUgASgJEhMKC2ZlbmNlX3Rva2VuGAYgASgEQg0KC19pZl92ZXJzaW9uIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoASJJCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIfCg9EZWxpdmVyUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJSChdEZWxpdmVyQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIoChhEZWxpdmVyQnJvYWRjYXN0UmVzcG9uc2USDAoEZGF0YRgBIAEoDCI6Cg9Bbm5vdW5jZVJlcXVlc3QSJwoGbGVhZGVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCISChBBbm5vdW5jZVJlc3BvbnNlIjgKDFN0cmVhbUZyYW1lcxIoCgZmcmFtZXMYASADKAsyGC5oZWRnZXJvdy52MS5TdHJlYW1GcmFtZSKaAQoLU3RyZWFtRnJhbWUSDgoGc3RyZWFtGAEgASgNEhAKCG1lc3NhZ2VzGAIgAygMEg4KBmNyZWRpdBgDIAEoDRIlCgRvcGVuGAQgASgLMhcuaGVkZ2Vyb3cudjEuU3RyZWFtT3BlbhINCgV0YWtlbhgFIAEoCBIjCgNlbmQYBiABKAsyFi5oZWRnZXJvdy52MS5TdHJlYW1FbmQiKwoKU3RyZWFtT3BlbhIMCgRraW5kGAEgASgJEg8KB29wZW5pbmcYAiABKAwiMwoJU3RyZWFtRW5kEiYKBWVycm9yGAEgASgLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hFcnJvciJ8Cg1TdHJlYW1PcGVuaW5nEjoKCG1ldGFkYXRhGAEgAygLMiguaGVkZ2Vyb3cudjEuU3RyZWFtT3BlbmluZy5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ATLDAwoLUGVlclNlcnZpY2USPgoFQmF0Y2gSGS5oZWRnZXJvdy52MS5CYXRjaFJlcXVlc3QaGi5oZWRnZXJvdy52MS5CYXRjaFJlc3BvbnNlEkEKBkFwcGVuZBIaLmhlZGdlcm93LnYxLkFwcGVuZFJlcXVlc3QaGy5oZWRnZXJvdy52MS5BcHBlbmRSZXNwb25zZRJECgdEZWxpdmVyEhsuaGVkZ2Vyb3cudjEuRGVsaXZlclJlcXVlc3QaHC5oZWRnZXJvdy52MS5EZWxpdmVyUmVzcG9uc2USXwoQRGVsaXZlckJyb2FkY2FzdBIkLmhlZGdlcm93LnYxLkRlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEkcKCEFubm91bmNlEhwuaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXNwb25zZRJBCgVDYXJyeRIZLmhlZGdlcm93LnYxLlN0cmVhbUZyYW1lcxoZLmhlZGdlcm93LnYxLlN0cmVhbUZyYW1lcygBMAFiBnByb3RvMw");
 
 /**
  * @generated from message hedgerow.v1.BatchRequest
@@ -386,6 +386,141 @@ export const AnnounceResponseSchema: GenMessage<AnnounceResponse> = /*@__PURE__*
   messageDesc(file_hedgerow_v1_peer, 13);
 
 /**
+ * @generated from message hedgerow.v1.StreamFrames
+ */
+export type StreamFrames = Message<"hedgerow.v1.StreamFrames"> & {
+  /**
+   * @generated from field: repeated hedgerow.v1.StreamFrame frames = 1;
+   */
+  frames: StreamFrame[];
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamFrames.
+ * Use `create(StreamFramesSchema)` to create a new message.
+ */
+export const StreamFramesSchema: GenMessage<StreamFrames> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_peer, 14);
+
+/**
+ * What one side of a stream says to the other.
+ *
+ * @generated from message hedgerow.v1.StreamFrame
+ */
+export type StreamFrame = Message<"hedgerow.v1.StreamFrame"> & {
+  /**
+   * Chosen by the side that opens, greater with each stream.
+   *
+   * @generated from field: uint32 stream = 1;
+   */
+  stream: number;
+
+  /**
+   * @generated from field: repeated bytes messages = 2;
+   */
+  messages: Uint8Array[];
+
+  /**
+   * So many more bytes may be sent; a message counts 64 more than it has.
+   *
+   * @generated from field: uint32 credit = 3;
+   */
+  credit: number;
+
+  /**
+   * @generated from field: hedgerow.v1.StreamOpen open = 4;
+   */
+  open?: StreamOpen | undefined;
+
+  /**
+   * The stream has a handler: the opening side may send.
+   *
+   * @generated from field: bool taken = 5;
+   */
+  taken: boolean;
+
+  /**
+   * Nothing more comes from this side.
+   *
+   * @generated from field: hedgerow.v1.StreamEnd end = 6;
+   */
+  end?: StreamEnd | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamFrame.
+ * Use `create(StreamFrameSchema)` to create a new message.
+ */
+export const StreamFrameSchema: GenMessage<StreamFrame> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_peer, 15);
+
+/**
+ * @generated from message hedgerow.v1.StreamOpen
+ */
+export type StreamOpen = Message<"hedgerow.v1.StreamOpen"> & {
+  /**
+   * Which handler it is for.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * The opening message of that kind.
+   *
+   * @generated from field: bytes opening = 2;
+   */
+  opening: Uint8Array;
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamOpen.
+ * Use `create(StreamOpenSchema)` to create a new message.
+ */
+export const StreamOpenSchema: GenMessage<StreamOpen> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_peer, 16);
+
+/**
+ * @generated from message hedgerow.v1.StreamEnd
+ */
+export type StreamEnd = Message<"hedgerow.v1.StreamEnd"> & {
+  /**
+   * If set, both directions have ended.
+   *
+   * @generated from field: hedgerow.v1.BatchError error = 1;
+   */
+  error?: BatchError | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamEnd.
+ * Use `create(StreamEndSchema)` to create a new message.
+ */
+export const StreamEndSchema: GenMessage<StreamEnd> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_peer, 17);
+
+/**
+ * Opens a stream to the leader's handler, or to the handler of broadcast streams.
+ *
+ * @generated from message hedgerow.v1.StreamOpening
+ */
+export type StreamOpening = Message<"hedgerow.v1.StreamOpening"> & {
+  /**
+   * Always with an `id`.
+   *
+   * @generated from field: map<string, string> metadata = 1;
+   */
+  metadata: { [key: string]: string };
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamOpening.
+ * Use `create(StreamOpeningSchema)` to create a new message.
+ */
+export const StreamOpeningSchema: GenMessage<StreamOpening> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_peer, 18);
+
+/**
  * @generated from service hedgerow.v1.PeerService
  */
 export const PeerService: GenService<{
@@ -438,6 +573,17 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof AnnounceRequestSchema;
     output: typeof AnnounceResponseSchema;
+  },
+  /**
+   * All streams that one node opens to another travel in one request, each with its own flow control. An envelope
+   * without frames is a sign of life.
+   *
+   * @generated from rpc hedgerow.v1.PeerService.Carry
+   */
+  carry: {
+    methodKind: "bidi_streaming";
+    input: typeof StreamFramesSchema;
+    output: typeof StreamFramesSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hedgerow_v1_peer, 0);

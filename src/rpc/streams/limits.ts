@@ -1,0 +1,48 @@
+import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
+
+/** What streams between nodes may take. Each limit that is met has a typed error. */
+export interface StreamLimits {
+  /** Bytes of one message; a larger one ends its stream with `too_large`. Default 4 MiB. */
+  readonly maxMessageBytes: number;
+  /** Streams that one node may have open to another; more are refused with `overloaded`. Default 4,096. */
+  readonly maxStreams: number;
+  /**
+   * Bytes that may wait here for readers, of all streams of one other node together, shared out among them.
+   * Default 64 MiB. A writer whose share is full waits: no error.
+   */
+  readonly maxBufferedBytes: number;
+}
+
+export const DEFAULT_STREAM_LIMITS: StreamLimits = {
+  maxMessageBytes: MAX_MESSAGE_BYTES,
+  maxStreams: 4_096,
+  maxBufferedBytes: 64 * 1024 * 1024,
+};
+
+/** What a message counts beside its bytes: without it, empty ones would be without bound. */
+export const MESSAGE_COST_BYTES = 64;
+/** What each side may send before it is told more; both sides must have the same. */
+export const FIRST_CREDIT_BYTES = 64 * 1024;
+/** One stream gets no more: at 1 GB/s it lasts for a millisecond, longer than a round trip in a data center. */
+const MAX_WINDOW_BYTES = 1024 * 1024;
+
+/** The credit of one of so many streams: all that waits for slow readers stays within the limit. */
+export function windowBytes(limits: StreamLimits, streams: number): number {
+  const share = limits.maxBufferedBytes / Math.max(1, streams);
+  return Math.floor(Math.min(MAX_WINDOW_BYTES, Math.max(FIRST_CREDIT_BYTES, share)));
+}
+
+/** Unsent bytes of all streams to one node, from which on they wait: enough to fill the next writes. */
+export const MAX_UNSENT_BYTES = 256 * 1024;
+/** An envelope that has grown to this is closed. */
+export const ENVELOPE_BYTES = 64 * 1024;
+
+/** Both sides say that they live this often, milliseconds, whatever else they send. */
+export const BEAT_MS = 250;
+/**
+ * So many beats without a word from the other side end the connection: after 1.5 to 1.75 s. Beats are counted, not
+ * time: a node that was itself stopped for longer has missed one.
+ */
+export const MISSED_BEATS = 6;
+/** The side that opened it closes a connection that has had no stream for so many beats. */
+export const IDLE_BEATS = 20;

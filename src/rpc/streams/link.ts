@@ -1,0 +1,305 @@
+import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { HedgerowError, messageOf } from "../../errors.ts";
+import type { StreamFrame, StreamFrameSchema, StreamOpen } from "../../gen/hedgerow/v1/peer_pb.ts";
+import type { Logger } from "../../observe/logger.ts";
+import type { CallOptions, Clock, Timer } from "../../runtime/runtime.ts";
+import { canceled } from "../calls.ts";
+import { decode } from "../codec.ts";
+import { END_OF_STREAM_FLAG, EnvelopeReader } from "../envelopes.ts";
+import { publicError } from "../errors.ts";
+import { DEFAULT_TIMEOUT_MS } from "../limits.ts";
+import type { Replies, StreamInput, StreamKind, StreamRoute, StreamRules } from "../port.ts";
+import { type FrameSink, readFrames } from "./frame-reader.ts";
+import { FrameWriter } from "./frame-writer.ts";
+import {
+  BEAT_MS,
+  DEFAULT_STREAM_LIMITS,
+  ENVELOPE_BYTES,
+  IDLE_BEATS,
+  MAX_UNSENT_BYTES,
+  MISSED_BEATS,
+  type StreamLimits,
+  windowBytes,
+} from "./limits.ts";
+import { LinkStream, type StreamLine } from "./stream.ts";
+
+export interface LinkOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The other side, for messages. */
+  readonly peer: string;
+  /** What the other side may open, by the kind's name. Absent on the side that opens. */
+  readonly routes?: ReadonlyMap<string, StreamRoute>;
+  readonly limits?: StreamLimits | undefined;
+  /** Called once, when no stream can be opened any more. */
+  readonly onEnd?: () => void;
+}
+
+/**
+ * One side of a connection that carries many streams: what `next` gives is to be passed, in order, to `receive` of
+ * the other side. It does no I/O: HTTP carries it between processes, the simulated network between simulated ones.
+ * One side opens streams, the other serves them.
+ */
+export class StreamLink implements StreamLine, FrameSink {
+  readonly limits: StreamLimits;
+  readonly #streams = new Map<number, LinkStream>();
+  /** Streams that wait for their turn to send, in its order. */
+  readonly #queue = new Set<LinkStream>();
+  /** Streams that the other side has not taken yet, and what to do when it has. */
+  readonly #opening = new Map<number, () => void>();
+  readonly #writer = new FrameWriter();
+  readonly #reader: EnvelopeReader;
+  #lastId = 0;
+  #heard = false;
+  #missedBeats = 0;
+  #idleBeats = 0;
+  #beat: Timer | null = null;
+  #wake: (() => void) | null = null;
+  #end: HedgerowError | null = null;
+
+  constructor(private readonly options: LinkOptions) {
+    this.limits = options.limits ?? DEFAULT_STREAM_LIMITS;
+    this.#reader = new EnvelopeReader(this.limits.maxMessageBytes + 2 * ENVELOPE_BYTES);
+    this.#armBeat();
+  }
+
+  /** Whether it takes no more streams. */
+  get ended(): boolean {
+    return this.#end !== null;
+  }
+
+  /** Whether this is the side that opens streams. */
+  get #opens(): boolean {
+    return this.options.routes === undefined;
+  }
+
+  get idle(): boolean {
+    return this.#streams.size === 0;
+  }
+
+  get writable(): boolean {
+    return this.#writer.unsent < MAX_UNSENT_BYTES;
+  }
+
+  /** See `Peers.stream`. */
+  open<H extends DescMessage>(
+    kind: StreamKind<H>,
+    opening: MessageInitShape<H>,
+    input: StreamInput,
+    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions = {},
+  ): Promise<Replies> {
+    const { peer, clock } = this.options;
+    const what = `${kind.name} to ${peer}`;
+    if (signal?.aborted) return Promise.reject(canceled(what, signal));
+    if (this.#end !== null) return Promise.reject(this.#end);
+    if (this.#streams.size >= this.limits.maxStreams) return Promise.reject(tooMany(this.limits));
+    const stream = new LinkStream(++this.#lastId, "opener", this);
+    this.#streams.set(stream.id, stream);
+    const bytes = toBinary(kind.opening, create(kind.opening, opening));
+    this.sendFrame({ stream: stream.id, open: { kind: kind.name, opening: bytes } });
+    stream.grant();
+    return new Promise((resolve, reject) => {
+      const abort = () => stream.fail(canceled(what, signal as AbortSignal));
+      const late = () =>
+        stream.fail(
+          new HedgerowError("timeout", `${what}: not taken within ${Math.round(timeoutMs)} ms`),
+        );
+      const timer = clock.schedule(timeoutMs, late);
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#opening.set(stream.id, () => {
+        timer.cancel();
+        this.#opening.delete(stream.id);
+        resolve(stream.messages);
+        stream.send(input);
+      });
+      stream.atEnd(() => {
+        timer.cancel();
+        signal?.removeEventListener("abort", abort);
+        if (this.#opening.delete(stream.id)) reject(stream.reason ?? endedUntaken(what));
+      });
+    });
+  }
+
+  /** The next bytes for the other side; null when there will be no more. */
+  async next(): Promise<Uint8Array<ArrayBuffer> | null> {
+    for (;;) {
+      const bytes = this.#writer.take();
+      if (bytes !== null) {
+        for (const stream of this.#queue) {
+          if (!this.writable) break;
+          this.#queue.delete(stream);
+          stream.flush();
+        }
+        return bytes;
+      }
+      if (this.#end !== null) return null;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Bytes of the other side, cut anywhere. */
+  receive(bytes: Uint8Array): void {
+    if (this.#end !== null) return;
+    this.#heard = true;
+    try {
+      this.#reader.push(bytes);
+      for (let next = this.#reader.next(); next !== null; next = this.#reader.next()) {
+        if (next.flags === END_OF_STREAM_FLAG) throw closed(this.options.peer);
+        if (next.flags !== 0) throw unknownEnvelope();
+        readFrames(next.data, this);
+      }
+    } catch (error) {
+      this.cut(HedgerowError.from(error));
+    }
+  }
+
+  /** Ends all streams, tells the other side why, and takes no more. */
+  close(error: HedgerowError): void {
+    for (const stream of [...this.#streams.values()]) stream.fail(error);
+    this.#stop(error);
+  }
+
+  /** The connection is gone. */
+  cut(error: HedgerowError): void {
+    this.#stop(error);
+    for (const stream of [...this.#streams.values()]) stream.cut(error);
+  }
+
+  onMessage(id: number, data: Uint8Array): void {
+    this.#streams.get(id)?.receiveMessage(data);
+  }
+
+  onFrame(frame: StreamFrame): void {
+    const { stream: id, open, taken } = frame;
+    if (open !== undefined) this.#take(id, open);
+    if (taken) this.#opening.get(id)?.();
+    this.#streams.get(id)?.receiveFrame(frame);
+  }
+
+  sendMessage(stream: number, data: Uint8Array): void {
+    this.#writer.addMessage(stream, data);
+    this.#ready();
+  }
+
+  sendFrame(frame: MessageInitShape<typeof StreamFrameSchema>): void {
+    this.#writer.addFrame(frame);
+    this.#ready();
+  }
+
+  queue(stream: LinkStream): void {
+    this.#queue.add(stream);
+  }
+
+  window(): number {
+    return windowBytes(this.limits, this.#streams.size);
+  }
+
+  remove(stream: LinkStream): void {
+    this.#streams.delete(stream.id);
+    this.#queue.delete(stream);
+  }
+
+  /** Serves a stream that the other side opens. */
+  #take(id: number, { kind, opening }: StreamOpen): void {
+    if (id <= this.#lastId) {
+      throw new HedgerowError("invalid_argument", "a stream was opened twice");
+    }
+    this.#lastId = id;
+    const route = this.options.routes?.get(kind);
+    const failure = (error: unknown) => this.#publicFailure(kind, route, error);
+    const stream = new LinkStream(id, "taker", this, { ...route, failure });
+    this.#streams.set(id, stream);
+    if (this.#streams.size > this.limits.maxStreams) stream.fail(tooMany(this.limits));
+    else if (route === undefined) stream.fail(noSuchKind(kind));
+    else this.#serve(stream, route, opening);
+  }
+
+  #serve(stream: LinkStream, route: StreamRoute, opening: Uint8Array): void {
+    const taken = (async () => {
+      route.check?.();
+      return route.handle(decode(route.kind.opening, opening), stream.messages, stream);
+    })();
+    taken.then(
+      (replies) => {
+        if (!stream.over) {
+          this.sendFrame({ stream: stream.id, taken: true });
+          stream.grant();
+        }
+        stream.send(replies);
+      },
+      (error: unknown) => stream.fail(this.#publicFailure(route.kind.name, undefined, error)),
+    );
+  }
+
+  /** What the other side may see; a defect is logged here. */
+  #publicFailure(kind: string, rules: StreamRules | undefined, error: unknown): HedgerowError {
+    const seen = (rules?.failure ?? publicError)(error);
+    if (seen.code === "internal") {
+      this.options.logger.error("stream failed", { kind, error: messageOf(error) });
+    }
+    return seen;
+  }
+
+  #ready(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  #armBeat(): void {
+    this.#beat = this.options.clock.schedule(BEAT_MS, () => this.#onBeat());
+  }
+
+  #onBeat(): void {
+    this.#missedBeats = this.#heard ? 0 : this.#missedBeats + 1;
+    this.#heard = false;
+    this.#idleBeats = this.idle ? this.#idleBeats + 1 : 0;
+    if (this.#missedBeats >= MISSED_BEATS) this.cut(silent(this.options.peer));
+    else if (this.#idleBeats >= IDLE_BEATS && this.#opens) this.close(unused());
+    if (this.#end !== null) return;
+    if (this.#writer.unsent === 0) {
+      this.#writer.addBeat();
+      this.#ready();
+    }
+    this.#armBeat();
+  }
+
+  #stop(error: HedgerowError): void {
+    if (this.#end !== null) return;
+    this.#end = error;
+    this.#beat?.cancel();
+    this.#ready();
+    this.options.onEnd?.();
+  }
+}
+
+function tooMany({ maxStreams }: StreamLimits): HedgerowError {
+  return new HedgerowError("overloaded", `${maxStreams} streams are open to this node already`);
+}
+
+function noSuchKind(kind: string): HedgerowError {
+  return new HedgerowError("not_found", `no streams of the kind ${kind} here`);
+}
+
+function endedUntaken(what: string): HedgerowError {
+  return new HedgerowError("outcome_unknown", `${what}: ended before it was taken`);
+}
+
+function unknownEnvelope(): HedgerowError {
+  return new HedgerowError("invalid_argument", "an envelope with unknown flags");
+}
+
+function closed(peer: string): HedgerowError {
+  return new HedgerowError("outcome_unknown", `${peer} closed the connection of its streams`);
+}
+
+function unused(): HedgerowError {
+  return new HedgerowError("unavailable", "the connection had no streams");
+}
+
+function silent(peer: string): HedgerowError {
+  const ms = BEAT_MS * MISSED_BEATS;
+  return new HedgerowError("outcome_unknown", `nothing was heard of ${peer} for ${ms} ms`);
+}

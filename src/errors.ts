@@ -41,6 +41,8 @@ export const ERROR_CODES = {
   data_lost: { connect: Code.DataLoss, http: 500 },
   /** Versions that were to come next may have been removed: begin anew. */
   expired: { connect: Code.OutOfRange, http: 410 },
+  /** Fewer nodes take part than owners of a key were asked for. Nothing was done. */
+  not_enough_nodes: { connect: Code.Unavailable, http: 503 },
   /** Switched off by configuration. */
   not_supported: { connect: Code.Unimplemented, http: 501 },
   /** The node that was asked has no handler for messages of this kind. */

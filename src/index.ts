@@ -12,6 +12,7 @@ export type {
   MemberInfo,
   MembersChange,
   MembersObserver,
+  MemberSharder,
   MessageContext,
   MessageHandler,
   NodeStatus,
@@ -22,6 +23,8 @@ export type {
   PutResult,
   Semaphore,
   SendToLeaderOptions,
+  SharderChoice,
+  SharderOptions,
   WatchOptions,
 } from "./node/api.ts";
 export { Hedgerow } from "./node/hedgerow.ts";

@@ -1,5 +1,8 @@
 import type { CallOptions } from "../runtime/runtime.ts";
 import type { SpillLimits, SpillStore } from "../spill/api.ts";
+import type { MaglevOptions, RingHashOptions } from "../shard/algorithms.ts";
+import type { ShardKey } from "../shard/key.ts";
+import type { ShardView } from "../shard/node.ts";
 import type { ReadLimit, StoredEntry } from "../store/ports.ts";
 
 /** A node of the cluster, as the library's users, the HTTP listener and the tests see it. */
@@ -70,6 +73,12 @@ export interface HedgerowNode extends AsyncDisposable {
    * that is returned. Throws `stopped`.
    */
   observe(observer: MembersObserver, options?: ObserveOptions): () => void;
+  /**
+   * Which members own a key, by the algorithm of the option `sharder`; the same on all nodes that know the same
+   * members. Follows the members as this node knows them, and has done so before observers are told. Made when it is
+   * asked for first. Throws `stopped`.
+   */
+  readonly sharder: MemberSharder;
   /**
    * Asks these addresses (`host:port`, 256 at most) for the members, and joins them. Resolves once all have answered
    * or failed, within 2 s; those that failed are asked again in the background, after a second and then ever less
@@ -238,6 +247,34 @@ export interface MemberInfo {
   /** It did not answer lately, and is dropped unless it refutes that. */
   readonly suspect: boolean;
 }
+
+/** Participants own keys; for reads those that are terminating do, too. Lookups allocate nothing. */
+export interface MemberSharder {
+  /** The owner of a key, by default for reading and writing. Throws `not_enough_nodes`. */
+  owner(key: string | ShardKey, view?: ShardView): MemberInfo;
+  /**
+   * `count` distinct owners of a key, the first one first, put into `into` where that is given. Throws
+   * `not_enough_nodes`, and `invalid_argument` for a count that is none.
+   */
+  lookup(
+    key: string | ShardKey,
+    count: number,
+    view?: ShardView,
+    into?: MemberInfo[],
+  ): MemberInfo[];
+  /** How many members own keys. */
+  size(view?: ShardView): number;
+}
+
+/** An algorithm of src/shard, with its options: those of the functions `ring`, `ringHash` and `maglev`. */
+export type SharderOptions =
+  | { readonly algorithm: "ring"; readonly tokens?: number | undefined }
+  | { readonly algorithm: "rendezvous" }
+  | { readonly algorithm: "multiprobe" }
+  | ({ readonly algorithm: "ringHash" } & RingHashOptions)
+  | ({ readonly algorithm: "maglev" } & MaglevOptions);
+
+export type SharderChoice = SharderOptions | SharderOptions["algorithm"];
 
 export interface NodeStatus {
   /** `host:port` of the peer listener. */

@@ -1,8 +1,8 @@
 import type { Logger } from "../observe/logger.ts";
 import type { Retention } from "../log/expiry.ts";
 import type { GossipTiming } from "../members/timing.ts";
-import type { MembersChange, MessageHandler, PeerStateName } from "./api.ts";
 import type { SpillRoom } from "./spill-room.ts";
+import type { MembersChange, MessageHandler, PeerStateName, SharderOptions } from "./api.ts";
 
 /** What a node runs with: complete and checked, made from the library's options in options.ts. */
 export interface NodeConfig {
@@ -20,6 +20,8 @@ export interface NodeConfig {
   readonly state: Exclude<PeerStateName, "terminating">;
   /** Addresses to join through, beside the lock's row. */
   readonly join: readonly string[];
+  /** undefined: ckit's ring, made when it is used. */
+  readonly sharder: SharderOptions | undefined;
   /** What stays of a key's versions while this node leads; null: all. */
   readonly retention: Retention | null;
   readonly spill: SpillRoom;

@@ -16,6 +16,7 @@ import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { Joining } from "./joining.ts";
 import { memberInfo, peerState } from "./member-info.ts";
+import type { MemberSharder } from "./member-sharder.ts";
 import { peerRoutes } from "./routes.ts";
 import type { StoreSide } from "./store-side.ts";
 import { WithStore } from "./with-store.ts";
@@ -47,6 +48,7 @@ export class Core {
   readonly #joining: Joining;
   readonly #observers: Observers;
   readonly #shutdown = new AbortController();
+  #sharder: MemberSharder | null = null;
   #resigning: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
   #running = false;
@@ -119,6 +121,7 @@ export class Core {
     });
     const parts = { directory, gossip, messaging: this.messaging };
     this.routes = [...peerRoutes(parts), ...stored.routes];
+    if (config.sharder !== undefined) this.#sharder = this.#makeSharder(); // which checks its options
   }
 
   get isLeader(): boolean {
@@ -159,6 +162,11 @@ export class Core {
     const { memberSideMetrics } = await import("./metrics.ts");
     const members = memberSideMetrics(this.#gossip, this.#observers, this.config.label);
     return [...members, ...(await this.#stored.metrics())];
+  }
+
+  get sharder(): api.MemberSharder {
+    this.#sharder ??= this.#makeSharder();
+    return this.#sharder;
   }
 
   /** See HedgerowNode.join. */
@@ -233,9 +241,26 @@ export class Core {
       this.#stored.memberJoined(address);
     }
     for (const member of left) this.config.logger.info("member left", { member: member.address });
+    this.#updateSharder();
     this.#observers.notify(this.#gossip.members());
     if (joined.length + left.length === 0) return;
     this.#callBack("onMembersChanged", () => this.config.onMembersChanged?.({ joined, left }));
+  }
+
+  #makeSharder(): MemberSharder {
+    const { MemberSharder } =
+      require("./member-sharder.ts") as typeof import("./member-sharder.ts");
+    const sharder = new MemberSharder(this.config.sharder ?? { algorithm: "ring" });
+    sharder.update(this.members());
+    return sharder;
+  }
+
+  #updateSharder(): void {
+    try {
+      this.#sharder?.update(this.members());
+    } catch (error) {
+      this.config.logger.error("sharder not updated", { error: messageOf(error) });
+    }
   }
 
   #onFatal(error: HedgerowError): void {

@@ -222,6 +222,11 @@ export class Hedgerow implements api.HedgerowNode {
     return this.core.observe(observer, options);
   }
 
+  get sharder(): api.MemberSharder {
+    if (this.#stopping !== null) throw stopped();
+    return this.core.sharder;
+  }
+
   join(addresses: readonly string[]): Promise<void> {
     return this.#call("join", () => this.core.join(addresses));
   }

@@ -8,7 +8,7 @@ import { type Logger, silentLogger } from "../observe/logger.ts";
 import type { TlsFiles } from "../rpc/tls.ts";
 import { checkName } from "../store/limits.ts";
 import { NO_STORE } from "../store/open.ts";
-import type { MembersChange, MessageHandler } from "./api.ts";
+import type { MembersChange, MessageHandler, SharderChoice } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { parseDuration } from "./duration.ts";
 import { parseSize } from "./size.ts";
@@ -68,6 +68,11 @@ export interface HedgerowOptions {
   readonly spillDisk?: number | string | undefined;
   /** Addresses to join through, beside the lock's row; see HedgerowNode.join. */
   readonly join?: readonly string[] | undefined;
+  /**
+   * By which algorithm `node.sharder` tells who owns a key; the same on all nodes. Default "ring", of 512 tokens a
+   * node; "ringHash" and "maglev" are Envoy's, and hash the members' addresses as it does.
+   */
+  readonly sharder?: SharderChoice | undefined;
   /**
    * Mutual TLS between peers with the cluster's own authority, or with PEM files, which are read again when they
    * change: a certificate for the DNS name `hedgerow`, its key, the authorities to accept; or plain text.
@@ -149,6 +154,26 @@ const gossip = z.strictObject({
   syncIntervalMs: milliseconds,
 });
 
+const whole = z.optional(z.int());
+const algorithm = z.enum(["ring", "rendezvous", "multiprobe", "ringHash", "maglev"]);
+/** The algorithm judges the numbers. */
+const sharder = z.union(
+  [
+    algorithm,
+    z.discriminatedUnion("algorithm", [
+      z.strictObject({ algorithm: z.literal("ring"), tokens: whole }),
+      z.strictObject({ algorithm: z.literal("rendezvous") }),
+      z.strictObject({ algorithm: z.literal("multiprobe") }),
+      z.strictObject({ algorithm: z.literal("ringHash"), minRingSize: whole, maxRingSize: whole }),
+      z.strictObject({ algorithm: z.literal("maglev"), tableSize: whole }),
+    ]),
+  ],
+  {
+    error:
+      "give ring, rendezvous, multiprobe, ringHash or maglev, or { algorithm } with its options",
+  },
+);
+
 const schema = z.strictObject({
   store: z._default(z.string(), "sqlite:./hedgerow.db"),
   address: z._default(z.string(), ":8080"),
@@ -169,6 +194,7 @@ const schema = z.strictObject({
   spillMemory: z.optional(size),
   spillDisk: z._default(size, DEFAULT_DISK_BYTES),
   join: z._default(z.readonly(z.array(z.string())), []),
+  sharder: z.optional(sharder),
   tls: z._default(
     z.union([
       z.enum(["auto", "none"]),
@@ -228,6 +254,7 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     spillDir: data.spillDir,
     spill: spillRoom(data),
     join: data.join,
+    sharder: typeof data.sharder === "string" ? { algorithm: data.sharder } : data.sharder,
     tls: data.tls,
     logger: data.logger ?? silentLogger,
     onSend: options.onSend,

@@ -58,6 +58,9 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     },
     members: () => members,
     observe: () => () => {},
+    get sharder(): never {
+      throw new HedgerowError("not_supported", "sharders are not faked");
+    },
     join: async () => {},
     changeState: async () => {},
     status: () => ({

@@ -184,6 +184,7 @@ export class SimulatedCluster {
       retention: null,
       spill: { folder: "", memoryBytes: 1 << 20, diskBytes: 0 },
       join: [],
+      sharder: undefined,
       logger: silentLogger,
       onSend: (data) => data,
       onBroadcast: (data) => data,

@@ -64,6 +64,17 @@ export class Network implements AsyncDisposable {
     ip("link", "set", this.#port(node, way), "nomaster");
   }
 
+  /** From now on these nodes' peers are each other alone, and those of the others likewise. */
+  split(nodes: readonly number[]): void {
+    const beyond = `hr${this.number}-beyond`;
+    if (tryIp("link", "show", beyond) !== "") {
+      ip("link", "add", beyond, "type", "bridge");
+      this.#undo.push(["link", "del", beyond]);
+      ip("link", "set", beyond, "up");
+    }
+    for (const node of nodes) ip("link", "set", this.#port(node, "peers"), "master", beyond);
+  }
+
   heal(node: number): void {
     for (const way of WAYS) ip("link", "set", this.#port(node, way), "master", this.#bridge(way));
   }

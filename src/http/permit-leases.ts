@@ -49,7 +49,7 @@ export class PermitLeases {
     const present = this.#leases.get(key);
     if (present !== undefined && present.permit.heldForMs >= 1) {
       if (present.limit === request.limit) return this.#prolong(key, present);
-      const message = `semaphore already exists with a different limit: ${present.limit}`;
+      const message = `semaphore already exists with a different limit: ${request.name} has ${present.limit}: use that, or another name`;
       throw new HedgerowError("other_limit", message);
     }
     const acquired = this.#take(key, request, {

@@ -58,7 +58,10 @@ export class CommitFeed {
   /** Calls `wake` when the key may have been written, until the result is called. Throws `overloaded`. */
   watch(key: string, wake: () => void): () => void {
     if (this.#wakes.size >= MAX_KEYS || this.#length + key.length > MAX_LENGTH) {
-      throw new HedgerowError("overloaded", "watch: this node watches too many keys already");
+      throw new HedgerowError(
+        "overloaded",
+        "watch: this node watches too many keys already: ask another",
+      );
     }
     this.#wakes.set(key, wake);
     this.#length += key.length;

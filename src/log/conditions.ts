@@ -70,12 +70,12 @@ export function refusalError(
     }
     case "other-version": {
       const { current } = outcome;
-      const message = `put: ${named(current)} of ${JSON.stringify(key)}, not ${wanted(ifVersion)}`;
+      const message = `put: ${named(current)} of ${JSON.stringify(key)}, not ${wanted(ifVersion)}: get it and decide anew`;
       return new HedgerowError("conflict", message, { current });
     }
     case "fenced": {
       const name = JSON.stringify(fence?.name);
-      const message = `put: the lock ${name} has another token than ${fence?.token}; nothing was written`;
+      const message = `put: the lock ${name} has another token than ${fence?.token}; nothing was written: take the lock anew`;
       return new HedgerowError("fenced", message);
     }
   }

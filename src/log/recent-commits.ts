@@ -63,7 +63,7 @@ export class RecentCommits {
     const missed = this.#missed(keys, seen);
     if (missed.length > 0) return Promise.resolve(this.#answer(missed));
     if (this.#polls.size >= MAX_POLLS) {
-      const message = "watch: too many nodes wait already";
+      const message = "watch: too many nodes wait already: it is tried again";
       return Promise.reject(new HedgerowError("overloaded", message, { retryDelayMs: 1_000 }));
     }
     return new Promise((resolve, reject) => {

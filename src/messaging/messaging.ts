@@ -180,7 +180,9 @@ export class Messaging {
     call: ServedCall,
   ): Promise<Uint8Array> {
     if (handler === undefined) {
-      throw new HedgerowError("no_handler", `${what}: no message handler on ${this.options.self}`);
+      const option = what === "send" ? "onSend" : "onBroadcast";
+      const message = `${what}: no message handler on ${this.options.self}: start it with ${option}`;
+      throw new HedgerowError("no_handler", message);
     }
     checkBytes("message", data, MAX_MESSAGE_BYTES);
     const { runtime, shutdown } = this.options;
@@ -201,6 +203,10 @@ export class Messaging {
       // Also a HedgerowError of the handler's own is the handler's failure, and must not be retried.
       if (signal.aborted && error === signal.reason) throw error;
       throw new HedgerowError("handler_failed", messageOf(error), { cause: error });
+    }
+    if (reply !== undefined && typeof reply !== "string" && !(reply instanceof Uint8Array)) {
+      const message = `the handler of ${what} gave a ${typeof reply}: return a string, a Uint8Array or nothing`;
+      throw new HedgerowError("handler_failed", message);
     }
     return messageBytes("reply", reply ?? "");
   }

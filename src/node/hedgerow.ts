@@ -13,6 +13,7 @@ import { NO_STORE, openStore } from "../store/open.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { isLoopback, type PeerAddress, resolvePeerAddress } from "./address.ts";
 import type * as api from "./api.ts";
+import * as given from "./arguments.ts";
 import type { NodeConfig } from "./config.ts";
 import { Core } from "./core.ts";
 import { type NodeCall, NodeCounts } from "./counts.ts";
@@ -148,24 +149,43 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   put(key: string, value: string, options?: api.PutOptions): Promise<api.PutResult> {
-    return this.#call("put", () => this.core.log.put(key, value, options));
+    return this.#call("put", () => {
+      given.checkArgument("put: key", key, given.text);
+      given.checkArgument("put: value", value, given.text);
+      given.checkOptions("put", options, given.PUT_OPTIONS);
+      return this.core.log.put(key, value, options);
+    });
   }
 
   get(key: string, options?: api.GetOptions): Promise<StoredEntry[]> {
-    return this.#call("get", () => this.core.log.get(key, options));
+    return this.#call("get", () => {
+      given.checkArgument("get: key", key, given.text);
+      given.checkOptions("get", options, given.GET_OPTIONS);
+      return this.core.log.get(key, options);
+    });
   }
 
   /** Not waited for by a stop, which ends it: it would never end by itself. */
   watch(key: string, options?: api.WatchOptions): AsyncIterableIterator<StoredEntry> {
+    given.checkArgument("watch: key", key, given.text);
+    given.checkOptions("watch", options, given.WATCH_OPTIONS);
     return this.core.log.watch(key, options);
   }
 
   send(data: api.Bytes, options?: CallOptions): Promise<Uint8Array> {
-    return this.#call("send", () => this.core.messaging.send(data, options));
+    return this.#call("send", () => {
+      given.checkArgument("send: data", data, given.bytes);
+      given.checkOptions("send", options, given.CALL_OPTIONS);
+      return this.core.messaging.send(data, options);
+    });
   }
 
   sendToLeader(data: api.Bytes, options?: api.SendToLeaderOptions): Promise<Uint8Array> {
-    return this.#call("send", () => this.core.messaging.sendToLeader(data, options));
+    return this.#call("send", () => {
+      given.checkArgument("sendToLeader: data", data, given.bytes);
+      given.checkOptions("sendToLeader", options, given.SEND_TO_LEADER_OPTIONS);
+      return this.core.messaging.sendToLeader(data, options);
+    });
   }
 
   broadcast(data: api.Bytes, options?: api.BroadcastOptions): Promise<api.BroadcastReply[]> {
@@ -182,26 +202,33 @@ export class Hedgerow implements api.HedgerowNode {
 
   async *#replies(data: api.Bytes, options?: api.BroadcastOptions) {
     if (this.#stopping !== null) throw stopped();
+    given.checkArgument("broadcast: data", data, given.bytes);
+    given.checkOptions("broadcast", options, given.BROADCAST_OPTIONS);
     yield* this.core.messaging.broadcast(data, options);
   }
 
   lock(name: string, options?: api.LockOptions): api.Lock {
+    given.checkArgument("lock: name", name, given.text);
+    given.checkOptions("lock", options, given.LOCK_OPTIONS);
     const lock = this.core.locks.lock(name, options);
-    return {
-      name,
-      acquire: (call) => this.counts.calls.track("lock", () => lock.acquire(call)),
-      tryAcquire: (call) => this.counts.calls.track("lock", () => lock.tryAcquire(call)),
-    };
+    const take = (how: "acquire" | "tryAcquire") => (call?: CallOptions) =>
+      this.counts.calls.track("lock", () => {
+        given.checkOptions(how, call, given.CALL_OPTIONS);
+        return lock[how](call);
+      });
+    return { name, acquire: take("acquire"), tryAcquire: take("tryAcquire") };
   }
 
   semaphore(name: string, limit: number): api.Semaphore {
+    given.checkArgument("semaphore: name", name, given.text);
+    given.checkArgument("semaphore: limit", limit, given.wholeNumber);
     const semaphore = this.core.semaphores.semaphore(name, limit);
-    return {
-      name,
-      limit,
-      acquire: (call) => this.counts.calls.track("semaphore", () => semaphore.acquire(call)),
-      tryAcquire: (call) => this.counts.calls.track("semaphore", () => semaphore.tryAcquire(call)),
-    };
+    const take = (how: "acquire" | "tryAcquire") => (call?: api.PermitOptions) =>
+      this.counts.calls.track("semaphore", () => {
+        given.checkOptions(how, call, given.PERMIT_OPTIONS);
+        return semaphore[how](call);
+      });
+    return { name, limit, acquire: take("acquire"), tryAcquire: take("tryAcquire") };
   }
 
   spill(name: string, limits?: SpillLimits): SpillStore {
@@ -219,6 +246,8 @@ export class Hedgerow implements api.HedgerowNode {
 
   observe(observer: api.MembersObserver, options?: api.ObserveOptions): () => void {
     if (this.#stopping !== null) throw stopped();
+    given.checkArgument("observe: observer", observer, given.callback);
+    given.checkOptions("observe", options, given.OBSERVE_OPTIONS);
     return this.core.observe(observer, options);
   }
 
@@ -228,11 +257,18 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   join(addresses: readonly string[]): Promise<void> {
-    return this.#call("join", () => this.core.join(addresses));
+    return this.#call("join", () => {
+      given.checkArgument("join: addresses", addresses, given.texts);
+      return this.core.join(addresses);
+    });
   }
 
   changeState(state: api.PeerStateName, options?: CallOptions): Promise<void> {
-    return this.#call("change_state", () => this.core.changeState(state, options));
+    return this.#call("change_state", () => {
+      given.checkArgument("changeState: state", state, given.peerState);
+      given.checkOptions("changeState", options, given.CALL_OPTIONS);
+      return this.core.changeState(state, options);
+    });
   }
 
   status(): api.NodeStatus {

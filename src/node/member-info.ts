@@ -14,7 +14,10 @@ export function peerState(name: PeerStateName): PeerState {
   for (const state of [PeerState.VIEWER, PeerState.PARTICIPANT, PeerState.TERMINATING]) {
     if (STATE_NAMES[state] === name) return state;
   }
-  throw new HedgerowError("invalid_argument", `${name} is no state of a member`);
+  throw new HedgerowError(
+    "invalid_argument",
+    `${name} is no state of a member: give viewer, participant or terminating`,
+  );
 }
 
 /** A member as users see it. */

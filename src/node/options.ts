@@ -132,6 +132,12 @@ const handler = z.custom<(...given: never[]) => unknown>((given) => typeof given
   error: "must be a function",
 });
 
+function isLogger(given: unknown): given is Logger {
+  return ["debug", "info", "warn", "error"].every(
+    (level) => typeof Reflect.get(Object(given), level) === "function",
+  );
+}
+
 const profile = z.enum(["fast", "lan", "wan"]);
 const milliseconds = z.optional(z.number().check(z.minimum(10), z.maximum(86_400_000)));
 const number = (min: number, max: number) =>
@@ -202,7 +208,9 @@ const schema = z.strictObject({
     ]),
     "auto",
   ),
-  logger: z.optional(z.custom<Logger>()),
+  logger: z.optional(
+    z.custom<Logger>(isLogger, { error: "must have debug, info, warn and error, all functions" }),
+  ),
   onSend: z.optional(handler),
   onBroadcast: z.optional(handler),
   onLeaderChange: z.optional(handler),

@@ -68,7 +68,7 @@ export class Desk {
         await this.#refresh();
         if (this.options.isEnded(applicant.permit.grant)) throw givenBack();
         if (this.#state.waiting >= MAX_WAITING) {
-          const message = `semaphore: ${MAX_WAITING} wait for it already`;
+          const message = `semaphore: ${MAX_WAITING} wait for it already: try again later`;
           throw new HedgerowError("overloaded", message, { retryDelayMs: 100 });
         }
         const standing = this.#state.apply(applicant);

@@ -212,13 +212,13 @@ function tookNothing(error: unknown): boolean {
 function refused({ semaphore, owner }: Wanted, outcome: Outcome, limit: number): HedgerowError {
   switch (outcome) {
     case Outcome.FULL:
-      return new HedgerowError("taken", "semaphore full");
+      return new HedgerowError("taken", "semaphore full: wait for a permit, or try again later");
     case Outcome.HELD:
       return alreadyHeld(semaphore, owner);
     case Outcome.OTHER_LIMIT:
       return new HedgerowError(
         "other_limit",
-        `semaphore already exists with a different limit: ${semaphore} has ${limit}`,
+        `semaphore already exists with a different limit: ${semaphore} has ${limit}: use that, or another name`,
       );
     default:
       return new HedgerowError("outcome_unknown", "semaphore: the leader's answer cannot be read");

@@ -43,7 +43,7 @@ export class Places {
   /** Throws `overloaded` where there is no room for another place. */
   checkRoom(): void {
     if (this.#count < MAX_PLACES) return;
-    const message = `semaphores: ${MAX_PLACES} wait already`;
+    const message = `semaphores: ${MAX_PLACES} wait already: try again later`;
     throw new HedgerowError("overloaded", message, { retryDelayMs: 100 });
   }
 

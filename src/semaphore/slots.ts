@@ -31,7 +31,10 @@ export class Slots {
     const present = this.#slots.get(key);
     if (present === undefined) {
       if (this.#slots.size >= MAX_SLOTS) {
-        throw new HedgerowError("overloaded", `semaphores: ${MAX_SLOTS} are in use at this node`);
+        throw new HedgerowError(
+          "overloaded",
+          `semaphores: ${MAX_SLOTS} are in use at this node: use another node`,
+        );
       }
       const slot: Slot = { permit: null, asked: false, leaving: null };
       this.#slots.set(key, slot);

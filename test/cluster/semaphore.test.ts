@@ -55,7 +55,9 @@ describeOnStores("semaphores", (kind) => {
     expect(again.stderr).toContain("me has a permit of jobs");
     const full = run(leader, "echo no", ...two, "--wait", "0s");
     expect(await full.ended()).toBe(124);
-    expect(full.stderr).toBe("hedgerow semaphore acquire: semaphore full\n");
+    expect(full.stderr).toBe(
+      "hedgerow semaphore acquire: semaphore full: wait for a permit, or try again later\n",
+    );
     const wider = run(leader, "echo no", "--limit", "3");
     expect(await wider.ended()).toBe(1);
     expect(wider.stderr).toContain("semaphore already exists with a different limit: jobs has 2");
@@ -173,7 +175,10 @@ describeOnStores("semaphores", (kind) => {
     if (!first.ok) throw new Error(first.message);
     expect(first.value.owner).toBe("a");
     expect(leaseMs(first.value.lease)).toBeWithin(PERMIT_LEASE_MS / 2, PERMIT_LEASE_MS);
-    expect(await acquire(third, "b")).toMatchObject({ ok: false, message: "semaphore full" });
+    expect(await acquire(third, "b")).toMatchObject({
+      ok: false,
+      message: "semaphore full: wait for a permit, or try again later",
+    });
     expect(await acquire(third, "a")).toMatchObject({ ok: false, code: "already_exists" });
     expect(await acquire(second, "a", "0s", 2)).toMatchObject({ ok: false });
     const since = performance.now();

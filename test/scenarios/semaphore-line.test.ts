@@ -216,7 +216,8 @@ describe("S5: the limit", () => {
     const { error } = story.try(other, { limit: 3 });
     expect(error).toMatchObject({
       code: "other_limit",
-      message: "semaphore already exists with a different limit: jobs has 1",
+      message:
+        "semaphore already exists with a different limit: jobs has 1: use that, or another name",
     });
     expect(story.waiting(other, { limit: 3 }).error?.code).toBe("other_limit");
   });

@@ -20,7 +20,7 @@ test("permits are taken up to the limit, through any node, and given back", () =
   expect(story.owners().toSorted()).toEqual(cast.map(({ address }) => address).toSorted());
   expect(story.try(cast[0], { limit: 3, owner: "a" }).error).toMatchObject({
     code: "taken",
-    message: "semaphore full",
+    message: "semaphore full: wait for a permit, or try again later",
   });
   for (const permit of held) {
     expect(permit.signal.aborted).toBe(false);

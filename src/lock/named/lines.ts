@@ -69,7 +69,10 @@ export class Lines {
     this.#places += line.length - before;
     if (this.#places > MAX_PLACES && line.length > before) {
       this.#drop(line, contender);
-      throw new HedgerowError("overloaded", `${MAX_PLACES} wait for locks already`);
+      throw new HedgerowError(
+        "overloaded",
+        `${MAX_PLACES} wait for locks already: try again later`,
+      );
     }
     this.#lines.set(name, line);
     this.#settle(name, line);

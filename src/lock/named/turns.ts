@@ -13,7 +13,7 @@ export class Turns {
   /** Disposing what it gives passes the turn on. Throws `overloaded`, and the operation's end. */
   async take(name: string, operation: Operation): Promise<Disposable> {
     if (this.#waiting >= MAX_WAITING) {
-      const message = `${MAX_WAITING} callers wait for locks on this node already`;
+      const message = `${MAX_WAITING} callers wait for locks on this node already: try again later`;
       throw new HedgerowError("overloaded", message);
     }
     const line = this.#lines.get(name) ?? [];

@@ -77,6 +77,8 @@ function output(name: "stdout" | "stderr", onBroken: (error: Error) => void): Ou
     },
     columns: () => stream().columns || 80,
     pendingBytes: () => pending,
+    // What becomes of a reader that has gone is the business of onBroken.
+    writeBytes: (bytes) => new Promise((resolve) => stream().write(bytes, () => resolve())),
     write(text) {
       const bytes = Buffer.byteLength(text);
       pending += bytes;

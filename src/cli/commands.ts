@@ -58,6 +58,20 @@ export const COMMANDS: Readonly<Record<string, Listed | Group>> = {
       },
     },
   },
+  spill: {
+    summary: "records in the memory and on the disks of the cluster",
+    commands: {
+      write: {
+        summary: "append stdin to a spill store, a record a line",
+        load: () => import("./spill/write.ts"),
+      },
+      read: {
+        summary: "print the records of a spill store, a line each",
+        load: () => import("./spill/read.ts"),
+      },
+      close: { summary: "free a spill store", load: () => import("./spill/close.ts") },
+    },
+  },
   members: { summary: "list the members", load: () => import("./members.ts") },
   leader: { summary: "print the leader's address", load: () => import("./leader.ts") },
   status: { summary: "print what a node knows", load: () => import("./status.ts") },

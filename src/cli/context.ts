@@ -7,6 +7,8 @@ export interface Output extends TextOutput {
   readonly isTerminal: boolean;
   /** Width of that terminal in columns, at this moment. */
   columns(): number;
+  /** Resolves once the reader has taken it. */
+  writeBytes(bytes: Uint8Array): Promise<void>;
 }
 
 /** All that a command gets from its process; only main.ts makes a real one. */

@@ -46,6 +46,16 @@ export function durationText(ms: number): string {
   return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
 
+/** As `duration`; null for the empty text. */
+export function optionalDuration(minMs: number) {
+  const mend = `give a number with its unit, ${durationText(minMs)} at least, as in 500ms or 30s`;
+  return readable(mend, (text) => {
+    if (text === "") return null;
+    const ms = parseDuration(text);
+    return ms !== null && ms >= minMs && ms <= MAX_DURATION_MS ? ms : undefined;
+  });
+}
+
 /** `256MB`, `1GiB` or `150000`, in bytes; null for the empty text. */
 export const optionalSize = readable("give a size, as in 256MB, 1GiB or 150000", (text) =>
   text === "" ? null : (parseSize(text) ?? undefined),

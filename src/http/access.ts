@@ -33,6 +33,9 @@ const METHODS: Readonly<Record<keyof typeof HedgerowService.method, Permission>>
   keepHold: "write",
   acquireSemaphore: "write",
   releaseSemaphore: "write",
+  spillWrite: "write",
+  spillRead: "read",
+  spillClose: "write",
 };
 
 /** Paths for which "read" is enough; what is named nowhere needs "write". */

@@ -37,7 +37,7 @@ export interface HttpApp {
 }
 
 const ROUTES =
-  "there are /put /get /send /broadcast /livez /readyz /metrics and POST /hedgerow.v1.HedgerowService/METHOD";
+  "there are /put /get /send /broadcast /sos /livez /readyz /metrics and POST /hedgerow.v1.HedgerowService/METHOD";
 
 interface Env {
   Bindings: IdleControl;

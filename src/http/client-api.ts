@@ -19,10 +19,11 @@ import type { StoredEntry } from "../store/ports.ts";
 import { holdLock } from "./hold-lock.ts";
 import { semaphoreRoutes, semaphoreStreams } from "./semaphores.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
+import { spillRead, spillWrite } from "./spill.ts";
 import { timestampOf } from "./timestamp.ts";
 import { memberToWire, watchMembers } from "./watch-members.ts";
 
-const { status, put, get, send, keepHold } = HedgerowService.method;
+const { status, put, get, send, keepHold, spillClose } = HedgerowService.method;
 
 /** The client API of a node, made once for all listeners: they share what it holds for callers. */
 export interface ClientApi {
@@ -58,6 +59,10 @@ function clientRoutes(node: HedgerowNode, clock: Clock, signs: SignsOfLife): Pee
       const heldForMs = signs.heard(hold);
       return heldForMs === null ? {} : { lease: durationFromMs(heldForMs) };
     }),
+    serve(spillClose, async ({ name }) => {
+      await node.findSpill(name).close();
+      return {};
+    }),
     ...semaphoreRoutes(node, clock),
   ];
 }
@@ -87,6 +92,12 @@ function registerAll(
   );
   router.rpc(HedgerowService.method.holdLock, (request, context) =>
     holdLock(node, clock, signs, request, context),
+  );
+  router.rpc(HedgerowService.method.spillWrite, (requests, context) =>
+    spillWrite(node, requests, context),
+  );
+  router.rpc(HedgerowService.method.spillRead, (request, context) =>
+    spillRead(node, request, context),
   );
   router.rpc(HedgerowService.method.holdSemaphore, semaphoreStreams(node, clock, signs));
 }

@@ -6,6 +6,7 @@ import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { readText } from "./body.ts";
 import { failure, statusOf } from "./failure.ts";
+import { spillAndReadBack } from "./sos.ts";
 import { plain } from "./respond.ts";
 import { goTime } from "./time.ts";
 
@@ -57,6 +58,12 @@ export function demoRoutes(
       (reply) => `broadcast: sender=${hostname}, reply=${replyText(reply)}\n`,
     );
     return plain(broadcastStatus(replies), lines.join(""));
+  });
+
+  app.all("/sos", async (c) => {
+    const name = c.req.query("name") || `sos-${clock.wallMicros()}`;
+    await spillAndReadBack(node, name, c.req.raw.signal);
+    return plain(200, "OK");
   });
 
   app.onError((error) => failure(error, logger, plain));

@@ -62,7 +62,7 @@ export class Appender {
   /** Nothing if the record has been taken, else a promise that resolves when it has been. */
   append(record: Uint8Array): Promise<void> | undefined {
     const open = this.#open;
-    return open !== null && open.append(record) ? undefined : this.#appendSlowly(record);
+    return open?.append(record) === true ? undefined : this.#appendSlowly(record);
   }
 
   /** Stops placing; resolves when nothing is placed any more. What there is, is the caller's to free. */

@@ -27,6 +27,9 @@ export function cliKit(
     isTerminal: false,
     columns: () => 80,
     pendingBytes: () => 0,
+    async writeBytes(bytes) {
+      written[name] += new TextDecoder().decode(bytes);
+    },
     write(text) {
       written[name] += text;
     },

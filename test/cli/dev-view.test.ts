@@ -32,7 +32,8 @@ const status = create(StatusResponseSchema, {
 function drawn(rows: readonly NodeRow[], told?: string): string {
   let text = "";
   const write = (more: string) => (text += more);
-  const output = { isTerminal: true, columns: () => 80, pendingBytes: () => 0, write };
+  const writeBytes = async () => {};
+  const output = { isTerminal: true, columns: () => 80, pendingBytes: () => 0, write, writeBytes };
   devView(output, false).update(rows, told);
   return text;
 }

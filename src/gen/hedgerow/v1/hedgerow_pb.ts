@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/hedgerow.proto.
  */
 export const file_hedgerow_v1_hedgerow: GenFile = /*@__PURE__*/
-  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIjAKE1dhdGNoTWVtYmVyc1JlcXVlc3QSGQoRcGFydGljaXBhbnRzX29ubHkYASABKAgiQgoUV2F0Y2hNZW1iZXJzUmVzcG9uc2USKgoHbWVtYmVycxgBIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyKoAQoKUHV0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSEQoJbm9fYXBwZW5kGAMgASgIEhQKDGRpcmVjdF93cml0ZRgEIAEoCBIKCgJpZBgFIAEoCRIXCgppZl92ZXJzaW9uGAYgASgJSACIAQESIQoFZmVuY2UYByABKAsyEi5oZWRnZXJvdy52MS5GZW5jZUINCgtfaWZfdmVyc2lvbiIkCgVGZW5jZRIMCgRuYW1lGAEgASgJEg0KBXRva2VuGAIgASgJIkgKC1B1dFJlc3BvbnNlEgoKAmlkGAEgASgJEi0KCXRpbWVzdGFtcBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiKAoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFbGltaXQYAiABKAMiMgoLR2V0UmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmhlZGdlcm93LnYxLkVudHJ5Im4KBUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgoKAmlkGAQgASgJEg4KBmxlYWRlchgFIAEoCSIbCgtTZW5kUmVxdWVzdBIMCgRkYXRhGAEgASgMIhwKDFNlbmRSZXNwb25zZRIMCgRkYXRhGAEgASgMIkkKEEJyb2FkY2FzdFJlcXVlc3QSDAoEZGF0YRgBIAEoDBIRCglza2lwX3NlbGYYAiABKAgSFAoMb25seV9zZW5kX3RvGAMgAygJIk0KEUJyb2FkY2FzdFJlc3BvbnNlEgwKBG5vZGUYASABKAkSDgoEZGF0YRgCIAEoDEgAEg8KBWVycm9yGAMgASgJSABCCQoHb3V0Y29tZSJACg9XYXRjaExvZ1JlcXVlc3QSCwoDa2V5GAEgASgJEhQKB2Zyb21faWQYAiABKAlIAIgBAUIKCghfZnJvbV9pZCI1ChBXYXRjaExvZ1Jlc3BvbnNlEiEKBWVudHJ5GAEgASgLMhIuaGVkZ2Vyb3cudjEuRW50cnkiaAoPSG9sZExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIbGVhc2VfbXMYAiABKA0SJwoEd2FpdBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRob2xkGAQgASgJIksKEEhvbGRMb2NrUmVzcG9uc2USDQoFdG9rZW4YASABKAkSKAoFbGVhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ieQoUSG9sZFNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGhvbGQYBSABKAkiUAoVSG9sZFNlbWFwaG9yZVJlc3BvbnNlEg0KBW93bmVyGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIh8KD0tlZXBIb2xkUmVxdWVzdBIMCgRob2xkGAEgASgJIjwKEEtlZXBIb2xkUmVzcG9uc2USKAoFbGVhc2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoXQWNxdWlyZVNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlMKGEFjcXVpcmVTZW1hcGhvcmVSZXNwb25zZRINCgVvd25lchgBIAEoCRIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI2ChdSZWxlYXNlU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBW93bmVyGAIgASgJIiwKGFJlbGVhc2VTZW1hcGhvcmVSZXNwb25zZRIQCghyZWxlYXNlZBgBIAEoCCKGAQoLRXJyb3JEZXRhaWwSDAoEY29kZRgBIAEoCRIOCgZsZWFkZXIYAiABKAkSDQoFdG9rZW4YAyABKAQSFgoOcmV0cnlfZGVsYXlfbXMYBCABKA0SEAoIcmVsZWFzZWQYBSABKAgSFAoHY3VycmVudBgGIAEoCUgAiAEBQgoKCF9jdXJyZW50MqUHCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABElUKDFdhdGNoTWVtYmVycxIgLmhlZGdlcm93LnYxLldhdGNoTWVtYmVyc1JlcXVlc3QaIS5oZWRnZXJvdy52MS5XYXRjaE1lbWJlcnNSZXNwb25zZTABEkkKCFdhdGNoTG9nEhwuaGVkZ2Vyb3cudjEuV2F0Y2hMb2dSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuV2F0Y2hMb2dSZXNwb25zZTABEkkKCEhvbGRMb2NrEhwuaGVkZ2Vyb3cudjEuSG9sZExvY2tSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuSG9sZExvY2tSZXNwb25zZTABElgKDUhvbGRTZW1hcGhvcmUSIS5oZWRnZXJvdy52MS5Ib2xkU2VtYXBob3JlUmVxdWVzdBoiLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXNwb25zZTABEkcKCEtlZXBIb2xkEhwuaGVkZ2Vyb3cudjEuS2VlcEhvbGRSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuS2VlcEhvbGRSZXNwb25zZRJfChBBY3F1aXJlU2VtYXBob3JlEiQuaGVkZ2Vyb3cudjEuQWNxdWlyZVNlbWFwaG9yZVJlcXVlc3QaJS5oZWRnZXJvdy52MS5BY3F1aXJlU2VtYXBob3JlUmVzcG9uc2USXwoQUmVsZWFzZVNlbWFwaG9yZRIkLmhlZGdlcm93LnYxLlJlbGVhc2VTZW1hcGhvcmVSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuUmVsZWFzZVNlbWFwaG9yZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIjAKE1dhdGNoTWVtYmVyc1JlcXVlc3QSGQoRcGFydGljaXBhbnRzX29ubHkYASABKAgiQgoUV2F0Y2hNZW1iZXJzUmVzcG9uc2USKgoHbWVtYmVycxgBIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyKoAQoKUHV0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSEQoJbm9fYXBwZW5kGAMgASgIEhQKDGRpcmVjdF93cml0ZRgEIAEoCBIKCgJpZBgFIAEoCRIXCgppZl92ZXJzaW9uGAYgASgJSACIAQESIQoFZmVuY2UYByABKAsyEi5oZWRnZXJvdy52MS5GZW5jZUINCgtfaWZfdmVyc2lvbiIkCgVGZW5jZRIMCgRuYW1lGAEgASgJEg0KBXRva2VuGAIgASgJIkgKC1B1dFJlc3BvbnNlEgoKAmlkGAEgASgJEi0KCXRpbWVzdGFtcBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiKAoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFbGltaXQYAiABKAMiMgoLR2V0UmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmhlZGdlcm93LnYxLkVudHJ5Im4KBUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgoKAmlkGAQgASgJEg4KBmxlYWRlchgFIAEoCSIbCgtTZW5kUmVxdWVzdBIMCgRkYXRhGAEgASgMIhwKDFNlbmRSZXNwb25zZRIMCgRkYXRhGAEgASgMIkkKEEJyb2FkY2FzdFJlcXVlc3QSDAoEZGF0YRgBIAEoDBIRCglza2lwX3NlbGYYAiABKAgSFAoMb25seV9zZW5kX3RvGAMgAygJIk0KEUJyb2FkY2FzdFJlc3BvbnNlEgwKBG5vZGUYASABKAkSDgoEZGF0YRgCIAEoDEgAEg8KBWVycm9yGAMgASgJSABCCQoHb3V0Y29tZSJACg9XYXRjaExvZ1JlcXVlc3QSCwoDa2V5GAEgASgJEhQKB2Zyb21faWQYAiABKAlIAIgBAUIKCghfZnJvbV9pZCI1ChBXYXRjaExvZ1Jlc3BvbnNlEiEKBWVudHJ5GAEgASgLMhIuaGVkZ2Vyb3cudjEuRW50cnkiaAoPSG9sZExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIbGVhc2VfbXMYAiABKA0SJwoEd2FpdBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRob2xkGAQgASgJIksKEEhvbGRMb2NrUmVzcG9uc2USDQoFdG9rZW4YASABKAkSKAoFbGVhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ieQoUSG9sZFNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGhvbGQYBSABKAkiUAoVSG9sZFNlbWFwaG9yZVJlc3BvbnNlEg0KBW93bmVyGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIh8KD0tlZXBIb2xkUmVxdWVzdBIMCgRob2xkGAEgASgJIjwKEEtlZXBIb2xkUmVzcG9uc2USKAoFbGVhc2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoXQWNxdWlyZVNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlMKGEFjcXVpcmVTZW1hcGhvcmVSZXNwb25zZRINCgVvd25lchgBIAEoCRIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI2ChdSZWxlYXNlU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBW93bmVyGAIgASgJIiwKGFJlbGVhc2VTZW1hcGhvcmVSZXNwb25zZRIQCghyZWxlYXNlZBgBIAEoCCJcChFTcGlsbFdyaXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEigKBmxpbWl0cxgCIAEoCzIYLmhlZGdlcm93LnYxLlNwaWxsTGltaXRzEg8KB3JlY29yZHMYAyADKAwijAEKC1NwaWxsTGltaXRzEhkKDG1lbW9yeV9ieXRlcxgBIAEoBEgAiAEBEhcKCmRpc2tfYnl0ZXMYAiABKARIAYgBARIpCgZleHBpcnkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDwoNX21lbW9yeV9ieXRlc0INCgtfZGlza19ieXRlcyJOChJTcGlsbFdyaXRlUmVzcG9uc2USDwoHcmVjb3JkcxgBIAEoBBInCgVzdG9yZRgCIAEoCzIYLmhlZGdlcm93LnYxLlNwaWxsU3RhdHVzIuMBCgtTcGlsbFN0YXR1cxIPCgdyZWNvcmRzGAEgASgEEg0KBWJ5dGVzGAIgASgEEiwKDGxvY2FsX21lbW9yeRgDIAEoCzIWLmhlZGdlcm93LnYxLlNwaWxsVGllchIqCgpsb2NhbF9kaXNrGAQgASgLMhYuaGVkZ2Vyb3cudjEuU3BpbGxUaWVyEi0KDXJlbW90ZV9tZW1vcnkYBSABKAsyFi5oZWRnZXJvdy52MS5TcGlsbFRpZXISKwoLcmVtb3RlX2Rpc2sYBiABKAsyFi5oZWRnZXJvdy52MS5TcGlsbFRpZXIiKwoJU3BpbGxUaWVyEg8KB3JlY29yZHMYASABKAQSDQoFYnl0ZXMYAiABKAQiLgoQU3BpbGxSZWFkUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGZyb20YAiABKAQiMwoRU3BpbGxSZWFkUmVzcG9uc2USDQoFZmlyc3QYASABKAQSDwoHcmVjb3JkcxgCIAMoDCIhChFTcGlsbENsb3NlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhQKElNwaWxsQ2xvc2VSZXNwb25zZSKGAQoLRXJyb3JEZXRhaWwSDAoEY29kZRgBIAEoCRIOCgZsZWFkZXIYAiABKAkSDQoFdG9rZW4YAyABKAQSFgoOcmV0cnlfZGVsYXlfbXMYBCABKA0SEAoIcmVsZWFzZWQYBSABKAgSFAoHY3VycmVudBgGIAEoCUgAiAEBQgoKCF9jdXJyZW50MpMJCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABElUKDFdhdGNoTWVtYmVycxIgLmhlZGdlcm93LnYxLldhdGNoTWVtYmVyc1JlcXVlc3QaIS5oZWRnZXJvdy52MS5XYXRjaE1lbWJlcnNSZXNwb25zZTABEkkKCFdhdGNoTG9nEhwuaGVkZ2Vyb3cudjEuV2F0Y2hMb2dSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuV2F0Y2hMb2dSZXNwb25zZTABEkkKCEhvbGRMb2NrEhwuaGVkZ2Vyb3cudjEuSG9sZExvY2tSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuSG9sZExvY2tSZXNwb25zZTABElgKDUhvbGRTZW1hcGhvcmUSIS5oZWRnZXJvdy52MS5Ib2xkU2VtYXBob3JlUmVxdWVzdBoiLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXNwb25zZTABEkcKCEtlZXBIb2xkEhwuaGVkZ2Vyb3cudjEuS2VlcEhvbGRSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuS2VlcEhvbGRSZXNwb25zZRJfChBBY3F1aXJlU2VtYXBob3JlEiQuaGVkZ2Vyb3cudjEuQWNxdWlyZVNlbWFwaG9yZVJlcXVlc3QaJS5oZWRnZXJvdy52MS5BY3F1aXJlU2VtYXBob3JlUmVzcG9uc2USXwoQUmVsZWFzZVNlbWFwaG9yZRIkLmhlZGdlcm93LnYxLlJlbGVhc2VTZW1hcGhvcmVSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuUmVsZWFzZVNlbWFwaG9yZVJlc3BvbnNlEk8KClNwaWxsV3JpdGUSHi5oZWRnZXJvdy52MS5TcGlsbFdyaXRlUmVxdWVzdBofLmhlZGdlcm93LnYxLlNwaWxsV3JpdGVSZXNwb25zZSgBEkwKCVNwaWxsUmVhZBIdLmhlZGdlcm93LnYxLlNwaWxsUmVhZFJlcXVlc3QaHi5oZWRnZXJvdy52MS5TcGlsbFJlYWRSZXNwb25zZTABEk0KClNwaWxsQ2xvc2USHi5oZWRnZXJvdy52MS5TcGlsbENsb3NlUmVxdWVzdBofLmhlZGdlcm93LnYxLlNwaWxsQ2xvc2VSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message hedgerow.v1.StatusRequest
@@ -751,6 +751,240 @@ export const ReleaseSemaphoreResponseSchema: GenMessage<ReleaseSemaphoreResponse
   messageDesc(file_hedgerow_v1_hedgerow, 26);
 
 /**
+ * @generated from message hedgerow.v1.SpillWriteRequest
+ */
+export type SpillWriteRequest = Message<"hedgerow.v1.SpillWriteRequest"> & {
+  /**
+   * Of the first message; empty in the others.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Of the first message; must be those of the store, if it is there already.
+   *
+   * @generated from field: hedgerow.v1.SpillLimits limits = 2;
+   */
+  limits?: SpillLimits | undefined;
+
+  /**
+   * @generated from field: repeated bytes records = 3;
+   */
+  records: Uint8Array[];
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillWriteRequest.
+ * Use `create(SpillWriteRequestSchema)` to create a new message.
+ */
+export const SpillWriteRequestSchema: GenMessage<SpillWriteRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 27);
+
+/**
+ * Each may be left out: the node has defaults.
+ *
+ * @generated from message hedgerow.v1.SpillLimits
+ */
+export type SpillLimits = Message<"hedgerow.v1.SpillLimits"> & {
+  /**
+   * Bytes of memory, and of disk, on each node.
+   *
+   * @generated from field: optional uint64 memory_bytes = 1;
+   */
+  memoryBytes?: bigint | undefined;
+
+  /**
+   * @generated from field: optional uint64 disk_bytes = 2;
+   */
+  diskBytes?: bigint | undefined;
+
+  /**
+   * How long the store lives after its last use.
+   *
+   * @generated from field: google.protobuf.Duration expiry = 3;
+   */
+  expiry?: Duration | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillLimits.
+ * Use `create(SpillLimitsSchema)` to create a new message.
+ */
+export const SpillLimitsSchema: GenMessage<SpillLimits> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 28);
+
+/**
+ * @generated from message hedgerow.v1.SpillWriteResponse
+ */
+export type SpillWriteResponse = Message<"hedgerow.v1.SpillWriteResponse"> & {
+  /**
+   * Appended by this call.
+   *
+   * @generated from field: uint64 records = 1;
+   */
+  records: bigint;
+
+  /**
+   * @generated from field: hedgerow.v1.SpillStatus store = 2;
+   */
+  store?: SpillStatus | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillWriteResponse.
+ * Use `create(SpillWriteResponseSchema)` to create a new message.
+ */
+export const SpillWriteResponseSchema: GenMessage<SpillWriteResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 29);
+
+/**
+ * @generated from message hedgerow.v1.SpillStatus
+ */
+export type SpillStatus = Message<"hedgerow.v1.SpillStatus"> & {
+  /**
+   * @generated from field: uint64 records = 1;
+   */
+  records: bigint;
+
+  /**
+   * Of the records alone.
+   *
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * Records and bytes by where they are.
+   *
+   * @generated from field: hedgerow.v1.SpillTier local_memory = 3;
+   */
+  localMemory?: SpillTier | undefined;
+
+  /**
+   * @generated from field: hedgerow.v1.SpillTier local_disk = 4;
+   */
+  localDisk?: SpillTier | undefined;
+
+  /**
+   * @generated from field: hedgerow.v1.SpillTier remote_memory = 5;
+   */
+  remoteMemory?: SpillTier | undefined;
+
+  /**
+   * @generated from field: hedgerow.v1.SpillTier remote_disk = 6;
+   */
+  remoteDisk?: SpillTier | undefined;
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillStatus.
+ * Use `create(SpillStatusSchema)` to create a new message.
+ */
+export const SpillStatusSchema: GenMessage<SpillStatus> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 30);
+
+/**
+ * @generated from message hedgerow.v1.SpillTier
+ */
+export type SpillTier = Message<"hedgerow.v1.SpillTier"> & {
+  /**
+   * @generated from field: uint64 records = 1;
+   */
+  records: bigint;
+
+  /**
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillTier.
+ * Use `create(SpillTierSchema)` to create a new message.
+ */
+export const SpillTierSchema: GenMessage<SpillTier> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 31);
+
+/**
+ * @generated from message hedgerow.v1.SpillReadRequest
+ */
+export type SpillReadRequest = Message<"hedgerow.v1.SpillReadRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Index of the first record to read.
+   *
+   * @generated from field: uint64 from = 2;
+   */
+  from: bigint;
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillReadRequest.
+ * Use `create(SpillReadRequestSchema)` to create a new message.
+ */
+export const SpillReadRequestSchema: GenMessage<SpillReadRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 32);
+
+/**
+ * @generated from message hedgerow.v1.SpillReadResponse
+ */
+export type SpillReadResponse = Message<"hedgerow.v1.SpillReadResponse"> & {
+  /**
+   * Index of the first of these records.
+   *
+   * @generated from field: uint64 first = 1;
+   */
+  first: bigint;
+
+  /**
+   * @generated from field: repeated bytes records = 2;
+   */
+  records: Uint8Array[];
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillReadResponse.
+ * Use `create(SpillReadResponseSchema)` to create a new message.
+ */
+export const SpillReadResponseSchema: GenMessage<SpillReadResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 33);
+
+/**
+ * @generated from message hedgerow.v1.SpillCloseRequest
+ */
+export type SpillCloseRequest = Message<"hedgerow.v1.SpillCloseRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillCloseRequest.
+ * Use `create(SpillCloseRequestSchema)` to create a new message.
+ */
+export const SpillCloseRequestSchema: GenMessage<SpillCloseRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 34);
+
+/**
+ * @generated from message hedgerow.v1.SpillCloseResponse
+ */
+export type SpillCloseResponse = Message<"hedgerow.v1.SpillCloseResponse"> & {
+};
+
+/**
+ * Describes the message hedgerow.v1.SpillCloseResponse.
+ * Use `create(SpillCloseResponseSchema)` to create a new message.
+ */
+export const SpillCloseResponseSchema: GenMessage<SpillCloseResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 35);
+
+/**
  * Travels as a detail of every error.
  *
  * @generated from message hedgerow.v1.ErrorDetail
@@ -802,7 +1036,7 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
  * Use `create(ErrorDetailSchema)` to create a new message.
  */
 export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 27);
+  messageDesc(file_hedgerow_v1_hedgerow, 36);
 
 /**
  * @generated from service hedgerow.v1.HedgerowService
@@ -925,6 +1159,37 @@ export const HedgerowService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseSemaphoreRequestSchema;
     output: typeof ReleaseSemaphoreResponseSchema;
+  },
+  /**
+   * Appends records to a spill store of this node, which is made if there is none of the name. Answered when all are
+   * stored; after an error those that were taken stay.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.SpillWrite
+   */
+  spillWrite: {
+    methodKind: "client_streaming";
+    input: typeof SpillWriteRequestSchema;
+    output: typeof SpillWriteResponseSchema;
+  },
+  /**
+   * The records of a spill store of this node, in their order: those that are there when it begins.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.SpillRead
+   */
+  spillRead: {
+    methodKind: "server_streaming";
+    input: typeof SpillReadRequestSchema;
+    output: typeof SpillReadResponseSchema;
+  },
+  /**
+   * Frees a spill store of this node.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.SpillClose
+   */
+  spillClose: {
+    methodKind: "unary";
+    input: typeof SpillCloseRequestSchema;
+    output: typeof SpillCloseResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hedgerow_v1_hedgerow, 0);

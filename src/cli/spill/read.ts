@@ -1,0 +1,41 @@
+import { MAX_STREAM_TIMEOUT_MS } from "../../rpc/limits.ts";
+import { withClient } from "../client.ts";
+import { command } from "../command.ts";
+import { CLIENT_FLAGS } from "../flags.ts";
+import * as values from "../values.ts";
+
+const NEWLINE = 10;
+
+export default command({
+  operands: { NAME: "of the store, on the node that is asked" },
+  flags: {
+    from: {
+      schema: values.integer(0, Number.MAX_SAFE_INTEGER),
+      value: "N",
+      fallback: "0",
+      section: "Records",
+      typedOnly: true,
+      help: "begin with this record, counted from 0",
+    },
+    server: CLIENT_FLAGS.server,
+  },
+  async run(context, { from, server }, [name = ""]) {
+    const endless = { server, timeout: MAX_STREAM_TIMEOUT_MS };
+    await withClient(context, endless, async (client, options) => {
+      for await (const { records } of client.spillRead({ name, from: BigInt(from) }, options)) {
+        await context.stdout.writeBytes(asLines(records));
+      }
+    });
+  },
+});
+
+function asLines(records: readonly Uint8Array[]): Uint8Array {
+  const lines = new Uint8Array(records.reduce((sum, record) => sum + record.length + 1, 0));
+  let at = 0;
+  for (const record of records) {
+    lines.set(record, at);
+    at += record.length;
+    lines[at++] = NEWLINE;
+  }
+  return lines;
+}

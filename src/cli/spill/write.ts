@@ -1,0 +1,137 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { SpillTier, SpillWriteRequestSchema } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
+import { MAX_STREAM_TIMEOUT_MS } from "../../rpc/limits.ts";
+import { MAX_SEGMENT_BYTES } from "../../spill/limits.ts";
+import { withClient } from "../client.ts";
+import { command } from "../command.ts";
+import type { CliContext } from "../context.ts";
+import { CLIENT_FLAGS, JSON_FLAG } from "../flags.ts";
+import { printJson, table } from "../output.ts";
+import * as values from "../values.ts";
+import { linesOf } from "./lines.ts";
+
+const LIMITS = "Limits";
+/** Lines of one message. */
+const MAX_LINES = 8192;
+const MAX_MESSAGE_BYTES = 1024 * 1024;
+
+export default command({
+  operands: { NAME: "of the store, on the node that is asked; made if there is none" },
+  flags: {
+    memory: {
+      schema: values.optionalSize,
+      value: "SIZE",
+      fallback: "",
+      section: LIMITS,
+      typedOnly: true,
+      help: "memory that the store may take on each node; empty: what the node has for all",
+    },
+    disk: {
+      schema: values.optionalSize,
+      value: "SIZE",
+      fallback: "",
+      section: LIMITS,
+      typedOnly: true,
+      help: "the same of the disk",
+    },
+    expiry: {
+      schema: values.optionalDuration(100),
+      value: "DURATION",
+      fallback: "",
+      section: LIMITS,
+      typedOnly: true,
+      help: "how long the store lives after its last use; empty: 30s",
+    },
+    server: CLIENT_FLAGS.server,
+    ...JSON_FLAG,
+  },
+  async run(context, { memory, disk, expiry, server, json }, [name = ""]) {
+    const limits = {
+      ...(memory !== null && { memoryBytes: BigInt(memory) }),
+      ...(disk !== null && { diskBytes: BigInt(disk) }),
+      ...(expiry !== null && { expiry: durationFromMs(expiry) }),
+    };
+    const endless = { server, timeout: MAX_STREAM_TIMEOUT_MS };
+    const { records, store } = await withClient(context, endless, (client, options) =>
+      client.spillWrite(requests(context, { name, limits }), options),
+    );
+    const tiers = Object.entries({
+      localMemory: store?.localMemory,
+      localDisk: store?.localDisk,
+      remoteMemory: store?.remoteMemory,
+      remoteDisk: store?.remoteDisk,
+    });
+    if (json) {
+      printJson(context.stdout, {
+        written: Number(records),
+        records: Number(store?.records ?? 0),
+        bytes: Number(store?.bytes ?? 0),
+        tiers: Object.fromEntries(tiers.map(([tier, held]) => [tier, numbers(held)])),
+      });
+      return;
+    }
+    context.stdout.write(`${records} records written to ${name}, which holds ${store?.records}:\n`);
+    const rows = tiers.map(([tier, held]) => {
+      const { records: count, bytes } = numbers(held);
+      return [TIER_NAMES[tier] ?? tier, String(count), String(bytes)];
+    });
+    context.stdout.write(table([["TIER", "RECORDS", "BYTES"], ...rows]));
+  },
+});
+
+const TIER_NAMES: Readonly<Record<string, string>> = {
+  localMemory: "local memory",
+  localDisk: "local disk",
+  remoteMemory: "remote memory",
+  remoteDisk: "remote disk",
+};
+
+function numbers(tier: SpillTier | undefined) {
+  return { records: Number(tier?.records ?? 0), bytes: Number(tier?.bytes ?? 0) };
+}
+
+/** The first one names the store, also where there is nothing to write. */
+async function* requests(
+  { stdin, stop }: CliContext,
+  first: MessageInitShape<typeof SpillWriteRequestSchema>,
+): AsyncGenerator<MessageInitShape<typeof SpillWriteRequestSchema>> {
+  yield first;
+  const input = stdin();
+  for await (const lines of linesOf(endedBy(input, stop), MAX_SEGMENT_BYTES)) {
+    let records: Uint8Array[] = [];
+    let bytes = 0;
+    for (const line of lines) {
+      if (records.length === MAX_LINES || (bytes > 0 && bytes + line.length > MAX_MESSAGE_BYTES)) {
+        yield { records };
+        records = [];
+        bytes = 0;
+      }
+      records.push(line);
+      bytes += line.length;
+    }
+    yield { records };
+  }
+}
+
+/** Ends with the signal, and lets go of the stream, which would keep the process. */
+async function* endedBy(
+  stream: ReadableStream<Uint8Array>,
+  stop: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  const stopped = Promise.withResolvers<{ done: true; value: undefined }>();
+  const onStop = () => stopped.resolve({ done: true, value: undefined });
+  stop.addEventListener("abort", onStop, { once: true });
+  if (stop.aborted) onStop();
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), stopped.promise]);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    stop.removeEventListener("abort", onStop);
+    await reader.cancel();
+  }
+}

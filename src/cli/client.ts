@@ -22,10 +22,22 @@ export interface CallSettings {
   readonly signal: AbortSignal;
 }
 
-/** Where to, and how long a call may take in milliseconds. */
-export interface Servers {
+/** How to be let in: paths, null for none. */
+export interface ServerAccess {
+  readonly tokenFile?: string | null;
+  readonly ca?: string | null;
+  /** Asks whoever listens there, whatever its certificate says. Default false. */
+  readonly insecure?: boolean;
+}
+
+/** Where to, and how to be let in there. */
+export interface ServerChoice extends ServerAccess {
   /** URLs, one at least, in the order in which they are tried. */
   readonly server: readonly string[];
+}
+
+/** And how long a call may take in milliseconds. */
+export interface Servers extends ServerChoice {
   readonly timeout: number;
 }
 
@@ -35,72 +47,83 @@ export interface Servers {
  */
 export async function withClient<T>(
   context: CliContext,
-  { server, timeout }: Servers,
+  servers: Servers,
   use: (client: HedgerowClient, settings: CallSettings) => Promise<T>,
 ): Promise<T> {
+  const { server } = servers;
   for (const url of server.slice(0, -1)) {
-    if (await answers(context, url)) return await withServer(context, url, timeout, use);
+    if (await answers(context, url, servers)) return await withServer(context, url, servers, use);
   }
-  return await withServer(context, server.at(-1) ?? "", timeout, use);
+  return await withServer(context, server.at(-1) ?? "", servers, use);
 }
 
 /** As `withClient`, but `use` is tried with the next server, too, where nothing came of it at one. */
 export async function withEachServer<T>(
   context: CliContext,
-  { server, timeout }: Servers,
+  servers: Servers,
   use: (client: HedgerowClient, settings: CallSettings) => Promise<T>,
 ): Promise<T> {
+  const { server } = servers;
   for (const url of server.slice(0, -1)) {
-    if (!(await answers(context, url))) continue;
+    if (!(await answers(context, url, servers))) continue;
     try {
-      return await withServer(context, url, timeout, use);
+      return await withServer(context, url, servers, use);
     } catch (error) {
       if (context.stop.aborted || !HedgerowError.is(error, ...ELSEWHERE)) throw error;
     }
   }
-  return await withServer(context, server.at(-1) ?? "", timeout, use);
+  return await withServer(context, server.at(-1) ?? "", servers, use);
 }
 
-async function answers(context: CliContext, url: string): Promise<boolean> {
-  return (await askStatus(context, url, PROBE_TIMEOUT_MS)) !== null;
+async function answers(context: CliContext, url: string, access: ServerAccess): Promise<boolean> {
+  return (await askStatus(context, url, access, PROBE_TIMEOUT_MS)) !== null;
 }
 
 async function withServer<T>(
   context: CliContext,
   server: string,
-  timeoutMs: number,
+  { timeout: timeoutMs, ...access }: ServerAccess & { readonly timeout: number },
   use: (client: HedgerowClient, settings: CallSettings) => Promise<T>,
 ): Promise<T> {
   try {
-    return await use(clientOf(context, server), { timeoutMs, signal: context.stop });
+    const client = await clientOf(context, server, access);
+    return await use(client, { timeoutMs, signal: context.stop });
   } catch (thrown) {
     if (!(thrown instanceof ConnectError)) throw thrown;
     const error = fromConnectError(thrown);
     // What a server answers has no cause: that is left by the connection that was not made.
     if (error.code !== "unavailable" || thrown.cause === undefined) throw error;
-    throw new HedgerowError(
-      "unavailable",
-      `no server answers at ${server}: start one with "hedgerow dev", or name another with --server`,
-      { cause: thrown },
-    );
+    const message = server.startsWith("https:")
+      ? `${error.message}: see that it runs, and that --ca names its authority`
+      : `no server answers at ${server}: start one with "hedgerow dev", or name another with --server`;
+    throw new HedgerowError("unavailable", message, { cause: thrown });
   }
 }
 
-/** Status of the node whose http listener is at `url`; null if no node answers in time. */
+/** Status of the node whose http listener is at `url`; null if no node answers in time. Throws `unauthenticated`. */
 export async function askStatus(
   context: CliContext,
   url: string,
+  access: ServerAccess,
   timeoutMs: number,
 ): Promise<StatusResponse | null> {
   try {
-    return await clientOf(context, url).status({}, { timeoutMs, signal: context.stop });
+    const client = await clientOf(context, url, access);
+    return await client.status({}, { timeoutMs, signal: context.stop });
   } catch (error) {
-    if (error instanceof ConnectError) return null;
-    throw error;
+    const known = error instanceof ConnectError ? fromConnectError(error) : null;
+    if (known === null) throw error;
+    if (known.code === "unauthenticated") throw known;
+    return null;
   }
 }
 
-function clientOf({ runtime }: CliContext, server: string): HedgerowClient {
+async function clientOf(
+  { runtime }: CliContext,
+  server: string,
+  { tokenFile = null, ca = null, insecure = false }: ServerAccess,
+): Promise<HedgerowClient> {
+  const token = tokenFile === null ? null : await readToken(tokenFile);
   const transport = createTransport({
     clock: runtime.clock,
     baseUrl: server,
@@ -108,6 +131,23 @@ function clientOf({ runtime }: CliContext, server: string): HedgerowClient {
     graceMs: GRACE_MS,
     // No proxy reaches this machine's own loopback.
     direct: isLoopback(new URL(server).hostname.replace(/^\[|\]$/g, "")),
+    ...(token !== null && { headers: { authorization: `Bearer ${token}` } }),
+    ...(ca !== null && { trust: { ca: await readSecret("--ca", ca) } }),
+    ...(insecure && { trust: { rejectUnauthorized: false } }),
   });
   return createClient(HedgerowService, transport);
+}
+
+/** Throws `invalid_argument` for a file that holds none. */
+async function readToken(path: string): Promise<string> {
+  const lines = (await readSecret("--token-file", path)).split("\n").map((line) => line.trim());
+  const first = lines.find((line) => line !== "" && !line.startsWith("#"));
+  const token = /^(?:r[wo]\s+)?(\S+)$/.exec(first ?? "")?.[1];
+  if (token !== undefined) return token;
+  throw new HedgerowError("invalid_argument", `--token-file ${path} holds no token: give one`);
+}
+
+async function readSecret(flag: string, path: string): Promise<string> {
+  const { readSecretFile } = await import("../runtime/secret-file.ts");
+  return (await readSecretFile(flag, path)).text;
 }

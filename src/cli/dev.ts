@@ -89,7 +89,7 @@ export default command({
     };
     context.force.addEventListener("abort", killAll, { once: true });
     const view = devView(context.stdout, config.json);
-    const ask = (url: string) => askStatus(context, url, ASK_TIMEOUT_MS);
+    const ask = (url: string) => askStatus(context, url, {}, ASK_TIMEOUT_MS);
     let failed: NodeRow | null = null;
     try {
       const environment = nodeEnvironment(context.environment);

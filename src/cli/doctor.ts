@@ -1,7 +1,10 @@
+import { HedgerowError } from "../errors.ts";
+import type { StatusResponse } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import { isWildcard } from "../http/hosts.ts";
 import { joinAddress, splitAddress } from "../node/address.ts";
 import { askStatus } from "./client.ts";
 import { command } from "./command.ts";
+import type { CliContext } from "./context.ts";
 import { checkClocks } from "./doctor/clock.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { checkGrpcPort, checkHttpPort, checkPeerPort, checkPeers } from "./doctor/network.ts";
@@ -12,18 +15,19 @@ import { printJson, table } from "./output.ts";
 
 const ASK_TIMEOUT_MS = 1_000;
 
-const { peerAddr, httpAddr, grpcAddr, store, lockTable, lockName, logTable, lease, join } =
-  SERVE_FLAGS;
+const { peerAddr, httpAddr, grpcAddr, clientTokenFile, clientTlsCert } = SERVE_FLAGS;
+const { store, lockTable, lockName, logTable, lease, join } = SERVE_FLAGS;
 
 export default command({
   flags: {
-    ...{ peerAddr, httpAddr, grpcAddr, store, lockTable, lockName, logTable, lease, join },
+    ...{ peerAddr, httpAddr, grpcAddr, clientTokenFile, clientTlsCert },
+    ...{ store, lockTable, lockName, logTable, lease, join },
     ...JSON_FLAG,
   },
   async run(context, config) {
     const { runtime } = context;
     await checkListeners(config);
-    const running = await askStatus(context, urlOf(config.httpAddr), ASK_TIMEOUT_MS);
+    const running = await askNode(context, config);
     const storage = await checkStore(
       {
         spec: config.store,
@@ -55,8 +59,26 @@ function row({ ok, check, says }: Finding): string[] {
   return [ok ? "ok" : "FAIL", check, says];
 }
 
-/** Where a node that listens on `address` answers this machine. */
-function urlOf(address: string): string {
-  const { host, port } = splitAddress(address);
-  return `http://${joinAddress(host === "" || isWildcard(host) ? "127.0.0.1" : host, port)}`;
+interface NodeFlags {
+  readonly httpAddr: string;
+  readonly clientTokenFile: string | null;
+  readonly clientTlsCert: string | null;
+}
+
+/** Status of the node that runs with these flags on this machine; null for none. Throws `unauthenticated`. */
+async function askNode(
+  context: CliContext,
+  { httpAddr, clientTokenFile: tokenFile, clientTlsCert }: NodeFlags,
+): Promise<StatusResponse | null> {
+  const { host, port } = splitAddress(httpAddr);
+  const at = joinAddress(host === "" || isWildcard(host) ? "127.0.0.1" : host, port);
+  const url = `${clientTlsCert === null ? "http" : "https"}://${at}`;
+  try {
+    // Its certificate names where others reach it, not this machine's own loopback.
+    return await askStatus(context, url, { tokenFile, insecure: true }, ASK_TIMEOUT_MS);
+  } catch (error) {
+    if (!HedgerowError.is(error, "unauthenticated")) throw error;
+    const message = `the node on ${httpAddr} asks for a token: give its --client-token-file`;
+    throw new HedgerowError(error.code, message, { cause: error });
+  }
 }

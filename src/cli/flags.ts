@@ -40,6 +40,34 @@ export const SERVE_FLAGS = {
     section: LISTENERS,
     help: "web origins whose pages may call the http listener; their host names are accepted as Host too",
   },
+  httpHosts: {
+    schema: values.hostList,
+    value: "NAME,...",
+    fallback: "",
+    section: LISTENERS,
+    help: "further host names, without a port, under which the http listener may be called; another Host is refused",
+  },
+  clientTokenFile: {
+    schema: values.optionalPath,
+    value: "FILE",
+    fallback: "",
+    section: LISTENERS,
+    help: "clients must show a token of this file, lines of rw TOKEN (may do all) and ro TOKEN (may only read); read again when it changes; empty: nobody is asked",
+  },
+  clientTlsCert: {
+    schema: values.optionalPath,
+    value: "FILE",
+    fallback: "",
+    section: LISTENERS,
+    help: "PEM certificate of the client listeners, its chain after it: then they speak TLS; read again when it changes",
+  },
+  clientTlsKey: {
+    schema: values.optionalPath,
+    value: "FILE",
+    fallback: "",
+    section: LISTENERS,
+    help: "PEM private key of that certificate",
+  },
   store: {
     schema: values.storeUrl,
     value: "URL",
@@ -195,8 +223,8 @@ export const JSON_FLAG = {
   },
 } as const satisfies Record<string, Flag<unknown>>;
 
-/** Of every command that asks a node. */
-export const CLIENT_FLAGS = {
+/** Of every command that asks a node: where it is, and how to be let in. */
+export const SERVER_FLAGS = {
   server: {
     schema: values.serverList,
     value: "URL,...",
@@ -204,6 +232,25 @@ export const CLIENT_FLAGS = {
     section: "Server",
     help: "http listener of a node; of several the first that answers is asked",
   },
+  tokenFile: {
+    schema: values.optionalPath,
+    value: "FILE",
+    fallback: "",
+    section: "Server",
+    help: "file that holds the token to show; of lines rw TOKEN and ro TOKEN the first; empty: none is shown",
+  },
+  ca: {
+    schema: values.optionalPath,
+    value: "FILE",
+    fallback: "",
+    section: "Server",
+    help: "PEM certificates of the authorities to trust for an https --server; empty: the well-known ones",
+  },
+} as const satisfies Record<string, Flag<unknown>>;
+
+/** Of every command that asks a node once. */
+export const CLIENT_FLAGS = {
+  ...SERVER_FLAGS,
   timeout: {
     schema: values.duration(1),
     value: "DURATION",

@@ -3,7 +3,7 @@ import type { HoldLockRequest } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import type { HedgerowClient } from "./client.ts";
 import { command } from "./command.ts";
 import { HOLD_EXIT_HELP } from "./exit.ts";
-import { CLIENT_FLAGS } from "./flags.ts";
+import { SERVER_FLAGS } from "./flags.ts";
 import { type Asked, type Granted, runWhileHeld } from "./hold/run-while-held.ts";
 import * as values from "./values.ts";
 
@@ -31,13 +31,13 @@ export default command({
       typedOnly: true,
       help: "give up if it is not to be had for so long; 0s: do not wait",
     },
-    server: CLIENT_FLAGS.server,
+    ...SERVER_FLAGS,
   },
-  run(context, { lease, wait, server }, [name = "", ...argv]) {
+  run(context, { lease, wait, ...servers }, [name = "", ...argv]) {
     const request = { name, leaseMs: Math.round(lease) };
     return runWhileHeld(context, {
       called: "hedgerow lock",
-      servers: server,
+      servers,
       command: argv,
       waitMs: wait,
       open: (client, asked) => granted(client, request, asked),

@@ -1,9 +1,11 @@
 import { hostname } from "node:os";
 import { HedgerowError } from "../errors.ts";
-import { HttpListener } from "../http/listener.ts";
+import { accessRefusal } from "../http/access.ts";
+import { HttpListener, type ListenerTls } from "../http/listener.ts";
 import { boundedWrite } from "../observe/bounded.ts";
 import { sleep } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import { clientTls, clientTokens, followTls } from "./client-access.ts";
 import { command } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { SERVE_FLAGS, type ServeConfig } from "./flags.ts";
@@ -48,9 +50,10 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
   const { clock } = context.runtime;
   await checkListeners(config);
   await using closing = new AsyncDisposableStack();
-  const listener = new HttpListener({ address: config.httpAddr, clock });
+  const tls = await clientTls(config, clock);
+  const listener = new HttpListener({ address: config.httpAddr, tls, clock });
   closing.defer(() => listener.stop());
-  const grpc = config.grpcAddr === null ? null : await openGrpc(config.grpcAddr, clock);
+  const grpc = config.grpcAddr === null ? null : await openGrpc(config.grpcAddr, tls, clock);
   closing.defer(() => grpc?.listener.stop());
 
   const { createLogger, Hedgerow, createClientApi, createHttpApp, demoHandlers } =
@@ -60,6 +63,15 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
     format: config.logFormat,
     write: boundedWrite(context.stderr),
   });
+  const tokens = await clientTokens(config, { clock, logger });
+  closing.defer(() => tokens?.close());
+  if (tls !== undefined) {
+    const renew = (renewed: ListenerTls) => {
+      listener.renew(renewed);
+      grpc?.listener.renew(renewed);
+    };
+    closing.defer(await followTls(config, tls, { clock, logger }, renew));
+  }
   const host = hostname();
   let address = config.peerAddr;
   const node = await Hedgerow.start({
@@ -78,14 +90,21 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
     node,
     api,
     hostname: host,
-    rules: { boundHost: listener.host, hosts: [host.toLowerCase()], origins: config.corsOrigin },
+    rules: {
+      boundHost: listener.host,
+      hosts: [host.toLowerCase(), ...config.httpHosts],
+      origins: config.corsOrigin,
+    },
+    tokens,
     logger,
     clock,
   });
   listener.serve(app);
-  grpc?.listener.serve(grpc.createGrpcService({ node, api, logger, clock }));
+  const refusal = (path: string, headers: Headers) =>
+    accessRefusal(tokens ?? null, { path, authorization: headers.get("authorization") });
+  grpc?.listener.serve(grpc.createGrpcService({ node, api, logger, clock, refusal }));
   logger.info("serving", {
-    http: `http://${listener.address}`,
+    http: listener.url,
     ...(grpc !== null && { grpc: grpc.listener.address }),
     peer: node.address,
   });
@@ -113,10 +132,10 @@ async function loadParts(clock: Clock) {
 }
 
 /** Loaded where it is wanted alone: it is 2 MB of modules. */
-async function openGrpc(address: string, clock: Clock) {
+async function openGrpc(address: string, tls: ListenerTls | undefined, clock: Clock) {
   const { GrpcListener } = await import("../http/grpc/listener.ts");
   const { createGrpcService } = await import("../http/grpc/service.ts");
-  return { listener: await GrpcListener.open({ address, clock }), createGrpcService };
+  return { listener: await GrpcListener.open({ address, tls, clock }), createGrpcService };
 }
 
 /** Names the flag where the peer port is in use, as the http listener does for its own. */

@@ -117,6 +117,12 @@ export const originList = list(
   (text) => URL.canParse(text) && new URL(text).origin === text,
 );
 
+/** Host names or IPv4 addresses without a port, in lower case. */
+export const hostList = list(
+  "give host names in lower case without a port, as in a.example.com, several joined by commas",
+  (text) => /^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$/.test(text),
+);
+
 function list(mend: string, isItem: (text: string) => boolean) {
   return readable(mend, (text): readonly string[] | undefined => {
     const items = text

@@ -6,7 +6,7 @@ import { MAX_STREAM_TIMEOUT_MS } from "../rpc/limits.ts";
 import { withClient } from "./client.ts";
 import { command } from "./command.ts";
 import type { Output } from "./context.ts";
-import { CLIENT_FLAGS, JSON_FLAG } from "./flags.ts";
+import { SERVER_FLAGS, JSON_FLAG } from "./flags.ts";
 import { printJson } from "./output.ts";
 import * as values from "./values.ts";
 
@@ -24,13 +24,13 @@ export default command({
       typedOnly: true,
       help: "begin after the version of this id, or with the oldest; empty: what is written from now on",
     },
-    server: CLIENT_FLAGS.server,
+    ...SERVER_FLAGS,
     ...JSON_FLAG,
   },
   /** Ends with Ctrl-C, or with the node. */
-  async run(context, { from, server, json }, [key = ""]) {
+  async run(context, { from, json, ...server }, [key = ""]) {
     const request = { key, ...(from !== "" && { fromId: from === OLDEST ? "" : from }) };
-    const endless = { server, timeout: MAX_STREAM_TIMEOUT_MS };
+    const endless = { ...server, timeout: MAX_STREAM_TIMEOUT_MS };
     try {
       await withClient(context, endless, async (client, options) => {
         for await (const { entry } of client.watchLog(request, options)) {

@@ -42,6 +42,7 @@ const METHODS: Readonly<Record<keyof typeof HedgerowService.method, Permission>>
 const READ_PATHS: ReadonlySet<string> = new Set([
   "/",
   "/get",
+  "/grpc.health.v1.Health/List",
   "/metrics",
   "/openapi.json",
   ...Object.values(HedgerowService.method)

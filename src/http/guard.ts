@@ -27,7 +27,7 @@ export function guard(rules: GuardRules, headers: GuardedHeaders): Refusal | nul
   if (!isOwnHost(rules, hostnameOf(headers.host))) {
     return {
       status: 421,
-      reason: `Host ${headers.host} is not this listener's: call it as localhost or by the address that it is bound to, or list the origin with --cors-origin`,
+      reason: `Host ${headers.host} is not this listener's: call it as localhost or by the address that it is bound to, or list the name with --http-hosts`,
     };
   }
   if (!isOwnOrigin(rules, headers)) {

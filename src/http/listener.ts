@@ -1,9 +1,15 @@
 import { HedgerowError } from "../errors.ts";
 import { joinAddress, splitAddress } from "../node/address.ts";
-import { bind, type Server } from "../rpc/bind.ts";
-import { sleep } from "../runtime/operation.ts";
+import type { Server } from "../rpc/bind.ts";
+import { RenewableServer } from "../rpc/renewable.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import { line } from "./respond.ts";
+
+/** A certificate, which its chain may follow, and its key, both PEM. */
+export interface ListenerTls {
+  readonly cert: string;
+  readonly key: string;
+}
 
 /** What a listener serves. */
 export interface Served {
@@ -15,6 +21,8 @@ export interface Served {
 export interface HttpListenerOptions {
   /** `host:port`, or `:port` for all IPv4 interfaces; port 0 picks a free one. */
   readonly address: string;
+  /** Default: plain text. */
+  readonly tls?: ListenerTls | undefined;
   readonly clock: Clock;
 }
 
@@ -36,41 +44,44 @@ export class HttpListener {
   readonly host: string;
   /** `host:port` that it is bound to. */
   readonly address: string;
-  readonly #server: Server;
+  /** As in `http://127.0.0.1:9090`. */
+  readonly url: string;
+  readonly #server: RenewableServer;
   readonly #clock: Clock;
   #served = STARTING;
 
   /** Throws a HedgerowError of one line with the mend if it cannot listen. */
-  constructor({ address, clock }: HttpListenerOptions) {
+  constructor({ address, tls, clock }: HttpListenerOptions) {
     const { host, port } = splitAddress(address);
     this.host = host === "" ? "0.0.0.0" : host;
     this.#clock = clock;
     try {
-      this.#server = bind({
+      this.#server = new RenewableServer({
         host: this.host,
         port,
+        tls,
         fetch: (request, server) => this.#served.fetch(request, server),
       });
     } catch (error) {
       const { code, message } = HedgerowError.from(error);
       throw new HedgerowError(code, `--http-addr ${address}: ${message}`, { cause: error });
     }
-    this.address = joinAddress(this.host, this.#server.port ?? port);
+    this.address = joinAddress(this.host, this.#server.port);
+    this.url = `${tls === undefined ? "http" : "https"}://${this.address}`;
   }
 
   serve(served: Served): void {
     this.#served = served;
   }
 
-  /** Takes no more connections, and cuts off the requests that are left when the grace is over. */
+  /** Shows connections to come another certificate; as `RenewableServer.renew`. */
+  renew({ cert, key }: ListenerTls): void {
+    this.#server.renew({ cert, key });
+  }
+
+  /** Takes no more connections, and cuts off the requests that are left when the grace is over. Idempotent. */
   async stop(): Promise<void> {
     this.#served.stop();
-    const inTime = new AbortController();
-    const overdue = sleep(this.#clock, STOP_GRACE_MS, inTime.signal).catch(() => {
-      // all finished in time
-    });
-    await Promise.race([this.#server.stop(), overdue]);
-    inTime.abort();
-    await this.#server.stop(true);
+    await this.#server.stop(this.#clock, STOP_GRACE_MS);
   }
 }

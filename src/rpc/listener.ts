@@ -3,11 +3,11 @@ import { HedgerowError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { batchRoute } from "./batch.ts";
-import { bind, type Server } from "./bind.ts";
 import type { ConnectHandlers } from "./handlers.ts";
 import type { PeerRoute, StreamRoute } from "./port.ts";
 import { errorResponse } from "./errors.ts";
 import { LABEL_HEADER, labelToHeader } from "./label.ts";
+import { RenewableServer } from "./renewable.ts";
 import { noSuchRoute, unaryRoutes } from "./server.ts";
 import type { StreamLimits } from "./streams/limits.ts";
 import { StreamServer } from "./streams/server.ts";
@@ -49,14 +49,11 @@ export function startPeerListener(options: PeerListenerOptions): PeerListener {
 export class PeerListener {
   readonly port: number;
   readonly #streams: StreamServer;
-  readonly #answer: (request: Request, server: Server) => Response | Promise<Response>;
-  #current: Server | null;
-  /** Servers that take no more connections, until their last call is done. */
-  readonly #ending = new Map<Server, Promise<void>>();
-  #stopped: Promise<void> | null = null;
+  readonly #server: RenewableServer;
 
   constructor(private readonly options: PeerListenerOptions) {
     const { routes, batched = [], generic, runtime, logger, traffic = new Traffic() } = options;
+    const { host, port, tls } = options;
     const shared = { clock: runtime.clock, logger, traffic };
     const inBatches = routes.filter(({ method }) => batched.includes(method));
     const unary = unaryRoutes({
@@ -69,63 +66,31 @@ export class PeerListener {
     const streams = new StreamServer({ ...shared, routes: streamRoutes, limits });
     this.#streams = streams;
     const foreign = foreignTo(options.label, traffic);
-    this.#answer = (request, server) =>
-      foreign(request) ??
-      unary(request, server) ??
-      streams.handle(request, server) ??
-      generic?.handle(request, server) ??
-      noSuchRoute(request);
-    this.#current = this.#open(options.port, options.tls);
-    this.port = this.#current.port as number;
+    this.#server = new RenewableServer({
+      host,
+      port,
+      tls: tls === null ? undefined : serverTls(tls),
+      fetch: (request, server) =>
+        foreign(request) ??
+        unary(request, server) ??
+        streams.handle(request, server) ??
+        generic?.handle(request, server) ??
+        noSuchRoute(request),
+    });
+    this.port = this.#server.port;
   }
 
-  /**
-   * Shows `tls` to connections made from now on. Calls on those that exist finish, then they are closed;
-   * a connection that is just being made may be cut. Throws as binding does, should the port be lost
-   * meanwhile: call it again.
-   */
+  /** As `RenewableServer.renew`. */
   renew(tls: TlsMaterial): void {
-    if (this.#stopped !== null) return;
-    // Bun.serve cannot change its certificate. stop() closes the port before it returns, so it can be
-    // bound anew at once. Clients come back to a port that was closed just now (session.ts).
-    this.#retire();
-    this.#current = this.#open(this.port, tls);
+    this.#server.renew(serverTls(tls));
   }
 
   /** Refuses new calls, ends streams, lets calls finish within the grace, then cuts them off. Idempotent. */
   stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
-    return this.#stopped;
-  }
-
-  async #stop(): Promise<void> {
     const { runtime, generic, graceMs = DEFAULT_GRACE_MS } = this.options;
     generic?.stop();
     this.#streams.stop();
-    this.#retire();
-    const ended = Promise.withResolvers<void>();
-    const timer = runtime.clock.schedule(graceMs, () => ended.resolve());
-    Promise.all(this.#ending.values()).then(() => ended.resolve(), ended.reject);
-    await ended.promise;
-    timer.cancel();
-    await Promise.all([...this.#ending.keys()].map((server) => server.stop(true)));
-  }
-
-  #open(port: number, tls: TlsMaterial | null): Server {
-    return bind({
-      host: this.options.host,
-      port,
-      tls: tls === null ? undefined : serverTls(tls),
-      fetch: this.#answer,
-    });
-  }
-
-  #retire(): void {
-    const server = this.#current;
-    if (server === null) return;
-    this.#current = null;
-    const ended = server.stop().then(() => void this.#ending.delete(server));
-    this.#ending.set(server, ended);
+    return this.#server.stop(runtime.clock, graceMs);
   }
 }
 

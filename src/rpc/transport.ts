@@ -23,6 +23,10 @@ export interface TransportOptions {
   readonly baseUrl: string;
   /** Milliseconds until a call fails that names no time-out of its own. Default 10,000. */
   readonly timeoutMs?: number;
+  /** Of every request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Whose certificates are good for https, without `tls`. Default: those of the well-known authorities. */
+  readonly trust?: Pick<Bun.TLSOptions, "ca" | "rejectUnauthorized">;
   /** For the peer listener. Default: none, trusting the well-known authorities for https. */
   readonly tls?: () => TlsMaterial | null;
   /** Bytes of one message. Default 4 MiB + 64 KiB. */
@@ -128,7 +132,8 @@ class FetchTransport implements Transport {
     init: BunFetchRequestInit & { duplex?: "half" },
   ): Promise<Response> {
     operation.check();
-    const headers = new Headers(given);
+    const headers = new Headers(this.options.headers);
+    for (const [name, value] of new Headers(given)) headers.set(name, value);
     headers.set("content-type", contentType);
     headers.set("connect-protocol-version", "1");
     const serverMs = operation.remainingMs() - this.#graceMs;
@@ -140,6 +145,7 @@ class FetchTransport implements Transport {
       redirect: "manual",
       signal: operation.signal,
       ...(this.options.direct === true && { proxy: false }),
+      ...(this.options.trust !== undefined && { tls: this.options.trust }),
       ...(material !== null && { tls: clientTls(material), protocol: "http2", proxy: false }),
       ...init,
     });

@@ -1,10 +1,16 @@
 import { createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { HedgerowService } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 import { accessRefusal, type Permission } from "../../src/http/access.ts";
 import { createClientApi } from "../../src/http/client-api.ts";
 import { createHttpApp } from "../../src/http/app.ts";
+import { GrpcListener } from "../../src/http/grpc/listener.ts";
+import { createGrpcService } from "../../src/http/grpc/service.ts";
 import { HttpListener } from "../../src/http/listener.ts";
 import { tokensOf } from "../../src/http/tokens.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
@@ -106,38 +112,37 @@ describe("accessRefusal", () => {
   });
 });
 
-describe("the http listener", () => {
+describe("the client listeners", () => {
   const clock = systemClock();
   let listener: HttpListener;
+  let grpc: GrpcListener;
   let done = 0;
 
-  beforeAll(() => {
+  beforeAll(async () => {
     const node = fakeNode({
       put: async () => ({ id: String(++done), timestamp: 1 }),
       send: async () => new Uint8Array([++done]),
     });
     listener = new HttpListener({ address: "127.0.0.1:0", clock });
-    listener.serve(
-      createHttpApp({
-        node,
-        api: createClientApi(node, clock),
-        hostname: "pod-1",
-        rules: { boundHost: "127.0.0.1", hosts: [], origins: ["https://ui.example.com"] },
-        tokens,
-        logger: silentLogger,
-        clock,
-      }),
-    );
+    grpc = await GrpcListener.open({ address: "127.0.0.1:0", clock });
+    const shared = { node, api: createClientApi(node, clock), logger: silentLogger, clock };
+    const rules = { boundHost: "127.0.0.1", hosts: [], origins: ["https://ui.example.com"] };
+    listener.serve(createHttpApp({ ...shared, hostname: "pod-1", rules, tokens }));
+    const refusal = (path: string, headers: Headers) =>
+      accessRefusal(tokens, { path, authorization: headers.get("authorization") });
+    grpc.serve(createGrpcService({ ...shared, refusal }));
   });
-  afterAll(() => listener.stop());
+  afterAll(async () => {
+    await listener.stop();
+    await grpc.stop();
+  });
 
-  const transports: readonly (readonly [string, (options: { baseUrl: string }) => Transport])[] = [
-    ["Connect", (o) => createConnectTransport({ ...o, httpVersion: "1.1" })],
-    [
-      "Connect in JSON",
-      (o) => createConnectTransport({ ...o, httpVersion: "1.1", useBinaryFormat: false }),
-    ],
-    ["gRPC-Web", (o) => createGrpcWebTransport({ ...o, httpVersion: "1.1" })],
+  const web = () => ({ baseUrl: `http://${listener.address}`, httpVersion: "1.1" as const });
+  const transports: readonly (readonly [string, () => Transport])[] = [
+    ["Connect", () => createConnectTransport(web())],
+    ["Connect in JSON", () => createConnectTransport({ ...web(), useBinaryFormat: false })],
+    ["gRPC-Web", () => createGrpcWebTransport(web())],
+    ["gRPC", () => createGrpcTransport({ baseUrl: `http://${grpc.address}` })],
   ];
 
   /** The code that a method ends with; "served" if it gets past the door. */
@@ -167,7 +172,7 @@ describe("the http listener", () => {
 
   describe.each(transports)("over %s", (_, make) => {
     test.each(METHODS)("%s refuses in the protocol's own words", async (name, permission) => {
-      const transport = make({ baseUrl: `http://${listener.address}` });
+      const transport = make();
       const before = done;
       expect(await outcome(transport, name, null)).toBe("unauthenticated");
       expect(await outcome(transport, name, "wrong-0123456789abcdef")).toBe("unauthenticated");

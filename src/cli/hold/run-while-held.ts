@@ -1,7 +1,12 @@
 import { HedgerowError, messageOf } from "../../errors.ts";
 import { MAX_STREAM_TIMEOUT_MS } from "../../rpc/limits.ts";
 import { sleep } from "../../runtime/operation.ts";
-import { type CallSettings, type HedgerowClient, withEachServer } from "../client.ts";
+import {
+  type CallSettings,
+  type HedgerowClient,
+  type ServerChoice,
+  withEachServer,
+} from "../client.ts";
 import type { CliContext } from "../context.ts";
 import { errorLine, HOLD_EXIT, signalExit } from "../exit.ts";
 import type { Environment } from "../flag.ts";
@@ -34,7 +39,7 @@ export interface HoldOptions {
   /** As typed, for messages: `hedgerow lock`. */
   readonly called: string;
   /** Nodes that may hold the claim, in the order in which they are tried. */
-  readonly servers: readonly string[];
+  readonly servers: ServerChoice;
   /** Program and arguments. */
   readonly command: readonly string[];
   /** How long the claim is waited for, at all servers together, in milliseconds. */
@@ -51,7 +56,7 @@ export interface HoldOptions {
 export async function runWhileHeld(context: CliContext, options: HoldOptions): Promise<number> {
   const { clock } = context.runtime;
   const giveUpAt = clock.now() + options.waitMs;
-  const endless = { server: options.servers, timeout: MAX_STREAM_TIMEOUT_MS };
+  const endless = { ...options.servers, timeout: MAX_STREAM_TIMEOUT_MS };
   try {
     return await withEachServer(context, endless, (client, settings) =>
       holdAt(context, options, client, settings, Math.max(0, giveUpAt - clock.now())),

@@ -3,7 +3,7 @@ import type { HoldSemaphoreRequest } from "../../gen/hedgerow/v1/hedgerow_pb.ts"
 import type { HedgerowClient } from "../client.ts";
 import { command } from "../command.ts";
 import { HOLD_EXIT_HELP } from "../exit.ts";
-import { CLIENT_FLAGS } from "../flags.ts";
+import { SERVER_FLAGS } from "../flags.ts";
 import { type Asked, type Granted, runWhileHeld } from "../hold/run-while-held.ts";
 import * as values from "../values.ts";
 
@@ -39,13 +39,13 @@ export default command({
       typedOnly: true,
       help: "who holds the permit, of which each owner has one at most; empty: this run alone",
     },
-    server: CLIENT_FLAGS.server,
+    ...SERVER_FLAGS,
   },
-  run(context, { limit, wait, owner, server }, [name = "", ...argv]) {
+  run(context, { limit, wait, owner, ...servers }, [name = "", ...argv]) {
     const request = { name, limit, owner: owner ?? "" };
     return runWhileHeld(context, {
       called: "hedgerow semaphore acquire",
-      servers: server,
+      servers,
       command: argv,
       waitMs: wait,
       open: (client, asked) => granted(client, request, asked),

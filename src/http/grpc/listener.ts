@@ -1,5 +1,7 @@
 import {
+  createSecureServer,
   createServer,
+  type Http2SecureServer,
   type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
@@ -10,6 +12,7 @@ import { joinAddress, splitAddress } from "../../node/address.ts";
 import { bindError } from "../../rpc/bind.ts";
 import { sleep } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
+import type { ListenerTls } from "../listener.ts";
 
 /** What the listener serves. */
 export interface GrpcServed {
@@ -22,6 +25,8 @@ export interface GrpcServed {
 export interface GrpcListenerOptions {
   /** `host:port`, or `:port` for all IPv4 interfaces; port 0 picks a free one. */
   readonly address: string;
+  /** Default: plain text. */
+  readonly tls?: ListenerTls | undefined;
   readonly clock: Clock;
 }
 
@@ -58,7 +63,7 @@ export class GrpcListener {
   private constructor(
     /** `host:port` that it is bound to. */
     readonly address: string,
-    private readonly server: Http2Server,
+    private readonly server: Http2Server | Http2SecureServer,
     private readonly clock: Clock,
   ) {
     server.on("request", (request, response) => void this.#served.handle(request, response));
@@ -66,13 +71,15 @@ export class GrpcListener {
   }
 
   /** Throws a HedgerowError of one line with the mend if it cannot listen. */
-  static async open({ address, clock }: GrpcListenerOptions): Promise<GrpcListener> {
+  static async open({ address, tls, clock }: GrpcListenerOptions): Promise<GrpcListener> {
     const { host: given, port } = splitAddress(address);
     const host = given === "" ? "0.0.0.0" : given;
-    const server = createServer({
+    const options = {
       maxSessionMemory: MAX_SESSION_MEMORY,
       settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS },
-    });
+    };
+    const server =
+      tls === undefined ? createServer(options) : createSecureServer({ ...options, ...tls });
     server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
     try {
       const listening = Promise.withResolvers<void>();
@@ -90,6 +97,11 @@ export class GrpcListener {
 
   serve(served: GrpcServed): void {
     this.#served = served;
+  }
+
+  /** Shows connections to come another certificate. */
+  renew({ cert, key }: ListenerTls): void {
+    if ("setSecureContext" in this.server) this.server.setSecureContext({ cert, key });
   }
 
   /** Takes no more connections and calls, and cuts off those that are left when the grace is over. */

@@ -1,5 +1,6 @@
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
+import { SeldomWarner } from "../observe/seldom.ts";
 import { Operation } from "../runtime/operation.ts";
 import { backoffMs, type Runtime, type Timer } from "../runtime/runtime.ts";
 import type { Fence, LockRow, LockStore } from "../store/ports.ts";
@@ -65,8 +66,6 @@ export class Lease implements Leadership {
   #wake: (() => void) | null = null;
   #timer: Timer | null = null;
   #failures = 0;
-  /** Code of the last failure that was logged. */
-  #reportedCode: string | null = null;
   #kicks = 0;
   /** A token that is said to have been given up. */
   #freed: number | null = null;
@@ -75,11 +74,13 @@ export class Lease implements Leadership {
   readonly #figures = { gains: 0, losses: 0, renewals: 0, failures: 0 };
   #over = false;
   readonly #stopped = new AbortController();
+  readonly #warner: SeldomWarner;
   #stopping = false;
   #running: Promise<void> | null = null;
 
   constructor(private readonly options: LeaseOptions) {
     this.#state = decider.contendFrom(this.#now());
+    this.#warner = new SeldomWarner(options.runtime.clock, options.logger);
   }
 
   /** How often the loop went round. */
@@ -293,12 +294,8 @@ export class Lease implements Leadership {
     this.#failures++;
     this.#figures.failures++;
     if (this.#stopping) return;
-    // The first of a kind, and then ever more seldom: an outage must not fill the log.
-    const failures = this.#failures;
-    if (code === this.#reportedCode && (failures & (failures - 1)) !== 0) return;
-    this.#reportedCode = code;
-    const { logger, rowName } = this.options;
-    logger.warn("lock call failed", { lock: rowName, call, code, error: message, failures });
+    const fields = { lock: this.options.rowName, call, code, error: message };
+    this.#warner.warn(`${call} ${code}`, "lock call failed", fields);
   }
 
   /** One call to the store that surely ends: by its time-out, or at the deadline of the lease. */

@@ -1,6 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import type { Claim } from "../lock/lease.ts";
 import type { Logger } from "../observe/logger.ts";
+import type { SeldomWarner } from "../observe/seldom.ts";
 import { sleep } from "../runtime/operation.ts";
 import { backoffMs, type Runtime, type Timer } from "../runtime/runtime.ts";
 import type { Permit, SemaphoreStore } from "../store/ports.ts";
@@ -22,6 +23,8 @@ export interface DeskOptions {
   readonly scribe: Scribe;
   readonly runtime: Runtime;
   readonly logger: Logger;
+  /** Of all desks, which fail together. */
+  readonly warner: SeldomWarner;
   readonly timing: PermitTiming;
   /** The leader's, under which the desk was opened; null once that is over. */
   readonly claim: () => Claim | null;
@@ -220,18 +223,15 @@ export class Desk {
 
   /** False if nobody needs another attempt. */
   #onFailure(error: HedgerowError): boolean {
-    const { name, logger, onFenced } = this.options;
+    const { name, warner, onFenced } = this.options;
     if (error.code === "fenced") {
       onFenced();
       return false;
     }
     this.#failures++;
     if (this.options.claim() === null) return false;
-    logger.warn("semaphore not reached", {
-      semaphore: name,
-      code: error.code,
-      error: error.message,
-    });
+    const { code, message } = error;
+    warner.warn(code, "semaphore not reached", { semaphore: name, code, error: message });
     this.#state.dismissImpatient();
     this.#rejectAll(error);
     return this.#state.plan() !== null;

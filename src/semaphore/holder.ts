@@ -4,6 +4,7 @@ import {
   ClaimService,
 } from "../gen/hedgerow/v1/claims_pb.ts";
 import type { Logger } from "../observe/logger.ts";
+import { SeldomWarner } from "../observe/seldom.ts";
 import { Operation, sleep } from "../runtime/operation.ts";
 import type { CallOptions, Random } from "../runtime/runtime.ts";
 import { HeldPermit, type PermitClaim } from "./held-permit.ts";
@@ -44,7 +45,7 @@ export class Holder {
 
   constructor(private readonly options: HolderOptions) {
     this.#turns = new Turns(options);
-    this.#renewals = new Renewals(options, options.logger);
+    this.#renewals = new Renewals(options, new SeldomWarner(options.clock, options.logger));
   }
 
   get figures(): { readonly held: number; readonly waiting: number } {

@@ -1,6 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import type { Claim, Leadership } from "../lock/lease.ts";
 import type { Logger } from "../observe/logger.ts";
+import { SeldomWarner } from "../observe/seldom.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Permit, SemaphoreStore } from "../store/ports.ts";
 import { Desk, givenBack } from "./desk.ts";
@@ -39,6 +40,7 @@ export class Reign {
   readonly #desks = new Map<string, Desk>();
   readonly #ended: EndedGrants;
   readonly #scribe: Scribe;
+  readonly #warner: SeldomWarner;
   readonly #since: number;
   /** Permits at no desk were last heard of before this: by the leader before, or at a desk that was closed. */
   #heardBefore: number;
@@ -50,6 +52,7 @@ export class Reign {
     private readonly options: ReignOptions,
   ) {
     const { clock } = options.runtime;
+    this.#warner = new SeldomWarner(clock, options.logger);
     this.#since = clock.now();
     this.#heardBefore = this.#since;
     this.places = new Places(clock, options.timing);
@@ -141,6 +144,7 @@ export class Reign {
       ...this.options,
       name,
       scribe: this.#scribe,
+      warner: this.#warner,
       claim: () => this.claim(),
       onFenced: () => leadership.refute(this.token),
       isEnded: (grant) => this.#ended.has(grant),

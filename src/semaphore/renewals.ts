@@ -1,6 +1,6 @@
 import { HedgerowError } from "../errors.ts";
 import { ClaimService } from "../gen/hedgerow/v1/claims_pb.ts";
-import type { Logger } from "../observe/logger.ts";
+import type { SeldomWarner } from "../observe/seldom.ts";
 import { Operation, sleep } from "../runtime/operation.ts";
 import type { HeldPermit, PermitClaim } from "./held-permit.ts";
 import { MAX_CLAIMS } from "./keeper.ts";
@@ -16,7 +16,7 @@ export class Renewals {
 
   constructor(
     private readonly options: HolderParts,
-    private readonly logger: Logger,
+    private readonly warner: SeldomWarner,
   ) {}
 
   add(permit: HeldPermit): void {
@@ -54,7 +54,7 @@ export class Renewals {
     } catch (error) {
       if (signal.aborted) return false;
       const { code, message } = HedgerowError.from(error);
-      this.logger.warn("permits not renewed", { code, error: message });
+      this.warner.warn(code, "permits not renewed", { code, error: message });
       return false;
     }
   }

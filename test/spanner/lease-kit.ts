@@ -1,7 +1,7 @@
 import { type SpannerWorld, spannerWorld } from "../contract/spanner-world.ts";
 import { Lease } from "../../src/lock/lease.ts";
 import { leaseTiming } from "../../src/lock/timing.ts";
-import { silentLogger } from "../../src/observe/logger.ts";
+import { type Logger, silentLogger } from "../../src/observe/logger.ts";
 import { systemRuntime } from "../../src/runtime/system.ts";
 import type { Store } from "../../src/store/ports.ts";
 import { openSpanner } from "../../src/store/spanner/open.ts";
@@ -61,12 +61,17 @@ export async function startContender(options: ContenderOptions): Promise<Contend
   const store = await openStore(path, host);
   const tokens: number[] = [];
   const failures: string[] = [];
+  const failed: Logger["warn"] = (message, fields) => {
+    if (message === "lock call failed") failures.push(`${fields?.call} ${fields?.code}`);
+  };
   const lease = new Lease({
     store: store.lock,
     runtime: systemRuntime(),
     logger: {
       ...silentLogger,
-      warn: (_message, fields) => void failures.push(`${fields?.call} ${fields?.code}`),
+      // What comes again soon is told at debug.
+      debug: failed,
+      warn: failed,
     },
     timing: leaseTiming(leaseMs),
     rowName: ROW,

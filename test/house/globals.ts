@@ -35,6 +35,7 @@ const BANNED_MODULES = ["timers", "process", "perf_hooks"].flatMap((name) => [
 /** Where they may be named, and which. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   "src/runtime/system.ts": BANNED,
+  "src/runtime/web.ts": BANNED,
   "src/main.ts": BANNED,
 };
 

@@ -8,6 +8,7 @@ const RANKS: readonly (readonly string[])[] = [
   ["observe"],
   ["store"],
   ["rpc"],
+  ["client"],
   ["lock"],
   ["members"],
   ["log"],

@@ -1,14 +1,26 @@
 // Builds what the package exports as `hedgerow/client` for Node and browsers: plain JavaScript in one file, and
 // declarations. `npm pack` runs it.
 import { mkdir, rm } from "node:fs/promises";
+import { builtinModules } from "node:module";
 import { dirname, join, relative } from "node:path";
+import type { BunPlugin } from "bun";
 import ts from "typescript";
 
 const root = join(import.meta.dir, "..");
 const entry = join(root, "src/client/index.ts");
 const out = join(root, "dist/client");
 
-/** Throws if what is built would need Bun, or anything of Node's. */
+/** Browsers have none of these, and Bun would quietly replace some of Node's. */
+const WITHOUT_BUILTINS: BunPlugin = {
+  name: "without built-in modules",
+  setup(builder) {
+    const names = builtinModules.map((name) => name.replace(/^node:/, ""));
+    builder.onResolve({ filter: new RegExp(`^(node:|bun:|(${names.join("|")})$)`) }, (found) => {
+      throw new Error(`${found.importer} imports ${found.path}, which browsers lack`);
+    });
+  },
+};
+
 async function buildCode(): Promise<void> {
   await Bun.build({
     entrypoints: [entry],
@@ -16,6 +28,7 @@ async function buildCode(): Promise<void> {
     target: "browser",
     format: "esm",
     packages: "external",
+    plugins: [WITHOUT_BUILTINS],
     sourcemap: "linked",
   });
 }

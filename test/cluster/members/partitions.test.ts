@@ -15,7 +15,7 @@ const ROUNDS = LONG ? 5 : 1;
 const KNOWN_MS = 5_000;
 const CONVERGED_MS = 10_000;
 /** Who loses several at once takes itself for slow at first (Lifeguard), and gives them up later. */
-const HALVES_MS = 30_000;
+const HALVES_MS = LONG ? 60_000 : 30_000;
 /** Shorter than the least that a suspect has to refute. */
 const SILENT_MS = 700;
 const STORM_MS = LONG ? 30_000 : 6_000;

@@ -9,7 +9,7 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { type CallOptions, createClient, type Transport } from "@connectrpc/connect";
-import { HedgerowError } from "../errors.ts";
+import type { HedgerowError } from "../errors.ts";
 import { HedgerowService, PutRequestSchema } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import { Operation, sleep } from "../runtime/operation.ts";
 import { backoffMs, type Runtime } from "../runtime/runtime.ts";

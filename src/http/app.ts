@@ -11,6 +11,7 @@ import { demoRoutes } from "./demo.ts";
 import { failure } from "./failure.ts";
 import { guard, type GuardRules } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
+import { LateHandlers } from "./late-handlers.ts";
 import { MAX_API_BYTES } from "./limits.ts";
 import { wrongMediaType } from "./media-types.ts";
 import { metricsPage } from "./metrics.ts";
@@ -39,6 +40,13 @@ export interface HttpApp {
 const ROUTES =
   "there are /put /get /send /broadcast /sos /livez /readyz /metrics and POST /hedgerow.v1.HedgerowService/METHOD";
 
+/** Of tools and balancers, by the names that gRPC gave them. */
+const TOOLS = [
+  "grpc.health.v1.Health",
+  "grpc.reflection.v1.ServerReflection",
+  "grpc.reflection.v1alpha.ServerReflection",
+];
+
 interface Env {
   Bindings: IdleControl;
 }
@@ -54,6 +62,10 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     routes: api.routes,
     next: generic.handle,
   });
+  const tools = new LateHandlers(async () => {
+    const { registerTools } = await import("./grpc/tools.ts");
+    return (router) => registerTools(router, node, clock);
+  }, shared);
 
   app.use(async (c, next) => {
     const started = clock.now();
@@ -97,11 +109,17 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     if (response.status !== 415) return response;
     return wrongMediaType(c.req.path, request.headers.get("content-type"));
   });
+  for (const service of TOOLS) {
+    app.all(`/${service}/*`, (c) => tools.handle(c.req.raw, c.env));
+  }
   app.notFound((c) => line(404, `no route ${c.req.path}: ${ROUTES}`));
   app.onError((error) => failure(error, logger, line));
   return {
     fetch: (request, server = NO_IDLE_LIMIT) => app.fetch(request, server),
-    stop: () => generic.stop(),
+    stop() {
+      generic.stop();
+      tools.stop();
+    },
   };
 }
 

@@ -15,18 +15,15 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { HedgerowError, messageOf } from "../../errors.ts";
-import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
-import { HedgerowService } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
 import type { HedgerowNode } from "../../node/api.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { handlerOptions, stoppedReason } from "../../rpc/handlers.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import type { ClientApi } from "../client-api.ts";
 import { MAX_API_BYTES } from "../limits.ts";
-import { registerHealth } from "./health.ts";
 import type { GrpcServed } from "./listener.ts";
-import { registerReflection } from "./reflection.ts";
 import { trailersOnly, withStatus } from "./status.ts";
+import { registerTools } from "./tools.ts";
 
 export interface GrpcServiceOptions {
   readonly node: HedgerowNode;
@@ -48,8 +45,7 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
     connect: false,
   });
   api.register(router);
-  registerHealth(router, [HedgerowService], node, clock);
-  registerReflection(router, [HedgerowService, Health]);
+  registerTools(router, node, clock);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
   const answer = async (request: UniversalServerRequest): Promise<UniversalServerResponse> => {

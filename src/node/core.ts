@@ -6,7 +6,7 @@ import { Observers } from "../members/observers.ts";
 import type { TableChange } from "../members/table.ts";
 import { Messaging } from "../messaging/messaging.ts";
 import type { Family } from "../observe/families.ts";
-import type { PeerRoute, Peers } from "../rpc/port.ts";
+import type { PeerRoute, Peers, StreamRoute } from "../rpc/port.ts";
 import { Operation } from "../runtime/operation.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import type { ScratchFiles } from "../runtime/scratch.ts";
@@ -38,6 +38,7 @@ export interface Surroundings {
 /** The parts of a node, put together; everything but sockets and files. */
 export class Core {
   readonly routes: readonly PeerRoute[];
+  readonly streamRoutes: readonly StreamRoute[];
   readonly log: StoreSide["log"];
   readonly messaging: Messaging;
   readonly locks: StoreSide["locks"];
@@ -118,9 +119,16 @@ export class Core {
       memoryBytes: config.spill.memoryBytes,
       diskBytes: config.spill.diskBytes,
       files: surroundings.scratch ?? null,
+      cluster: {
+        peers,
+        self: address,
+        incarnation: () => gossip.incarnation,
+        others: () => this.#spillNodes(),
+      },
     });
     const parts = { directory, gossip, messaging: this.messaging };
-    this.routes = [...peerRoutes(parts), ...stored.routes];
+    this.routes = [...peerRoutes(parts), ...stored.routes, ...this.spill.holder.routes];
+    this.streamRoutes = this.spill.holder.streamRoutes;
     if (config.sharder !== undefined) this.#sharder = this.#makeSharder(); // which checks its options
   }
 
@@ -236,15 +244,30 @@ export class Core {
   #onMembersChange(change: TableChange): void {
     const joined = change.joined.map(memberInfo);
     const left = change.left.map(memberInfo);
-    for (const { address } of joined) {
+    for (const { address, incarnation } of joined) {
       this.config.logger.info("member joined", { member: address });
+      this.spill.memberJoined(address, incarnation);
       this.#stored.memberJoined(address);
     }
-    for (const member of left) this.config.logger.info("member left", { member: member.address });
+    for (const { address } of left) {
+      this.config.logger.info("member left", { member: address });
+      this.spill.memberLeft(address);
+    }
     this.#updateSharder();
     this.#observers.notify(this.#gossip.members());
     if (joined.length + left.length === 0) return;
     this.#callBack("onMembersChanged", () => this.config.onMembersChanged?.({ joined, left }));
+  }
+
+  /** Who may keep segments of this node: the members that are there to stay. */
+  #spillNodes(): string[] {
+    return this.#gossip
+      .members()
+      .filter(
+        ({ liveness, state }) => liveness === Liveness.ALIVE && state !== PeerState.TERMINATING,
+      )
+      .map(({ address }) => address)
+      .filter((address) => address !== this.config.address);
   }
 
   #makeSharder(): MemberSharder {

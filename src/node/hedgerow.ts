@@ -112,6 +112,7 @@ export class Hedgerow implements api.HedgerowNode {
       label: checked.label,
       traffic: counts.traffic,
       routes: core.routes.map((route) => (isOfMembers(route) ? route : inFlight.route(route))),
+      streamRoutes: core.streamRoutes,
     });
     opening.defer(() => listener.stop());
     credentials.onRenewed((material) => listener.renew(material));

@@ -5,9 +5,9 @@ export interface ScratchFiles {
 }
 
 export interface ScratchFile {
-  /** Writes all of it, once. Throws the system's error, as on a full disk; then only `close` is of use. */
+  /** Appends all of it. Throws the system's error, as on a full disk; then only `close` is of use. */
   write(pieces: readonly Uint8Array[]): Promise<void>;
-  /** What was written, as pages of the file: nothing is copied. The same view each time. */
+  /** What was written before the first `map`, as pages of the file: nothing is copied. The same view each time. */
   map(): Uint8Array<ArrayBuffer>;
   /** Frees the space at once; views that somebody still has read zeros. Idempotent. */
   close(): void;

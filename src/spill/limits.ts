@@ -3,9 +3,11 @@ import type { SpillLimits } from "./api.ts";
 
 export const DEFAULT_EXPIRY_MS = 30_000;
 const MIN_EXPIRY_MS = 100;
-const MAX_EXPIRY_MS = 86_400_000;
+export const MAX_EXPIRY_MS = 86_400_000;
 const MIN_SEGMENT_BYTES = 4 * 1024;
 export const MAX_SEGMENT_BYTES = 8 * 1024 * 1024;
+/** Of a segment with its offsets, and what stands around them in a file. */
+export const MAX_SEALED_BYTES = 2 * MAX_SEGMENT_BYTES + 64 * 1024;
 /** Segments that the larger limit has room for at the least. */
 const SEGMENTS_PER_LIMIT = 16;
 /** Segments that are filled and written out by turns. */

@@ -28,9 +28,8 @@ export class Loader {
     private readonly elsewhere: Elsewhere | null,
   ) {}
 
-  /** Throws `data_lost` with the range of records. */
+  /** Throws `data_lost` with the range of records. A segment that counts as lost is tried all the same. */
   async load(stored: StoredSegment, into: FetchBuffer, signal?: AbortSignal): Promise<Loaded> {
-    if (stored.lost !== null) throw lostRecords(this.name, stored, stored.lost);
     const { place } = stored;
     if (place.tier === "localMemory") {
       const { segment } = place;

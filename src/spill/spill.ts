@@ -6,8 +6,9 @@ import { checkName } from "../store/limits.ts";
 import type { SpillLimits, SpillStore } from "./api.ts";
 import { Budget } from "./budget.ts";
 import { Buffers } from "./buffers.ts";
-import type { Elsewhere } from "./elsewhere.ts";
-import { type CompleteLimits, completeLimits } from "./limits.ts";
+import { completeLimits } from "./limits.ts";
+import { Holder } from "./remote/holder.ts";
+import { Remote, type RemoteOptions } from "./remote/remote.ts";
 import { Store } from "./store.ts";
 
 export interface SpillOptions {
@@ -18,14 +19,17 @@ export interface SpillOptions {
   readonly diskBytes: number;
   /** null: no disk. */
   readonly files: ScratchFiles | null;
-  /** For each new store; absent: no other nodes. */
-  readonly elsewhere?: ((store: string, limits: CompleteLimits) => Elsewhere) | undefined;
+  /** The other nodes. Absent: none. */
+  readonly cluster?: Pick<RemoteOptions, "peers" | "self" | "incarnation" | "others"> | undefined;
 }
 
 /** The spill stores of a node, by name. */
 export class Spill {
   readonly memory: Budget;
   readonly disk: Budget;
+  /** What this node keeps for others. */
+  readonly holder: Holder;
+  readonly #remote: Remote | null;
   readonly #buffers: Buffers;
   readonly #stores = new Map<string, Store>();
   #stopped = false;
@@ -33,6 +37,9 @@ export class Spill {
   constructor(private readonly options: SpillOptions) {
     this.memory = new Budget(options.memoryBytes);
     this.disk = new Budget(options.diskBytes);
+    const { clock, logger, files, cluster } = options;
+    this.holder = new Holder({ clock, logger, files, memory: this.memory, disk: this.disk });
+    this.#remote = cluster === undefined ? null : new Remote({ clock, logger, ...cluster });
     this.#buffers = new Buffers(options.clock, this.memory);
   }
 
@@ -48,7 +55,7 @@ export class Spill {
       return known;
     }
     checkName(name, "name of the spill store");
-    const { clock, logger, files, elsewhere } = this.options;
+    const { clock, logger, files } = this.options;
     const complete = completeLimits(limits, this.options);
     const store = new Store({
       name,
@@ -59,7 +66,7 @@ export class Spill {
       memory: this.memory,
       disk: this.disk,
       buffers: this.#buffers,
-      elsewhere: elsewhere?.(name, complete) ?? null,
+      remote: this.#remote,
       onClosed: () => this.#stores.delete(name),
     });
     this.#stores.set(name, store);
@@ -76,10 +83,21 @@ export class Spill {
     );
   }
 
-  /** Frees all stores. Idempotent. */
+  /** Frees what an earlier process at the address owned here. */
+  memberJoined(address: string, incarnation: number): void {
+    this.holder.memberJoined(address, incarnation);
+  }
+
+  memberLeft(address: string): void {
+    this.#remote?.memberLeft(address);
+  }
+
+  /** Frees all stores, and what is kept for others. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all([...this.#stores.values()].map((store) => store.close()));
+    await this.#remote?.stop();
+    this.holder.stop();
     this.#buffers.clear();
   }
 }

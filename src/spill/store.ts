@@ -13,6 +13,7 @@ import type { Elsewhere } from "./elsewhere.ts";
 import { closedStore } from "./errors.ts";
 import type { CompleteLimits } from "./limits.ts";
 import { FetchBuffer, Loader } from "./loader.ts";
+import type { Remote } from "./remote/remote.ts";
 import { Reader } from "./reader.ts";
 import { References } from "./references.ts";
 import { Writer } from "./writer.ts";
@@ -27,7 +28,8 @@ export interface StoreOptions {
   readonly disk: Budget;
   readonly buffers: Buffers;
   readonly files: ScratchFiles | null;
-  readonly elsewhere: Elsewhere | null;
+  /** null: no other nodes. */
+  readonly remote: Remote | null;
   /** The name is free again. */
   readonly onClosed: () => void;
 }
@@ -42,6 +44,7 @@ export class Store implements SpillStore {
   readonly #memory: Budget;
   readonly #disk: Budget;
   readonly #references: References;
+  readonly #elsewhere: Elsewhere | null;
   readonly #appender: Appender;
   readonly #loader: Loader;
   readonly #check = () => {
@@ -50,18 +53,20 @@ export class Store implements SpillStore {
   #closing: Promise<void> | null = null;
 
   constructor(private readonly options: StoreOptions) {
-    const { name, limits, clock, elsewhere, memory, disk } = options;
+    const { name, limits, clock, remote, memory, disk } = options;
     this.name = name;
     this.limits = limits;
     this.#memory = new Budget(limits.memoryBytes, memory);
     this.#disk = new Budget(limits.diskBytes, disk);
     this.#references = new References(clock, limits.expiryMs, () => void this.close());
-    this.#loader = new Loader(name, elsewhere);
+    this.#elsewhere = remote?.store(name, limits, this.catalog) ?? null;
+    this.#loader = new Loader(name, this.#elsewhere);
     this.#appender = new Appender({
       ...options,
       memory: this.#memory,
       disk: this.#disk,
       catalog: this.catalog,
+      elsewhere: this.#elsewhere,
     });
   }
 
@@ -137,7 +142,7 @@ export class Store implements SpillStore {
     const placed = this.#appender.close();
     for (const { place } of this.catalog.segments) freePlace(place, this.#disk);
     this.catalog.segments.length = 0;
-    this.options.elsewhere?.free();
+    this.#elsewhere?.free();
     this.options.onClosed();
     await placed;
   }

@@ -1,0 +1,87 @@
+import { HedgerowError } from "../../errors.ts";
+import type { ScratchFile, ScratchFiles } from "../../runtime/scratch.ts";
+import type { Budget } from "../budget.ts";
+
+/** A segment that is kept for another node: bytes that mean nothing here. */
+export interface Held {
+  bytes(): Uint8Array;
+  free(): void;
+}
+
+/** Bytes of one write to a file. */
+const WRITE_BYTES = 1024 * 1024;
+
+/** Throws what the input throws, and `invalid_argument` for another number of bytes than was announced. */
+export async function holdInMemory(
+  input: AsyncIterable<Uint8Array>,
+  bytes: number,
+  memory: Budget,
+): Promise<Held> {
+  let held = new Uint8Array(bytes);
+  let at = 0;
+  for await (const chunk of input) {
+    checkLength(at + chunk.length, bytes);
+    held.set(chunk, at);
+    at += chunk.length;
+  }
+  checkWhole(at, bytes);
+  return {
+    bytes: () => held,
+    free() {
+      memory.give(bytes);
+      held = new Uint8Array(0);
+    },
+  };
+}
+
+/** The same in a file. Throws the system's errors, too. */
+export async function holdOnDisk(
+  input: AsyncIterable<Uint8Array>,
+  bytes: number,
+  files: ScratchFiles,
+  disk: Budget,
+): Promise<Held> {
+  const file: ScratchFile = await files.create();
+  try {
+    let waiting: Uint8Array[] = [];
+    let waitingBytes = 0;
+    let received = 0;
+    for await (const chunk of input) {
+      received += chunk.length;
+      checkLength(received, bytes);
+      waiting.push(chunk);
+      waitingBytes += chunk.length;
+      if (waitingBytes >= WRITE_BYTES) {
+        await file.write(waiting);
+        waiting = [];
+        waitingBytes = 0;
+      }
+    }
+    await file.write(waiting);
+    checkWhole(received, bytes);
+    file.map();
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+  return {
+    bytes: () => file.map(),
+    free() {
+      disk.give(bytes);
+      file.close();
+    },
+  };
+}
+
+function checkLength(received: number, announced: number): void {
+  if (received > announced) throw wrongLength(announced, `more than ${announced}`);
+}
+
+function checkWhole(received: number, announced: number): void {
+  if (received < announced) throw wrongLength(announced, String(received));
+}
+
+function wrongLength(announced: number, received: string): HedgerowError {
+  const message = `a segment of ${announced} bytes was announced, ${received} came`;
+  return new HedgerowError("invalid_argument", message);
+}

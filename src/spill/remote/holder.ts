@@ -1,0 +1,222 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { HedgerowError, messageOf } from "../../errors.ts";
+import {
+  type FetchSegment,
+  type KeepSegment,
+  type RenewSpillResponseSchema,
+  type SpillOwner,
+  type SpillOwnerSchema,
+} from "../../gen/hedgerow/v1/spill_pb.ts";
+import type { Logger } from "../../observe/logger.ts";
+import {
+  type PeerRoute,
+  type Replies,
+  type ServedStream,
+  serve,
+  serveStream,
+  type StreamInput,
+  type StreamRoute,
+} from "../../rpc/port.ts";
+import type { Clock, Timer } from "../../runtime/runtime.ts";
+import type { ScratchFiles } from "../../runtime/scratch.ts";
+import type { Budget } from "../budget.ts";
+import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
+import { type Held, holdInMemory, holdOnDisk } from "./held.ts";
+import { CALLS, chunksOf, FETCH, KEEP } from "./wire.ts";
+
+export interface HolderOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The node's budgets, shared with its own stores. */
+  readonly memory: Budget;
+  readonly disk: Budget;
+  /** null: no disk. */
+  readonly files: ScratchFiles | null;
+}
+
+/** What is kept for one store of another node, as long as that renews it. */
+interface Holding {
+  readonly address: string;
+  readonly incarnation: bigint;
+  readonly expiryMs: number;
+  readonly segments: Map<number, Held>;
+  /** On the clock's `now`. */
+  leaseEnds: number;
+}
+
+const KEPT = new Uint8Array([1]);
+
+/** Keeps segments for other nodes. */
+export class Holder {
+  readonly #holdings = new Map<string, Holding>();
+  #timer: Timer | null = null;
+  #stopped = false;
+
+  constructor(private readonly options: HolderOptions) {}
+
+  readonly routes: readonly PeerRoute[] = [
+    serve(CALLS.room, async () => this.#room()),
+    serve(CALLS.renewSpill, async ({ owners }) => this.#renew(owners)),
+    serve(CALLS.freeSpill, async ({ owner }) => {
+      this.#free(keyOf(owner));
+      return {};
+    }),
+  ];
+
+  readonly streamRoutes: readonly StreamRoute[] = [
+    serveStream(KEEP, (opening, input, stream) => this.#keep(opening, input, stream)),
+    serveStream(FETCH, (opening) => this.#fetch(opening)),
+  ];
+
+  /** Stores of other nodes of which something is kept. */
+  get stores(): number {
+    return this.#holdings.size;
+  }
+
+  /** What an earlier process at this address owned is nobody's. */
+  memberJoined(address: string, incarnation: number): void {
+    for (const [key, holding] of this.#holdings) {
+      if (holding.address === address && holding.incarnation < BigInt(incarnation)) this.#free(key);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const key of [...this.#holdings.keys()]) this.#free(key);
+    this.#timer?.cancel();
+  }
+
+  #room() {
+    const { memory, disk, files } = this.options;
+    return { memory: BigInt(memory.free), disk: BigInt(files === null ? 0 : disk.free) };
+  }
+
+  #renew(owners: readonly SpillOwner[]): MessageInitShape<typeof RenewSpillResponseSchema> {
+    const now = this.options.clock.now();
+    const unknown: MessageInitShape<typeof SpillOwnerSchema>[] = [];
+    for (const owner of owners) {
+      const holding = this.#holdings.get(keyOf(owner));
+      if (holding === undefined) unknown.push(owner);
+      else holding.leaseEnds = now + holding.expiryMs;
+    }
+    this.#schedule();
+    return { unknown };
+  }
+
+  /** Room is taken before a byte of it is sent. */
+  #keep(opening: KeepSegment, input: Replies, { signal }: ServedStream): StreamInput {
+    const bytes = Number(opening.bytes);
+    const { memory, disk, files } = this.options;
+    const budget = opening.inMemory ? memory : disk;
+    checkOpening(opening, bytes);
+    if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
+    if (!opening.inMemory && files === null) throw noRoom(opening, "it has no disk");
+    if (!budget.tryTake(bytes)) throw noRoom(opening, `${budget.free} bytes are free`);
+    const kept = this.#receive(opening, bytes, input, signal);
+    kept.catch(() => {}); // told to the owner, if it is there still
+    return (async function* () {
+      await kept;
+      yield KEPT;
+    })();
+  }
+
+  async #receive(
+    opening: KeepSegment,
+    bytes: number,
+    input: Replies,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { memory, disk, files } = this.options;
+    let held: Held;
+    try {
+      held =
+        opening.inMemory || files === null
+          ? await holdInMemory(input, bytes, memory)
+          : await holdOnDisk(input, bytes, files, disk);
+    } catch (error) {
+      (opening.inMemory ? memory : disk).give(bytes);
+      if (error instanceof HedgerowError) throw error;
+      this.options.logger.warn("segment of another node not kept", { error: messageOf(error) });
+      throw noRoom(opening, messageOf(error));
+    }
+    // The owner does not know that it is here, or nobody frees it any more.
+    if (signal.aborted || this.#stopped) return held.free();
+    this.#add(opening, held);
+  }
+
+  #add({ owner, segment, expiryMs }: KeepSegment, held: Held): void {
+    const key = keyOf(owner);
+    let holding = this.#holdings.get(key);
+    if (holding === undefined) {
+      const { address = "", incarnation = 0n } = owner ?? {};
+      holding = { address, incarnation, expiryMs, segments: new Map(), leaseEnds: 0 };
+      this.#holdings.set(key, holding);
+    }
+    holding.leaseEnds = this.options.clock.now() + expiryMs;
+    holding.segments.get(segment)?.free();
+    holding.segments.set(segment, held);
+    this.#schedule();
+  }
+
+  #fetch({ owner, segment }: FetchSegment): StreamInput {
+    const held = this.#holdings.get(keyOf(owner))?.segments.get(segment);
+    if (held === undefined) {
+      throw new HedgerowError("not_found", "no such segment: its lease has ended, or it was freed");
+    }
+    return chunksOf([held.bytes()]);
+  }
+
+  #free(key: string): void {
+    const holding = this.#holdings.get(key);
+    if (holding === undefined) return;
+    this.#holdings.delete(key);
+    for (const held of holding.segments.values()) held.free();
+  }
+
+  /** One timer, for the lease that ends first. */
+  #schedule(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    let first = Number.POSITIVE_INFINITY;
+    for (const { leaseEnds } of this.#holdings.values()) first = Math.min(first, leaseEnds);
+    if (first === Number.POSITIVE_INFINITY) return;
+    const { clock } = this.options;
+    this.#timer = clock.schedule(Math.max(1, first - clock.now()), () => this.#sweep());
+  }
+
+  #sweep(): void {
+    const { clock, logger } = this.options;
+    const now = clock.now();
+    for (const [key, { leaseEnds, address, segments }] of this.#holdings) {
+      if (leaseEnds > now) continue;
+      logger.info("segments of another node freed: their lease has ended", {
+        owner: address,
+        segments: segments.size,
+      });
+      this.#free(key);
+    }
+    this.#schedule();
+  }
+}
+
+function keyOf(owner: SpillOwner | undefined): string {
+  const { address = "", incarnation = 0n, store = 0n } = owner ?? {};
+  return `${address}/${incarnation}/${store}`;
+}
+
+function checkOpening({ owner, expiryMs }: KeepSegment, bytes: number): void {
+  const { address = "" } = owner ?? {};
+  if (address === "" || !(expiryMs > 0 && expiryMs <= MAX_EXPIRY_MS)) {
+    throw new HedgerowError("invalid_argument", "a segment without owner or expiry");
+  }
+  if (bytes > MAX_SEALED_BYTES) {
+    throw new HedgerowError("too_large", `a segment of more than ${MAX_SEALED_BYTES} bytes`);
+  }
+}
+
+function noRoom({ inMemory }: KeepSegment, why: string): HedgerowError {
+  return new HedgerowError(
+    "no_space",
+    `no ${inMemory ? "memory" : "disk"} for the segment: ${why}`,
+  );
+}

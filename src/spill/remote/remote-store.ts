@@ -1,0 +1,207 @@
+import { HedgerowError, messageOf } from "../../errors.ts";
+import type { Logger } from "../../observe/logger.ts";
+import type { Peers, Replies } from "../../rpc/port.ts";
+import { Operation, sleep } from "../../runtime/operation.ts";
+import type { Clock } from "../../runtime/runtime.ts";
+import type { Catalog, RemotePlace } from "../catalog.ts";
+import type { Elsewhere } from "../elsewhere.ts";
+import type { CompleteLimits } from "../limits.ts";
+import type { Sealed } from "../sealed.ts";
+import type { RemoteTier, Room, Rooms } from "./rooms.ts";
+import { chunksOf, FETCH, KEEP } from "./wire.ts";
+
+export interface RemoteStoreOptions {
+  readonly name: string;
+  readonly limits: CompleteLimits;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly peers: Peers;
+  readonly rooms: Rooms;
+  readonly owner: OwnerId;
+  /** Something is kept elsewhere from now on. */
+  readonly onFirst: () => void;
+  readonly onFreed: () => void;
+}
+
+export interface OwnerId {
+  readonly address: string;
+  readonly incarnation: bigint;
+  readonly store: bigint;
+}
+
+/** What the store has on one node. */
+interface Placed {
+  memory: number;
+  disk: number;
+  /** When the renewal that was last answered was sent. */
+  renewedAt: number;
+}
+
+/** Milliseconds that one segment may be under way. */
+const TRANSFER_MS = 60_000;
+const FETCH_ATTEMPTS = 3;
+const RETRY_MS = 200;
+
+/** The memory and disks of other nodes, for one store. */
+export class RemoteStore implements Elsewhere {
+  readonly owner: OwnerId;
+  readonly expiryMs: number;
+  readonly #placed = new Map<string, Placed>();
+  #made = 0;
+
+  constructor(private readonly options: RemoteStoreOptions) {
+    this.owner = options.owner;
+    this.expiryMs = options.limits.expiryMs;
+  }
+
+  holders(): IterableIterator<string> {
+    return this.#placed.keys();
+  }
+
+  async put(sealed: Sealed, signal: AbortSignal): Promise<RemotePlace> {
+    const { bytes } = sealed.layout;
+    let why = "no other node has room";
+    for (const tier of ["memory", "disk"] as const) {
+      for (const room of await this.options.rooms.with(bytes, tier)) {
+        signal.throwIfAborted();
+        if (!this.#allows(room.address, tier, bytes)) continue;
+        try {
+          return await this.#send(sealed, room, tier, signal);
+        } catch (error) {
+          if (signal.aborted) throw error;
+          why = `${room.address}: ${messageOf(error)}`;
+          room[tier] = 0; // until it is asked again
+        }
+      }
+    }
+    throw new HedgerowError("no_space", `this node is full, and ${why}`);
+  }
+
+  async fetch(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const { clock } = this.options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#receive(place, into, signal);
+      } catch (error) {
+        if (signal?.aborted) throw error;
+        const gone = HedgerowError.is(error, "not_found");
+        if (gone || attempt === FETCH_ATTEMPTS) {
+          throw new HedgerowError("data_lost", `${place.holder}: ${messageOf(error)}`, {
+            cause: error,
+          });
+        }
+        await sleep(clock, RETRY_MS * attempt, signal);
+      }
+    }
+  }
+
+  free(): void {
+    if (this.#placed.size > 0) this.options.onFreed();
+  }
+
+  renewed(holder: string, sentAt: number): void {
+    const placed = this.#placed.get(holder);
+    if (placed !== undefined) placed.renewedAt = sentAt;
+  }
+
+  /** The holder has freed them by now, if it lives, once the lease that it was last told of is over. */
+  notRenewed(holder: string): void {
+    const placed = this.#placed.get(holder);
+    if (placed === undefined) return;
+    const ageMs = this.options.clock.now() - placed.renewedAt;
+    if (ageMs > this.expiryMs) this.holderLost(holder, `not reached for ${Math.round(ageMs)} ms`);
+  }
+
+  /** What was put there before `until` is lost, as far as can be told: the next append says so. */
+  holderLost(holder: string, why: string, until = Number.POSITIVE_INFINITY): void {
+    const placed = this.#placed.get(holder);
+    if (placed === undefined || placed.renewedAt > until) return;
+    const { catalog, logger, name } = this.options;
+    this.#placed.delete(holder);
+    let segments = 0;
+    for (const stored of catalog.segments) {
+      const { place } = stored;
+      if ("holder" in place && place.holder === holder) {
+        stored.lost = `they were kept by ${holder}: ${why}`;
+        segments++;
+      }
+    }
+    logger.warn("spilled records lost", { store: name, holder, segments, why });
+  }
+
+  /** Limits hold on each node. */
+  #allows(holder: string, tier: RemoteTier, bytes: number): boolean {
+    const { memoryBytes, diskBytes } = this.options.limits;
+    const limit = tier === "memory" ? memoryBytes : diskBytes;
+    return (this.#placed.get(holder)?.[tier] ?? 0) + bytes <= limit;
+  }
+
+  async #send(
+    { pieces, layout }: Sealed,
+    room: Room,
+    tier: RemoteTier,
+    signal: AbortSignal,
+  ): Promise<RemotePlace> {
+    const { peers, clock } = this.options;
+    const { bytes } = layout;
+    const segment = this.#made++;
+    const sentAt = clock.now();
+    using operation = new Operation(clock, "spill", { signal }, TRANSFER_MS);
+    const opening = {
+      owner: this.owner,
+      segment,
+      bytes: BigInt(bytes),
+      inMemory: tier === "memory",
+      expiryMs: this.expiryMs,
+    };
+    const { address } = room;
+    const replies = await peers.stream(address, KEEP, opening, chunksOf(pieces), {
+      signal: operation.signal,
+    });
+    if (!(await answered(replies))) {
+      throw new HedgerowError("outcome_unknown", "the segment's end was not acknowledged");
+    }
+    room[tier] -= bytes;
+    this.#add(address, tier, bytes, sentAt);
+    const name = tier === "memory" ? "remoteMemory" : "remoteDisk";
+    return { tier: name, holder: address, id: segment, layout };
+  }
+
+  #add(holder: string, tier: RemoteTier, bytes: number, sentAt: number): void {
+    let placed = this.#placed.get(holder);
+    if (placed === undefined) {
+      placed = { memory: 0, disk: 0, renewedAt: sentAt };
+      this.#placed.set(holder, placed);
+      if (this.#placed.size === 1) this.options.onFirst();
+    }
+    placed[tier] += bytes;
+    placed.renewedAt = sentAt;
+  }
+
+  async #receive(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const { peers, clock } = this.options;
+    using operation = new Operation(clock, "spill", { signal }, TRANSFER_MS);
+    const opening = { owner: this.owner, segment: place.id };
+    const chunks = await peers.stream(place.holder, FETCH, opening, [], {
+      signal: operation.signal,
+    });
+    let at = 0;
+    for await (const chunk of chunks) {
+      if (at + chunk.length > into.length) throw wrongLength();
+      into.set(chunk, at);
+      at += chunk.length;
+    }
+    if (at < into.length) throw wrongLength();
+  }
+}
+
+async function answered(replies: Replies): Promise<boolean> {
+  let count = 0;
+  for await (const _ of replies) count++;
+  return count === 1;
+}
+
+function wrongLength(): HedgerowError {
+  return new HedgerowError("data_lost", "the segment has another length than what was written");
+}

@@ -1,0 +1,129 @@
+import type { Logger } from "../../observe/logger.ts";
+import { messageOf } from "../../errors.ts";
+import type { Peers } from "../../rpc/port.ts";
+import type { Clock, Timer } from "../../runtime/runtime.ts";
+import type { Catalog } from "../catalog.ts";
+import type { CompleteLimits } from "../limits.ts";
+import { RemoteStore } from "./remote-store.ts";
+import { Rooms } from "./rooms.ts";
+import { CALLS } from "./wire.ts";
+
+export interface RemoteOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly peers: Peers;
+  /** This node's address. */
+  readonly self: string;
+  /** Of this start. */
+  readonly incarnation: () => number;
+  /** Addresses of the other nodes that may keep segments. */
+  readonly others: () => string[];
+}
+
+/** Renewals within an expiry. */
+const RENEWALS = 3;
+const FREE_TIMEOUT_MS = 1_000;
+
+/** What this node's stores have on other nodes: finds room, renews the leases. */
+export class Remote {
+  readonly rooms: Rooms;
+  readonly #stores = new Map<bigint, RemoteStore>();
+  readonly #freeing = new Set<Promise<unknown>>();
+  #made = 0n;
+  #timer: Timer | null = null;
+  #stopped = false;
+
+  constructor(readonly options: RemoteOptions) {
+    this.rooms = new Rooms(options.clock, options.peers, options.others);
+  }
+
+  store(name: string, limits: CompleteLimits, catalog: Catalog): RemoteStore {
+    const { self, incarnation } = this.options;
+    const store = new RemoteStore({
+      ...this.options,
+      name,
+      limits,
+      catalog,
+      rooms: this.rooms,
+      owner: { address: self, incarnation: BigInt(incarnation()), store: this.#made++ },
+      onFirst: () => this.#add(store),
+      onFreed: () => this.#remove(store),
+    });
+    return store;
+  }
+
+  /** A holder that has gone, or has been started anew, has nothing any more. */
+  memberLeft(address: string): void {
+    for (const store of this.#stores.values()) store.holderLost(address, "its node has gone");
+  }
+
+  /** Resolves once the holders have been told of what is freed, those that answer. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await Promise.all(this.#freeing);
+  }
+
+  #add(store: RemoteStore): void {
+    this.#stores.set(store.owner.store, store);
+    this.#schedule();
+  }
+
+  #remove(store: RemoteStore): void {
+    this.#stores.delete(store.owner.store);
+    const { peers, logger } = this.options;
+    for (const holder of store.holders()) {
+      const { owner } = store;
+      const freeing: Promise<unknown> = peers
+        .unary(holder, CALLS.freeSpill, { owner }, { timeoutMs: FREE_TIMEOUT_MS })
+        .catch((error: unknown) =>
+          logger.debug("segments are freed by their lease alone", { error: messageOf(error) }),
+        )
+        .finally(() => this.#freeing.delete(freeing));
+      this.#freeing.add(freeing);
+    }
+  }
+
+  #schedule(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (this.#stopped || this.#stores.size === 0) return;
+    const expiries = [...this.#stores.values()].map(({ expiryMs }) => expiryMs);
+    const everyMs = Math.min(...expiries) / RENEWALS;
+    this.#timer = this.options.clock.schedule(everyMs, () => {
+      this.#schedule();
+      void this.#renew(everyMs);
+    });
+  }
+
+  async #renew(timeoutMs: number): Promise<void> {
+    const byHolder = new Map<string, RemoteStore[]>();
+    for (const store of this.#stores.values()) {
+      for (const holder of store.holders()) {
+        const same = byHolder.get(holder) ?? [];
+        same.push(store);
+        byHolder.set(holder, same);
+      }
+    }
+    await Promise.all(
+      Array.from(byHolder, ([holder, stores]) => this.#renewAt(holder, stores, timeoutMs)),
+    );
+  }
+
+  async #renewAt(holder: string, stores: readonly RemoteStore[], timeoutMs: number) {
+    const { clock, peers, logger } = this.options;
+    const sentAt = clock.now();
+    try {
+      const owners = stores.map(({ owner }) => owner);
+      const { unknown } = await peers.unary(holder, CALLS.renewSpill, { owners }, { timeoutMs });
+      for (const store of stores) {
+        if (unknown.some((one) => one.store === store.owner.store)) {
+          store.holderLost(holder, "its node knows nothing of them any more", sentAt);
+        } else store.renewed(holder, sentAt);
+      }
+    } catch (error) {
+      logger.debug("lease of segments not renewed", { holder, error: messageOf(error) });
+      for (const store of stores) store.notRenewed(holder);
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import {
+  FetchSegmentSchema,
+  KeepSegmentSchema,
+  SpillService,
+} from "../../gen/hedgerow/v1/spill_pb.ts";
+
+/** The streams that segments travel on, and the calls beside them. */
+export const KEEP = { name: "spill.keep", opening: KeepSegmentSchema } as const;
+export const FETCH = { name: "spill.fetch", opening: FetchSegmentSchema } as const;
+export const CALLS = SpillService.method;
+
+/** Bytes of one message: a credit of a stream has room for several. */
+const CHUNK_BYTES = 128 * 1024;
+
+/** Views of the pieces, in messages of a bounded size. */
+export function* chunksOf(pieces: readonly Uint8Array[]): Generator<Uint8Array> {
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += CHUNK_BYTES) {
+      yield piece.subarray(at, at + CHUNK_BYTES);
+    }
+  }
+}

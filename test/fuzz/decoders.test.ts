@@ -31,6 +31,7 @@ const READ_BY: Readonly<Record<string, string>> = {
   "main.ts": "the kernel's word on this process",
   "node/address.ts": "flags.test.ts",
   "node/duration.ts": "flags.test.ts",
+  "node/size.ts": "flags.test.ts",
   "node/options.ts": "flags.test.ts",
   "rpc/authority.ts": "rows-node.test.ts",
   "rpc/batch-wire.ts": "peer-wire.test.ts",

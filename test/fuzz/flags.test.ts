@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { resolveFlags } from "../../src/cli/flag.ts";
 import { splitAddress } from "../../src/node/address.ts";
 import { parseDuration } from "../../src/node/duration.ts";
+import { parseSize } from "../../src/node/size.ts";
 import { checkOptions } from "../../src/node/options.ts";
 import { parseStore } from "../../src/store/open.ts";
 import { boundMs, rounds } from "./kit/rounds.ts";
@@ -39,6 +40,7 @@ test(
 describe("parsers alone", () => {
   const PARSERS: Readonly<Record<string, (given: string) => unknown>> = {
     parseDuration,
+    parseSize,
     splitAddress,
     parseStore,
     checkOptions: (given) => checkOptions({ lease: given, name: given, store: given }),

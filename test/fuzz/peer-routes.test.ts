@@ -39,6 +39,7 @@ test("a list in a message is refused that is longer than any node sends", () => 
     Ping: { label: "simulated", target: address, self, updates: many(self) },
     AwaitCommits: { keys: many("key") },
     AwaitPermits: { holder: address, incarnation: 1n, grants: many("grant") },
+    RenewSpill: { owners: many({ address, incarnation: 1n, store: 1n }) },
     RenewPermits: { claims: many({ semaphore: "s", owner: "o", grant: "grant" }) },
   };
   const repeated = core.routes.filter(({ method }) =>

@@ -3,6 +3,7 @@ import { file_hedgerow_v1_claims } from "../../src/gen/hedgerow/v1/claims_pb.ts"
 import { file_hedgerow_v1_gossip } from "../../src/gen/hedgerow/v1/gossip_pb.ts";
 import { file_hedgerow_v1_hedgerow } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 import { file_hedgerow_v1_peer } from "../../src/gen/hedgerow/v1/peer_pb.ts";
+import { file_hedgerow_v1_spill } from "../../src/gen/hedgerow/v1/spill_pb.ts";
 
 /** All generated files; decoders.test.ts holds this to the folder. */
 export const FILES: readonly DescFile[] = [
@@ -10,6 +11,7 @@ export const FILES: readonly DescFile[] = [
   file_hedgerow_v1_gossip,
   file_hedgerow_v1_hedgerow,
   file_hedgerow_v1_peer,
+  file_hedgerow_v1_spill,
 ];
 
 export const MESSAGES: readonly DescMessage[] = FILES.flatMap(({ messages }) => messages);

@@ -1,11 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { HedgerowError, messageOf } from "../../errors.ts";
-import {
-  type FetchSegment,
-  type KeepSegment,
-  type RenewSpillResponseSchema,
-  type SpillOwner,
-  type SpillOwnerSchema,
+import type {
+  FetchSegment,
+  KeepSegment,
+  RenewSpillResponseSchema,
+  SpillOwner,
+  SpillOwnerSchema,
 } from "../../gen/hedgerow/v1/spill_pb.ts";
 import type { Logger } from "../../observe/logger.ts";
 import {
@@ -22,7 +22,7 @@ import type { ScratchFiles } from "../../runtime/scratch.ts";
 import type { Budget } from "../budget.ts";
 import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
 import { type Held, holdInMemory, holdOnDisk } from "./held.ts";
-import { CALLS, chunksOf, FETCH, KEEP } from "./wire.ts";
+import { CALLS, chunksOf, FETCH, KEEP, MAX_RENEWED } from "./wire.ts";
 
 export interface HolderOptions {
   readonly clock: Clock;
@@ -55,10 +55,10 @@ export class Holder {
   constructor(private readonly options: HolderOptions) {}
 
   readonly routes: readonly PeerRoute[] = [
-    serve(CALLS.room, async () => this.#room()),
+    serve(CALLS.room, async ({ asker }) => this.#room(asker)),
     serve(CALLS.renewSpill, async ({ owners }) => this.#renew(owners)),
     serve(CALLS.freeSpill, async ({ owner }) => {
-      this.#free(keyOf(owner));
+      this.#free(keyOf(checkOwner(owner)));
       return {};
     }),
   ];
@@ -86,16 +86,20 @@ export class Holder {
     this.#timer?.cancel();
   }
 
-  #room() {
+  #room(asker: string) {
+    if (asker === "") throw new HedgerowError("invalid_argument", "asker is empty: name the node");
     const { memory, disk, files } = this.options;
     return { memory: BigInt(memory.free), disk: BigInt(files === null ? 0 : disk.free) };
   }
 
   #renew(owners: readonly SpillOwner[]): MessageInitShape<typeof RenewSpillResponseSchema> {
+    if (owners.length > MAX_RENEWED) {
+      throw new HedgerowError("invalid_argument", `${MAX_RENEWED} stores at once at the most`);
+    }
     const now = this.options.clock.now();
     const unknown: MessageInitShape<typeof SpillOwnerSchema>[] = [];
     for (const owner of owners) {
-      const holding = this.#holdings.get(keyOf(owner));
+      const holding = this.#holdings.get(keyOf(checkOwner(owner)));
       if (holding === undefined) unknown.push(owner);
       else holding.leaseEnds = now + holding.expiryMs;
     }
@@ -204,10 +208,15 @@ function keyOf(owner: SpillOwner | undefined): string {
   return `${address}/${incarnation}/${store}`;
 }
 
+function checkOwner(owner: SpillOwner | undefined): SpillOwner {
+  if (owner !== undefined && owner.address !== "") return owner;
+  throw new HedgerowError("invalid_argument", "owner is empty: name the store");
+}
+
 function checkOpening({ owner, expiryMs }: KeepSegment, bytes: number): void {
-  const { address = "" } = owner ?? {};
-  if (address === "" || !(expiryMs > 0 && expiryMs <= MAX_EXPIRY_MS)) {
-    throw new HedgerowError("invalid_argument", "a segment without owner or expiry");
+  checkOwner(owner);
+  if (!(expiryMs > 0 && expiryMs <= MAX_EXPIRY_MS)) {
+    throw new HedgerowError("invalid_argument", `expiry_ms ${expiryMs}: 1 to ${MAX_EXPIRY_MS}`);
   }
   if (bytes > MAX_SEALED_BYTES) {
     throw new HedgerowError("too_large", `a segment of more than ${MAX_SEALED_BYTES} bytes`);

@@ -19,6 +19,8 @@ export interface RemoteStoreOptions {
   readonly peers: Peers;
   readonly rooms: Rooms;
   readonly owner: OwnerId;
+  /** Addresses of the other nodes. */
+  readonly others: () => string[];
   /** Something is kept elsewhere from now on. */
   readonly onFirst: () => void;
   readonly onFreed: () => void;
@@ -85,7 +87,8 @@ export class RemoteStore implements Elsewhere {
         return await this.#receive(place, into, signal);
       } catch (error) {
         if (signal?.aborted) throw error;
-        const gone = HedgerowError.is(error, "not_found");
+        const gone =
+          HedgerowError.is(error, "not_found") || !this.options.others().includes(place.holder);
         if (gone || attempt === FETCH_ATTEMPTS) {
           throw new HedgerowError("data_lost", `${place.holder}: ${messageOf(error)}`, {
             cause: error,

@@ -6,7 +6,7 @@ import type { Catalog } from "../catalog.ts";
 import type { CompleteLimits } from "../limits.ts";
 import { RemoteStore } from "./remote-store.ts";
 import { Rooms } from "./rooms.ts";
-import { CALLS } from "./wire.ts";
+import { CALLS, MAX_RENEWED } from "./wire.ts";
 
 export interface RemoteOptions {
   readonly clock: Clock;
@@ -34,7 +34,7 @@ export class Remote {
   #stopped = false;
 
   constructor(readonly options: RemoteOptions) {
-    this.rooms = new Rooms(options.clock, options.peers, options.others);
+    this.rooms = new Rooms(options.clock, options.peers, options.self, options.others);
   }
 
   store(name: string, limits: CompleteLimits, catalog: Catalog): RemoteStore {
@@ -105,9 +105,12 @@ export class Remote {
         byHolder.set(holder, same);
       }
     }
-    await Promise.all(
-      Array.from(byHolder, ([holder, stores]) => this.#renewAt(holder, stores, timeoutMs)),
-    );
+    const renewals = Array.from(byHolder, async ([holder, stores]) => {
+      for (let at = 0; at < stores.length; at += MAX_RENEWED) {
+        await this.#renewAt(holder, stores.slice(at, at + MAX_RENEWED), timeoutMs);
+      }
+    });
+    await Promise.all(renewals);
   }
 
   async #renewAt(holder: string, stores: readonly RemoteStore[], timeoutMs: number) {

@@ -26,6 +26,7 @@ export class Rooms {
   constructor(
     private readonly clock: Clock,
     private readonly peers: Peers,
+    private readonly self: string,
     /** Addresses of the other nodes. */
     private readonly others: () => string[],
   ) {}
@@ -59,7 +60,12 @@ export class Rooms {
   async #askAll(): Promise<void> {
     const answers = this.others().map(async (address): Promise<Room> => {
       const options = { timeoutMs: ASK_TIMEOUT_MS };
-      const { memory, disk } = await this.peers.unary(address, CALLS.room, {}, options);
+      const { memory, disk } = await this.peers.unary(
+        address,
+        CALLS.room,
+        { asker: this.self },
+        options,
+      );
       return { address, memory: Number(memory), disk: Number(disk) };
     });
     const settled = await Promise.allSettled(answers);

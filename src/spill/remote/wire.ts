@@ -9,6 +9,8 @@ export const KEEP = { name: "spill.keep", opening: KeepSegmentSchema } as const;
 export const FETCH = { name: "spill.fetch", opening: FetchSegmentSchema } as const;
 export const CALLS = SpillService.method;
 
+/** Stores in one renewal. */
+export const MAX_RENEWED = 1_000;
 /** Bytes of one message: a credit of a stream has room for several. */
 const CHUNK_BYTES = 128 * 1024;
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/spill.proto.
  */
 export const file_hedgerow_v1_spill: GenFile = /*@__PURE__*/
-  fileDesc("ChdoZWRnZXJvdy92MS9zcGlsbC5wcm90bxILaGVkZ2Vyb3cudjEiQQoKU3BpbGxPd25lchIPCgdhZGRyZXNzGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEg0KBXN0b3JlGAMgASgEIg0KC1Jvb21SZXF1ZXN0IiwKDFJvb21SZXNwb25zZRIOCgZtZW1vcnkYASABKAQSDAoEZGlzaxgCIAEoBCI8ChFSZW5ld1NwaWxsUmVxdWVzdBInCgZvd25lcnMYASADKAsyFy5oZWRnZXJvdy52MS5TcGlsbE93bmVyIj4KElJlbmV3U3BpbGxSZXNwb25zZRIoCgd1bmtub3duGAEgAygLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciI6ChBGcmVlU3BpbGxSZXF1ZXN0EiYKBW93bmVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciITChFGcmVlU3BpbGxSZXNwb25zZSJ7CgtLZWVwU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDRINCgVieXRlcxgDIAEoBBIRCglpbl9tZW1vcnkYBCABKAgSEQoJZXhwaXJ5X21zGAUgASgNIkcKDEZldGNoU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDTLmAQoMU3BpbGxTZXJ2aWNlEjsKBFJvb20SGC5oZWRnZXJvdy52MS5Sb29tUmVxdWVzdBoZLmhlZGdlcm93LnYxLlJvb21SZXNwb25zZRJNCgpSZW5ld1NwaWxsEh4uaGVkZ2Vyb3cudjEuUmVuZXdTcGlsbFJlcXVlc3QaHy5oZWRnZXJvdy52MS5SZW5ld1NwaWxsUmVzcG9uc2USSgoJRnJlZVNwaWxsEh0uaGVkZ2Vyb3cudjEuRnJlZVNwaWxsUmVxdWVzdBoeLmhlZGdlcm93LnYxLkZyZWVTcGlsbFJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChdoZWRnZXJvdy92MS9zcGlsbC5wcm90bxILaGVkZ2Vyb3cudjEiQQoKU3BpbGxPd25lchIPCgdhZGRyZXNzGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEg0KBXN0b3JlGAMgASgEIhwKC1Jvb21SZXF1ZXN0Eg0KBWFza2VyGAEgASgJIiwKDFJvb21SZXNwb25zZRIOCgZtZW1vcnkYASABKAQSDAoEZGlzaxgCIAEoBCI8ChFSZW5ld1NwaWxsUmVxdWVzdBInCgZvd25lcnMYASADKAsyFy5oZWRnZXJvdy52MS5TcGlsbE93bmVyIj4KElJlbmV3U3BpbGxSZXNwb25zZRIoCgd1bmtub3duGAEgAygLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciI6ChBGcmVlU3BpbGxSZXF1ZXN0EiYKBW93bmVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciITChFGcmVlU3BpbGxSZXNwb25zZSJ7CgtLZWVwU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDRINCgVieXRlcxgDIAEoBBIRCglpbl9tZW1vcnkYBCABKAgSEQoJZXhwaXJ5X21zGAUgASgNIkcKDEZldGNoU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDTLmAQoMU3BpbGxTZXJ2aWNlEjsKBFJvb20SGC5oZWRnZXJvdy52MS5Sb29tUmVxdWVzdBoZLmhlZGdlcm93LnYxLlJvb21SZXNwb25zZRJNCgpSZW5ld1NwaWxsEh4uaGVkZ2Vyb3cudjEuUmVuZXdTcGlsbFJlcXVlc3QaHy5oZWRnZXJvdy52MS5SZW5ld1NwaWxsUmVzcG9uc2USSgoJRnJlZVNwaWxsEh0uaGVkZ2Vyb3cudjEuRnJlZVNwaWxsUmVxdWVzdBoeLmhlZGdlcm93LnYxLkZyZWVTcGlsbFJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * A store, as its owner names it to those that keep its segments.
@@ -53,6 +53,12 @@ export const SpillOwnerSchema: GenMessage<SpillOwner> = /*@__PURE__*/
  * @generated from message hedgerow.v1.RoomRequest
  */
 export type RoomRequest = Message<"hedgerow.v1.RoomRequest"> & {
+  /**
+   * Address of the node that asks.
+   *
+   * @generated from field: string asker = 1;
+   */
+  asker: string;
 };
 
 /**
@@ -91,6 +97,8 @@ export const RoomResponseSchema: GenMessage<RoomResponse> = /*@__PURE__*/
  */
 export type RenewSpillRequest = Message<"hedgerow.v1.RenewSpillRequest"> & {
   /**
+   * 1,000 at the most.
+   *
    * @generated from field: repeated hedgerow.v1.SpillOwner owners = 1;
    */
   owners: SpillOwner[];

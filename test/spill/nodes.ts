@@ -1,0 +1,99 @@
+import { systemRuntime } from "../../src/runtime/system.ts";
+import { systemScratch } from "../../src/runtime/system-scratch.ts";
+import { silentLogger } from "../../src/observe/logger.ts";
+import { startPeerListener } from "../../src/rpc/listener.ts";
+import { connectPeers } from "../../src/rpc/peers.ts";
+import type { PeerRoute, StreamRoute } from "../../src/rpc/port.ts";
+import { Spill } from "../../src/spill/spill.ts";
+
+/** A node's spill store on a listener of its own, in this process. */
+export interface SpillNode extends AsyncDisposable {
+  readonly address: string;
+  readonly spill: Spill;
+  /** As a process that dies: nothing is said to anybody. */
+  kill(): Promise<void>;
+}
+
+export interface NodeSettings {
+  readonly folder: string;
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+}
+
+/** So many nodes that know each other; `members` is what all of them believe. */
+export async function spillNodes(
+  count: number,
+  settings: NodeSettings,
+): Promise<{ readonly nodes: SpillNode[]; readonly members: Set<string> } & AsyncDisposable> {
+  const members = new Set<string>();
+  const nodes: SpillNode[] = [];
+  for (let i = 0; i < count; i++) nodes.push(startNode(members, settings));
+  return {
+    nodes,
+    members,
+    async [Symbol.asyncDispose]() {
+      for (const node of nodes) await node[Symbol.asyncDispose]();
+    },
+  };
+}
+
+let incarnations = 1;
+
+function startNode(members: Set<string>, { folder, ...limits }: NodeSettings): SpillNode {
+  const runtime = systemRuntime();
+  const routes: PeerRoute[] = [];
+  const streamRoutes: StreamRoute[] = [];
+  const incarnation = incarnations++;
+  const peers = connectPeers({ clock: runtime.clock, tls: () => null, label: "spill" });
+  // The routes are known once there is an address, which is known once there is a listener.
+  const probe = startPeerListener({
+    runtime,
+    logger: silentLogger,
+    host: "127.0.0.1",
+    port: 0,
+    tls: null,
+    routes: [],
+  });
+  const { port } = probe;
+  void probe.stop();
+  const address = `127.0.0.1:${port}`;
+  const spill = new Spill({
+    ...limits,
+    clock: runtime.clock,
+    logger: silentLogger,
+    files: systemScratch(folder),
+    cluster: {
+      peers,
+      self: address,
+      incarnation: () => incarnation,
+      others: () => [...members].filter((member) => member !== address),
+    },
+  });
+  routes.push(...spill.holder.routes);
+  streamRoutes.push(...spill.holder.streamRoutes);
+  const listener = startPeerListener({
+    runtime,
+    logger: silentLogger,
+    host: "127.0.0.1",
+    port,
+    tls: null,
+    label: "spill",
+    routes,
+    streamRoutes,
+    graceMs: 0,
+  });
+  members.add(address);
+  const kill = async () => {
+    await peers.close();
+    await listener.stop();
+  };
+  return {
+    address,
+    spill,
+    kill,
+    async [Symbol.asyncDispose]() {
+      await spill.stop();
+      await kill();
+    },
+  };
+}

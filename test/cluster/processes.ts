@@ -49,6 +49,8 @@ export type Answer<T> =
 export interface Place {
   readonly peer: string;
   readonly http: string;
+  /** Default: it speaks no gRPC. */
+  readonly grpc?: string;
   /** The words before the binary that put it there. */
   readonly within?: readonly string[];
 }
@@ -70,11 +72,13 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-async function freePlaces(count: number): Promise<Place[]> {
-  const ports = await freePorts(2 * count);
+export async function freePlaces(count: number, { grpc = false } = {}): Promise<Place[]> {
+  const ports = await freePorts(3 * count);
   return Array.from({ length: count }, (_, i) => {
-    const [peer, http] = ports.slice(2 * i, 2 * i + 2);
-    return { peer: `127.0.0.1:${peer}`, http: `127.0.0.1:${http}` };
+    const [peer, http, third] = ports
+      .slice(3 * i, 3 * i + 3)
+      .map((port) => `127.0.0.1:${port}`) as [string, string, string];
+    return { peer, http, ...(grpc && { grpc: third }) };
   });
 }
 
@@ -128,6 +132,12 @@ export class Node {
     this.address = place.peer;
   }
 
+  /** `host:port` of its grpc listener. */
+  get grpc(): string {
+    if (this.place.grpc === undefined) throw new Error("it speaks no gRPC");
+    return this.place.grpc;
+  }
+
   get running(): boolean {
     return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
   }
@@ -144,6 +154,7 @@ export class Node {
         this.binary,
         "serve",
         ...["--peer-addr", this.address, "--http-addr", this.place.http],
+        ...(this.place.grpc === undefined ? [] : ["--grpc-addr", this.place.grpc]),
         ...this.flags,
       ],
       {

@@ -8,6 +8,7 @@ const LISTENERS = "Listeners";
 const STORE = "Store";
 const SPILL = "Spill store";
 const CLUSTER = "Cluster";
+const SIDECAR = "Sidecar";
 const LOGS = "Logs";
 
 /** The flags of `hedgerow serve`. Durations are in milliseconds once read. */
@@ -193,6 +194,27 @@ export const SERVE_FLAGS = {
     fallback: "",
     section: CLUSTER,
     help: "PEM certificates of the authorities that peers' certificates may come from",
+  },
+  onSend: {
+    schema: values.callbackUrl,
+    value: "URL",
+    fallback: "",
+    section: SIDECAR,
+    help: "service that answers messages to the leader while this node leads: a POST each; empty: the node's own answer",
+  },
+  onBroadcast: {
+    schema: values.callbackUrl,
+    value: "URL",
+    fallback: "",
+    section: SIDECAR,
+    help: "service that answers broadcasts; empty: the node's own answer",
+  },
+  callbackKeyFile: {
+    schema: values.optionalPath,
+    value: "FILE",
+    fallback: "",
+    section: SIDECAR,
+    help: "key with which requests to these services are signed, a line; several sign side by side; read again when it changes; empty: not signed",
   },
   logLevel: {
     schema: values.word(LOG_LEVELS),

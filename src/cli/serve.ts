@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { HedgerowError } from "../errors.ts";
 import { accessRefusal } from "../http/access.ts";
 import { HttpListener, type ListenerTls } from "../http/listener.ts";
+import type { HedgerowNode } from "../node/api.ts";
 import { boundedWrite } from "../observe/bounded.ts";
 import { sleep } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
@@ -10,6 +11,7 @@ import { command } from "./command.ts";
 import type { CliContext } from "./context.ts";
 import { SERVE_FLAGS, type ServeConfig } from "./flags.ts";
 import { checkListeners } from "./listeners.ts";
+import { openSidecar } from "./sidecar.ts";
 import * as values from "./values.ts";
 
 export default command({
@@ -72,17 +74,22 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
     };
     closing.defer(await followTls(config, tls, { clock, logger }, renew));
   }
+  const started = Promise.withResolvers<HedgerowNode>();
+  const sidecar = await openSidecar(config, started.promise, { runtime: context.runtime, logger });
+  closing.defer(() => sidecar.close());
   const host = hostname();
   let address = config.peerAddr;
   const node = await Hedgerow.start({
     ...nodeOptions(config),
     ...demoHandlers({ hostname: host, address: () => address, clock }),
+    ...sidecar.handlers,
     logger,
     onFatal: ended.reject,
   }).catch((error: unknown) => {
     throw withPeerFlag(error, config.peerAddr);
   });
   address = node.address;
+  started.resolve(node);
   closing.defer(() => node.stop());
 
   const api = createClientApi(node, clock);

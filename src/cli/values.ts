@@ -209,3 +209,16 @@ function serverOrigin(text: string): string | null {
   const plain = url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "";
   return plain && (url.protocol === "http:" || url.protocol === "https:") ? url.origin : null;
 }
+
+/** Where a service takes messages; null for the empty text. */
+export const callbackUrl = readable(
+  "give a URL such as http://127.0.0.1:9000/send, without a user and a fragment",
+  (text) => {
+    if (text === "") return null;
+    if (!URL.canParse(text)) return undefined;
+    const url = new URL(text);
+    const { protocol, username, password, hash } = url;
+    if (protocol !== "http:" && protocol !== "https:") return undefined;
+    return username + password + hash === "" ? url : undefined;
+  },
+);

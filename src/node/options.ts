@@ -251,7 +251,7 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     store: data.store,
     address: data.address,
     name: data.name,
-    label: data.label ?? `${data.lockTable}/${data.lockName}`,
+    label: labelOf(data),
     lockTable: data.lockTable,
     lockName: data.lockName,
     logTable: data.logTable,
@@ -281,6 +281,15 @@ function checkAuthority(stored: boolean, logTable: string): void {
     "invalid_argument",
     `--tls auto keeps the cluster's authority ${lacking} choose --tls files or --tls none`,
   );
+}
+
+/** Made of lock table and lock name unless it is given. */
+export function labelOf(given: {
+  readonly label?: string | null | undefined;
+  readonly lockTable: string;
+  readonly lockName: string;
+}): string {
+  return given.label ?? `${given.lockTable}/${given.lockName}`;
 }
 
 /** Throws `invalid_argument` for constants that do not go together. */

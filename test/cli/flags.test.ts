@@ -49,6 +49,9 @@ test("the defaults are those of the contract", () => {
     tlsCert: null,
     tlsKey: null,
     tlsCa: null,
+    onSend: null,
+    onBroadcast: null,
+    callbackKeyFile: null,
     logLevel: "info",
     logFormat: "pretty",
   });
@@ -98,6 +101,9 @@ describe("a flag beats the environment beats the default", () => {
       tlsCert: ["/c", "/c"],
       tlsKey: ["/k", "/k"],
       tlsCa: ["/a", "/a"],
+      onSend: ["http://a:1/s?x=1", new URL("http://a:1/s?x=1")],
+      onBroadcast: ["https://b/", new URL("https://b/")],
+      callbackKeyFile: ["/f", "/f"],
       logLevel: ["debug", "debug"],
       logFormat: ["json", "json"],
     };

@@ -18,6 +18,7 @@ const RANKS: readonly (readonly string[])[] = [
   ["spill"],
   ["node"],
   ["http"],
+  ["sidecar"],
   ["cli"],
   ["index.ts", "main.ts"],
 ];

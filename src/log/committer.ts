@@ -48,6 +48,11 @@ export class Committer {
     shutdown.addEventListener("abort", () => this.#stop(), { once: true });
   }
 
+  /** Puts that wait for their commit. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /**
    * Writes one entry under this node's claim; resolves to its timestamp in microseconds. Throws
    * `not_leader`, `overloaded`, `timeout` and `stopped` (surely not written), `outcome_unknown`, `conflict`,

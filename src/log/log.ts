@@ -96,6 +96,12 @@ export class Log {
     return await operation.race(store.read(key, limit, { timeoutMs: operation.remainingMs() }));
   }
 
+  /** How many watch keys at this node, and how many puts wait for it to write them. */
+  get figures(): { readonly watching: number; readonly waiting: number } {
+    const { history, committer } = this.#parts ?? {};
+    return { watching: history?.watches.size ?? 0, waiting: committer?.waiting ?? 0 };
+  }
+
   /** See HedgerowNode.watch. */
   watch(
     key: string,

@@ -31,12 +31,19 @@ interface Place {
 export class Watches {
   readonly #keys = new Map<string, { readonly watched: WatchedKey; readonly leave: () => void }>();
 
+  #watching = 0;
+
   constructor(private readonly options: WatchesOptions) {
     // Somebody who has not asked for the next version does not hear of the end; no timer may wait for that.
     const stop = () => {
       for (const { watched } of this.#keys.values()) watched.stop();
     };
     options.shutdown.addEventListener("abort", stop, { once: true });
+  }
+
+  /** How many watch at the moment. */
+  get size(): number {
+    return this.#watching;
   }
 
   /** See HedgerowNode.watch. */
@@ -77,6 +84,7 @@ export class Watches {
     const limits = { signal: own, timeoutMs: Number.POSITIVE_INFINITY };
     using operation = new Operation(runtime.clock, "watch", limits, limits.timeoutMs, shutdown);
     const watched = this.#enter(key);
+    this.#watching++;
     try {
       let place = await operation.race(this.#begin(key, fromId));
       for (;;) {
@@ -93,6 +101,7 @@ export class Watches {
     } catch (error) {
       if (!own.aborted) throw error;
     } finally {
+      this.#watching--;
       this.#leave(key, watched);
     }
   }

@@ -168,7 +168,12 @@ export class Core {
   /** Read from the parts, which count in plain numbers. */
   async metrics(): Promise<Family[]> {
     const { memberSideMetrics } = await import("./metrics.ts");
-    const members = memberSideMetrics(this.#gossip, this.#observers, this.config.label);
+    const members = memberSideMetrics({
+      gossip: this.#gossip,
+      observers: this.#observers,
+      spill: this.spill,
+      label: this.config.label,
+    });
     return [...members, ...(await this.#stored.metrics())];
   }
 

@@ -2,6 +2,7 @@ import { version } from "../../package.json";
 import type { LeaderHint } from "../errors.ts";
 import type { Lease } from "../lock/lease.ts";
 import { leaderMetrics } from "../lock/metrics.ts";
+import type { Log } from "../log/log.ts";
 import type { Locks } from "../lock/named/locks.ts";
 import type { Gossip } from "../members/gossip.ts";
 import { memberMetrics } from "../members/metrics.ts";
@@ -9,6 +10,8 @@ import type { Observers } from "../members/observers.ts";
 import { by, counter, type Family, gauge, histogram, outcomes } from "../observe/families.ts";
 import { trafficMetrics } from "../rpc/metrics.ts";
 import type { Semaphores } from "../semaphore/semaphores.ts";
+import { spillMetrics } from "../spill/metrics.ts";
+import type { Spill } from "../spill/spill.ts";
 import type { NodeCounts } from "./counts.ts";
 
 // Loaded when somebody asks for the first time: what is counted until then are plain numbers.
@@ -18,18 +21,27 @@ export interface MeasuredStore {
   readonly lease: Lease;
   readonly isLeader: boolean;
   readonly leader: LeaderHint | null;
+  readonly log: Log;
   readonly locks: Locks;
   readonly semaphores: Semaphores;
 }
 
 /** What every node counts. */
-export function memberSideMetrics(gossip: Gossip, observers: Observers, label: string): Family[] {
+export interface MeasuredNode {
+  readonly gossip: Gossip;
+  readonly observers: Observers;
+  readonly spill: Spill;
+  readonly label: string;
+}
+
+export function memberSideMetrics({ gossip, observers, spill, label }: MeasuredNode): Family[] {
   return [
     gauge("hedgerow_build_info", "1, with the version of Hedgerow and that of Bun.", {
       labels: { version, bun: Bun.version },
       value: 1,
     }),
     ...memberMetrics(gossip, observers, label),
+    ...spillMetrics(spill),
   ];
 }
 
@@ -37,6 +49,7 @@ export function storeMetrics({
   lease,
   isLeader,
   leader,
+  log,
   locks,
   semaphores,
 }: MeasuredStore): Family[] {
@@ -52,6 +65,12 @@ export function storeMetrics({
       "hedgerow_claims_awaited",
       "Locks and permits that callers of this node wait for.",
       ...by("kind", { lock: claims.lock.waiting, permit: claims.permit.waiting }),
+    ),
+    gauge("hedgerow_watches", "Callers of this node that watch a key.", log.figures.watching),
+    gauge(
+      "hedgerow_log_waiting_puts",
+      "Puts that wait for this node to write them, as the leader.",
+      log.figures.waiting,
     ),
   ];
 }

@@ -137,9 +137,9 @@ export class WithStore implements StoreSide {
 
   async metrics(): Promise<Family[]> {
     const { storeMetrics } = await import("./metrics.ts");
-    const { leader, locks, semaphores } = this;
+    const { leader, log, locks, semaphores } = this;
     const isLeader = this.#lease.claim() !== null;
-    return storeMetrics({ lease: this.#lease, isLeader, leader, locks, semaphores });
+    return storeMetrics({ lease: this.#lease, isLeader, leader, log, locks, semaphores });
   }
 
   memberJoined(address: string): void {

@@ -43,6 +43,11 @@ export class Spill {
     this.#buffers = new Buffers(options.clock, this.memory);
   }
 
+  /** How many stores there are. */
+  get size(): number {
+    return this.#stores.size;
+  }
+
   /**
    * The store of this name, made if there is none. Throws `other_limit` if it lives with other limits than those that
    * are given, `invalid_argument`, `stopped`.

@@ -78,9 +78,20 @@ test("calls are counted by their outcomes; keys, values and names of users never
   expect(store("log_append")).toBe(2); // the put, and before it the authority of the node's certificate
   expect(store("lock_acquire")).toBe(2); // the leader's and the user's
   expect(store("semaphore_change")).toBe(1);
+  const watching = node.watch("watched");
+  const next = watching.next();
+  await using spilled = node.spill("spilled");
+  await spilled.writer().append(SECRET);
+  const during = parseExposition(await page(real));
+  expect(sampleOf(during, "hedgerow_watches")).toBe(1);
+  expect(sampleOf(during, "hedgerow_spill_stores")).toBe(1);
+  expect(sampleOf(during, "hedgerow_spill_used_bytes", '{medium="memory"}')).toBeGreaterThan(0);
+  await watching.return?.();
+  await next;
   await lock.release();
   const after = parseExposition(await page(real));
   expect(sampleOf(after, "hedgerow_claims_held", '{kind="lock"}')).toBe(0);
+  expect(sampleOf(after, "hedgerow_watches")).toBe(0);
 });
 
 test("the leader says so, and for how long", async () => {

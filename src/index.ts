@@ -15,6 +15,7 @@ export type {
   MemberSharder,
   MessageContext,
   MessageHandler,
+  NodeHandler,
   NodeStatus,
   ObserveOptions,
   PeerStateName,
@@ -28,6 +29,7 @@ export type {
   WatchOptions,
 } from "./node/api.ts";
 export { Hedgerow } from "./node/hedgerow.ts";
+export { type MemoryNetwork, memoryNetwork } from "./rpc/memory-network.ts";
 export type { HedgerowOptions } from "./node/options.ts";
 export { type LogFields, type Logger, silentLogger } from "./observe/logger.ts";
 export type { CallOptions } from "./runtime/runtime.ts";

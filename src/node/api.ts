@@ -74,6 +74,21 @@ export interface HedgerowNode extends AsyncDisposable {
    */
   observe(observer: MembersObserver, options?: ObserveOptions): () => void;
   /**
+   * What other nodes ask of this one, for a server that the application has already; with `listen: false` the node
+   * opens no port of its own. Mount it first, then `join`:
+   *
+   *     const { route, fetch } = node.handler();
+   *     Bun.serve({ port: 3000, idleTimeout: 120, routes: { [route]: fetch, "/": home } });
+   *     app.all(route, (c) => fetch(c.req.raw, c.env)); // the same in a Hono app that Bun.serve runs
+   *
+   * The server, not the node, decides who gets through to it. Certificates are its business: with `tls` of files it
+   * must show them (`http2: true`, and `tls: { key, cert, ca, requestCert: true, rejectUnauthorized: true }` from the
+   * same files, for all that it serves), since other nodes call it with them and check its own. With `tls: "none"`
+   * whoever reaches the server and knows the label can speak to the node as a member does: let nobody else reach
+   * it. Once the node has stopped it answers `stopped`.
+   */
+  handler(): NodeHandler;
+  /**
    * Which members own a key, by the algorithm of the option `sharder`; the same on all nodes that know the same
    * members. Follows the members as this node knows them, and has done so before observers are told. Made when it is
    * asked for first. Throws `stopped`.
@@ -246,6 +261,19 @@ export interface MemberInfo {
   readonly state: PeerStateName;
   /** It did not answer lately, and is dropped unless it refutes that. */
   readonly suspect: boolean;
+}
+
+export interface NodeHandler {
+  /** `/hedgerow/peer/*`: the route to mount `fetch` at. */
+  readonly route: string;
+  /**
+   * Answers a request. `server`, as Bun.serve gives it, lets calls that wait keep their quiet connections, which end
+   * with the server's `idleTimeout` otherwise.
+   */
+  readonly fetch: (
+    request: Request,
+    server?: { timeout(request: Request, seconds: number): void },
+  ) => Response | Promise<Response>;
 }
 
 /** Participants own keys; for reads those that are terminating do, too. Lookups allocate nothing. */

@@ -1,8 +1,9 @@
 import { HedgerowError } from "../errors.ts";
 import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
 import { openCredentials } from "../rpc/credentials.ts";
+import { PEER_BASE } from "../rpc/base-route.ts";
+import type { PeerEndpoint } from "../rpc/endpoint.ts";
 import { connectPeers } from "../rpc/peers.ts";
-import { startPeerListener } from "../rpc/listener.ts";
 import type { PeerRoute } from "../rpc/port.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system.ts";
@@ -11,16 +12,16 @@ import type { SpillLimits, SpillStore } from "../spill/api.ts";
 import { countedStore } from "../store/counted.ts";
 import { NO_STORE, openStore } from "../store/open.ts";
 import type { StoredEntry } from "../store/ports.ts";
-import { isLoopback, type PeerAddress, resolvePeerAddress } from "./address.ts";
 import type * as api from "./api.ts";
 import * as given from "./arguments.ts";
 import type { NodeConfig } from "./config.ts";
 import { Core } from "./core.ts";
 import { type NodeCall, NodeCounts } from "./counts.ts";
 import { InFlight } from "./in-flight.ts";
-import { type CheckedOptions, checkOptions, type HedgerowOptions } from "./options.ts";
+import { checkOptions, type HedgerowOptions } from "./options.ts";
 import { checkSpillDir } from "./spill-room.ts";
 import { BATCHED_METHODS } from "./routes.ts";
+import { findAddress, openTo } from "./transport.ts";
 
 /** How long a stop waits for calls under way, in milliseconds. */
 const DRAIN_MS = 2_000;
@@ -38,6 +39,7 @@ export class Hedgerow implements api.HedgerowNode {
     private readonly runtime: Runtime,
     private readonly inFlight: InFlight,
     private readonly counts: NodeCounts,
+    private readonly endpoint: PeerEndpoint,
     /** What was opened for the node, to be closed in reverse order. */
     private readonly opened: AsyncDisposableStack,
   ) {}
@@ -51,9 +53,8 @@ export class Hedgerow implements api.HedgerowNode {
     const runtime = systemRuntime();
     const { logger } = checked;
     await using opening = new AsyncDisposableStack();
-    const peerAddress = await resolvePeerAddress(checked.address);
+    const peerAddress = await findAddress(checked);
     const { address } = peerAddress;
-    checkReachable(checked, peerAddress);
     const incarnation = Math.floor(runtime.clock.wallMicros() / 1e3);
     await checkSpillDir(checked.spillDir);
     const counts = new NodeCounts(runtime.clock);
@@ -76,6 +77,7 @@ export class Hedgerow implements api.HedgerowNode {
       batched: BATCHED_METHODS,
       label: checked.label,
       traffic: counts.traffic,
+      network: checked.network,
     });
     opening.defer(() => peers.close());
     let node: Hedgerow | null = null;
@@ -102,26 +104,23 @@ export class Hedgerow implements api.HedgerowNode {
       scratch: systemScratch(checked.spill.folder),
     });
     const inFlight = new InFlight();
-    const listener = startPeerListener({
-      runtime,
+    const serving = {
       logger,
-      host: peerAddress.host,
-      port: peerAddress.port,
-      tls: credentials.current(),
       batched: BATCHED_METHODS,
       label: checked.label,
       traffic: counts.traffic,
       routes: core.routes.map((route) => (isOfMembers(route) ? route : inFlight.route(route))),
       streamRoutes: core.streamRoutes,
-    });
+    };
+    const listener = openTo(serving, checked, peerAddress, credentials, runtime);
     opening.defer(() => listener.stop());
-    credentials.onRenewed((material) => listener.renew(material));
     opening.defer(() => core.stop());
     if (!PROTECTIONS) logger.error("control binary: fence and deadline checks are off");
-    if (checked.tls === "none") logger.warn("peers speak plain text: --tls none is for debugging");
+    if (checked.tls === "none" && checked.network === undefined)
+      logger.warn("peers speak plain text: --tls none is for debugging");
     await core.start();
     logger.info("started", { address, name: config.name, label: config.label });
-    node = new Hedgerow(core, runtime, inFlight, counts, opening.move());
+    node = new Hedgerow(core, runtime, inFlight, counts, listener.endpoint, opening.move());
     return node;
   }
 
@@ -252,6 +251,10 @@ export class Hedgerow implements api.HedgerowNode {
     return this.core.observe(observer, options);
   }
 
+  handler(): api.NodeHandler {
+    return { route: `${PEER_BASE}/*`, fetch: this.endpoint.fetch };
+  }
+
   get sharder(): api.MemberSharder {
     if (this.#stopping !== null) throw stopped();
     return this.core.sharder;
@@ -311,16 +314,6 @@ export class Hedgerow implements api.HedgerowNode {
     if (this.#stopping !== null) return Promise.reject(stopped());
     return this.inFlight.track(this.counts.calls.track(kind, call));
   }
-}
-
-/** Throws if the address was looked for, only loopback was found, and the store is shared with other machines. */
-function checkReachable(options: CheckedOptions, { host, port }: PeerAddress): void {
-  const lookedFor = options.address === "" || options.address.startsWith(":");
-  if (!lookedFor || !isLoopback(host) || options.store.startsWith("sqlite:")) return;
-  throw new HedgerowError(
-    "invalid_argument",
-    `this machine has no address that other machines can reach: give one, or 127.0.0.1:${port} for nodes on this machine alone`,
-  );
 }
 
 /** Members talk to each other all the time: a stop waits for what users wait for. */

@@ -5,12 +5,14 @@ import { DEFAULT_LEASE_MS, MIN_LEASE_MS } from "../lock/timing.ts";
 import { MAX_KEPT_VERSIONS, MIN_KEEP_MS, type Retention } from "../log/expiry.ts";
 import { GOSSIP_PROFILES, type GossipTiming } from "../members/timing.ts";
 import { type Logger, silentLogger } from "../observe/logger.ts";
+import { MemoryNetwork } from "../rpc/memory-network.ts";
 import type { TlsFiles } from "../rpc/tls.ts";
 import { checkName } from "../store/limits.ts";
 import { NO_STORE } from "../store/open.ts";
 import type { MembersChange, MessageHandler, SharderChoice } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { parseDuration } from "./duration.ts";
+import type { TransportChoice } from "./transport.ts";
 import { parseSize } from "./size.ts";
 import { DEFAULT_DISK_BYTES, spillRoom } from "./spill-room.ts";
 
@@ -26,6 +28,16 @@ export interface HedgerowOptions {
   readonly store?: string | undefined;
   /** `host:port` of the peer listener; `:port` and "" resolve this machine's IP. Default `:8080`. */
   readonly address?: string | undefined;
+  /**
+   * false: no port is opened; `node.handler()` is mounted on a server of the application, which others reach at
+   * `address`. TLS is that server's business then, so that `tls` is files or "none". Default true.
+   */
+  readonly listen?: boolean | undefined;
+  /**
+   * Made by `memoryNetwork()`: the node reaches those of this process that were given the same one, without sockets,
+   * ports and TLS. `address` is any `host:port` then; by default `memory:1`, `memory:2` and so on.
+   */
+  readonly network?: MemoryNetwork | undefined;
   /** Unique in the cluster. Default: the address. */
   readonly name?: string | undefined;
   /** Keeps clusters apart. Default: `lockTable/lockName`. */
@@ -182,7 +194,13 @@ const sharder = z.union(
 
 const schema = z.strictObject({
   store: z._default(z.string(), "sqlite:./hedgerow.db"),
-  address: z._default(z.string(), ":8080"),
+  address: z.optional(z.string()),
+  listen: z._default(z.boolean(), true),
+  network: z.optional(
+    z.custom<MemoryNetwork>((given) => given instanceof MemoryNetwork, {
+      error: "give what memoryNetwork() made",
+    }),
+  ),
   name: z.optional(name),
   label: z.optional(name),
   lockTable: z._default(table, "locktable"),
@@ -201,12 +219,11 @@ const schema = z.strictObject({
   spillDisk: z._default(size, DEFAULT_DISK_BYTES),
   join: z._default(z.readonly(z.array(z.string())), []),
   sharder: z.optional(sharder),
-  tls: z._default(
+  tls: z.optional(
     z.union([
       z.enum(["auto", "none"]),
       z.strictObject({ cert: z.string(), key: z.string(), ca: z.string() }),
     ]),
-    "auto",
   ),
   logger: z.optional(
     z.custom<Logger>(isLogger, { error: "must have debug, info, warn and error, all functions" }),
@@ -219,18 +236,13 @@ const schema = z.strictObject({
 });
 
 /** What `Hedgerow.start` works with: complete, except for the address, which is resolved next. */
-export interface CheckedOptions extends Omit<
-  NodeConfig,
-  "address" | "incarnation" | "name" | "protections"
-> {
-  readonly store: string;
-  readonly address: string;
+export interface CheckedOptions
+  extends Omit<NodeConfig, "address" | "incarnation" | "name" | "protections">, TransportChoice {
   readonly name: string | undefined;
   readonly lockTable: string;
   readonly logTable: string;
   /** "" where none was named. */
   readonly spillDir: string;
-  readonly tls: "auto" | "none" | TlsFiles;
 }
 
 /** Throws `invalid_argument`: one line that names the option and the mend. */
@@ -246,10 +258,11 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
   }
   const { data } = parsed;
   const stored = data.store !== NO_STORE;
-  if (data.tls === "auto") checkAuthority(stored, data.logTable);
   return {
     store: data.store,
-    address: data.address,
+    address: data.address ?? null,
+    network: data.network,
+    listen: data.listen,
     name: data.name,
     label: labelOf(data),
     lockTable: data.lockTable,
@@ -263,7 +276,7 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     spill: spillRoom(data),
     join: data.join,
     sharder: typeof data.sharder === "string" ? { algorithm: data.sharder } : data.sharder,
-    tls: data.tls,
+    tls: tlsOf(data, stored),
     logger: data.logger ?? silentLogger,
     onSend: options.onSend,
     onBroadcast: options.onBroadcast,
@@ -273,9 +286,26 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
   };
 }
 
-/** Throws `invalid_argument` where the cluster's own authority would have no place to lie in. */
-function checkAuthority(stored: boolean, logTable: string): void {
-  if (stored && logTable !== "") return;
+/** Throws `invalid_argument` where the cluster's own authority has no place to lie in, or no port to be shown on. */
+function tlsOf(
+  { network, listen, tls = "auto", logTable }: z.infer<typeof schema>,
+  stored: boolean,
+): CheckedOptions["tls"] {
+  if (network !== undefined) {
+    if (tls === "auto" || tls === "none") return "none";
+    throw new HedgerowError(
+      "invalid_argument",
+      "tls: a memory network has no connections to encrypt: leave out tls or network",
+    );
+  }
+  if (tls !== "auto") return tls;
+  if (!listen) {
+    throw new HedgerowError(
+      "invalid_argument",
+      "listen: false: your server cannot show the certificates of tls auto: give tls files, and your server the same ones, or tls none",
+    );
+  }
+  if (stored && logTable !== "") return "auto";
   const lacking = stored ? "in the log table: name one, or" : "in the store, and there is none:";
   throw new HedgerowError(
     "invalid_argument",

@@ -7,7 +7,7 @@ import { decode } from "./codec.ts";
 import type { Deadlines, Expiring } from "./deadlines.ts";
 import { errorFromFetch, errorFromResponse, fromBatchError } from "./errors.ts";
 import { MAX_CALL_BYTES } from "./limits.ts";
-import type { PeerSession } from "./session.ts";
+import type { Session } from "./session.ts";
 import { pathOf } from "./server.ts";
 
 const BATCH_PATH = pathOf(PeerService.method.batch);
@@ -44,7 +44,7 @@ export class Carrier implements CallHolder, Expiring {
   }
 
   /** Settles every call; never rejects. */
-  async run(session: PeerSession): Promise<void> {
+  async run(session: Session): Promise<void> {
     if (this.#open === 0) return;
     this.deadlines.add(this);
     try {

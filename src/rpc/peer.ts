@@ -8,7 +8,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { LaneRule } from "./lanes.ts";
 import { PeerLane } from "./peer-lane.ts";
 import type { Address, Replies, StreamInput, StreamKind } from "./port.ts";
-import { PeerSession, RENEWAL_MS, type SessionContext } from "./session.ts";
+import { RENEWAL_MS, type Session, type SessionContext } from "./session.ts";
 import type { Slots } from "./slots.ts";
 import { ClientLink } from "./streams/client.ts";
 import type { StreamLimits } from "./streams/limits.ts";
@@ -18,6 +18,8 @@ const SILENCE_MS = 100;
 
 /** What all peers of a node share. */
 export interface PeerContext extends SessionContext {
+  /** The way to an address. */
+  readonly open: (address: Address) => Session;
   readonly deadlines: Deadlines;
   readonly slots: Slots;
   readonly streamLimits?: StreamLimits | undefined;
@@ -25,7 +27,7 @@ export interface PeerContext extends SessionContext {
 
 /** One other node: its connections, the calls that wait for it and those under way. */
 export class Peer {
-  readonly #session: PeerSession;
+  readonly #session: Session;
   readonly #lanes = new Map<LaneRule, PeerLane>();
   /** Requests under way, and their ends. */
   readonly #carriers = new Map<Carrier, Promise<void>>();
@@ -41,7 +43,7 @@ export class Peer {
     readonly address: Address,
     private readonly context: PeerContext,
   ) {
-    this.#session = new PeerSession(address, context);
+    this.#session = context.open(address);
   }
 
   get idle(): boolean {

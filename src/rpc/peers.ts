@@ -12,9 +12,11 @@ import { Deadlines } from "./deadlines.ts";
 import { LABEL_HEADER, labelToHeader } from "./label.ts";
 import { laneOf } from "./lanes.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
+import type { MemoryNetwork } from "./memory-network.ts";
 import { Peer, type PeerContext } from "./peer.ts";
 import type { Address, Peers, Replies, StreamInput, StreamKind } from "./port.ts";
 import { pathOf } from "./server.ts";
+import { PeerSession, type SessionContext } from "./session.ts";
 import { Slots } from "./slots.ts";
 import type { StreamLimits } from "./streams/limits.ts";
 import type { TlsMaterial } from "./tls.ts";
@@ -31,6 +33,8 @@ export interface PeersOptions {
   /** Counts the calls. Default: nobody reads it. */
   readonly traffic?: Traffic | undefined;
   readonly streamLimits?: StreamLimits | undefined;
+  /** Instead of sockets. Default: none. */
+  readonly network?: MemoryNetwork | undefined;
 }
 
 /** The one place where addresses become clients. */
@@ -53,16 +57,21 @@ export class PeerClients implements Peers {
 
   constructor(private readonly options: PeersOptions) {
     const { clock, tls, label, streamLimits } = options;
-    this.#context = {
+    const session: SessionContext = {
       clock,
       tls,
-      streamLimits,
-      deadlines: new Deadlines(clock),
-      slots: new Slots(),
       headers: {
         "content-type": "application/proto",
         ...(label !== undefined && { [LABEL_HEADER]: labelToHeader(label) }),
       },
+    };
+    this.#context = {
+      ...session,
+      streamLimits,
+      open: (address) =>
+        options.network?.session(address, session) ?? new PeerSession(address, session),
+      deadlines: new Deadlines(clock),
+      slots: new Slots(),
     };
     this.#traffic = options.traffic ?? new Traffic();
     for (const desc of options.batched ?? []) this.#addTarget(desc, true);

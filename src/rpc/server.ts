@@ -2,6 +2,7 @@ import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import { pathOfUrl } from "./base-route.ts";
 import { readBody } from "./body.ts";
 import { decode, decodeJson, encode, encodeJson } from "./codec.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -29,6 +30,8 @@ export interface UnaryOptions {
   readonly maxBytes?: number;
   /** Serves the same methods in other protocols (gRPC-Web). Default: they are refused. */
   readonly next?: WireHandler;
+  /** What of a URL names a route. Default: its path. */
+  readonly pathOf?: ((url: string) => string) | undefined;
   /** Routes that make no messages of the bytes. */
   readonly byteRoutes?: Iterable<ByteRoute>;
   /** Counts what `routes` serve. Default: nobody does. */
@@ -99,6 +102,7 @@ const LATE_MS = 50;
 
 class UnaryService {
   readonly #maxBytes: number;
+  readonly #pathOf: (url: string) => string;
 
   constructor(
     private readonly options: UnaryOptions,
@@ -106,10 +110,11 @@ class UnaryService {
     private readonly deadlines: Deadlines,
   ) {
     this.#maxBytes = options.maxBytes ?? MAX_CALL_BYTES;
+    this.#pathOf = options.pathOf ?? pathOfUrl;
   }
 
   handle(request: Request, server: IdleControl): Promise<Response> | undefined {
-    const route = this.routes.get(pathOfUrl(request.url));
+    const route = this.routes.get(this.#pathOf(request.url));
     if (route === undefined) return undefined;
     if (request.method !== "POST") return Promise.resolve(wrongMethod(request.method));
     const format = formatOf(request.headers.get("content-type"));
@@ -170,12 +175,6 @@ class MessageRoute implements ByteRoute {
       .within(() => handle(message, call))
       .then((reply) => (format === "proto" ? encode : encodeJson)(method.output, reply as Message));
   }
-}
-
-function pathOfUrl(url: string): string {
-  const start = url.indexOf("/", url.indexOf("//") + 2);
-  const end = url.indexOf("?", start);
-  return end === -1 ? url.slice(start) : url.slice(start, end);
 }
 
 function formatOf(contentType: string | null): Format | null {

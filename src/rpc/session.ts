@@ -1,5 +1,6 @@
 import { sleep } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import { PEER_BASE } from "./base-route.ts";
 import { refusedConnection } from "./errors.ts";
 import type { Address } from "./port.ts";
 import { clientTls, type TlsMaterial } from "./tls.ts";
@@ -18,8 +19,21 @@ export interface SessionContext {
 
 export type StreamInit = BunFetchRequestInit & { readonly duplex: "half" };
 
+/** The way to one peer. */
+export interface Session {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whether connections that are open show the certificate that is current. */
+  readonly current: boolean;
+  /** One request and its answer, by a path as `pathOf` has it. */
+  fetch(path: string, init: BunFetchRequestInit): Promise<Response>;
+  /** A request whose body is a stream. */
+  stream(path: string, init: StreamInit): Promise<Response>;
+  /** Closes idle connections; those in use are closed with their last request. */
+  close(): void;
+}
+
 /** The connections to one peer, with the certificate that is current when a request starts. */
-export class PeerSession {
+export class PeerSession implements Session {
   #material: TlsMaterial | null | undefined;
   #session: Bun.FetchSession | null = null;
 
@@ -32,7 +46,6 @@ export class PeerSession {
     return this.context.headers;
   }
 
-  /** Whether connections that are open show the certificate that is current. */
   get current(): boolean {
     return this.#material === this.context.tls();
   }
@@ -49,14 +62,13 @@ export class PeerSession {
   }
 
   /**
-   * A request whose body is a stream: over HTTP/1.1, with a connection of its own. Bun's HTTP/2 client acknowledges so
+   * Over HTTP/1.1, with a connection of its own. Bun's HTTP/2 client acknowledges so
    * late what comes from one side only that it gets 1 MB/s (measured), and its windows are shared with the calls.
    */
   stream(path: string, init: StreamInit): Promise<Response> {
     return this.#send(path, init, "http1.1");
   }
 
-  /** Closes idle connections; those in use are closed with their last request. */
   close(): void {
     this.#session?.close();
     this.#session = null;
@@ -66,9 +78,10 @@ export class PeerSession {
     const material = this.context.tls();
     if (this.#session === null || material !== this.#material) this.#open(material);
     const session = this.#session as Bun.FetchSession;
+    const to = `${this.address}${PEER_BASE}${path}`;
     return material === null
-      ? session.fetch(`http://${this.address}${path}`, init)
-      : session.fetch(`https://${this.address}${path}`, { ...init, protocol });
+      ? session.fetch(`http://${to}`, init)
+      : session.fetch(`https://${to}`, { ...init, protocol });
   }
 
   #open(material: TlsMaterial | null): void {

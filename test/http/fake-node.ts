@@ -58,6 +58,7 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     },
     members: () => members,
     observe: () => () => {},
+    handler: () => ({ route: "/hedgerow/peer/*", fetch: () => new Response() }),
     get sharder(): never {
       throw new HedgerowError("not_supported", "sharders are not faked");
     },

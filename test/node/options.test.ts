@@ -16,7 +16,7 @@ function messageFor(options: unknown): string {
 test("without options a node has the defaults that are documented", () => {
   expect(checkOptions({})).toMatchObject({
     store: "sqlite:./hedgerow.db",
-    address: ":8080",
+    address: null,
     lockTable: "locktable",
     lockName: "hedgerow",
     logTable: "logtable",

@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../../runtime/runtime.ts";
 import { readBody } from "../body.ts";
 import { errorFromFetch, errorFromResponse } from "../errors.ts";
 import { MAX_CALL_BYTES } from "../limits.ts";
-import type { PeerSession } from "../session.ts";
+import type { Session } from "../session.ts";
 import { bodyOf } from "./http-body.ts";
 import type { StreamLimits } from "./limits.ts";
 import { StreamLink } from "./link.ts";
@@ -28,7 +28,7 @@ export class ClientLink {
   #lastWords: Timer | null = null;
 
   constructor(
-    session: PeerSession,
+    session: Session,
     private readonly options: ClientLinkOptions,
   ) {
     const { clock, address, limits } = options;
@@ -39,7 +39,7 @@ export class ClientLink {
     this.ended = this.#run(session);
   }
 
-  async #run(session: PeerSession): Promise<void> {
+  async #run(session: Session): Promise<void> {
     const { address } = this.options;
     try {
       const response = await session.stream(CARRY_PATH, {

@@ -2,6 +2,7 @@ import { HedgerowError } from "../../errors.ts";
 import { PeerService } from "../../gen/hedgerow/v1/peer_pb.ts";
 import type { Logger } from "../../observe/logger.ts";
 import type { Clock } from "../../runtime/runtime.ts";
+import { peerPathOf } from "../base-route.ts";
 import { errorFromFetch, errorResponse } from "../errors.ts";
 import type { ConnectHandlers } from "../handlers.ts";
 import type { StreamRoute } from "../port.ts";
@@ -35,7 +36,7 @@ export class StreamServer implements ConnectHandlers {
   }
 
   readonly handle = (request: Request, server: IdleControl): Promise<Response> | undefined => {
-    if (new URL(request.url).pathname !== CARRY_PATH) return undefined;
+    if (peerPathOf(request.url) !== CARRY_PATH) return undefined;
     const refusal = this.#refusal(request);
     if (refusal !== null) return Promise.resolve(errorResponse(refusal));
     server.timeout(request, 0); // signs of life take its place

@@ -1,5 +1,5 @@
-// The process tests in their long versions: `bun scripts/accept.ts [faults]`, all of them or those of the faults alone,
-// about half an hour on two cores. As root, or the tests that need network namespaces and file systems say that they
+// The process tests in their long versions: `bun scripts/accept.ts [faults | members]`, all of them, about half an hour on
+// two cores, or those of the faults or of membership alone. As root, or the tests that need network namespaces and file systems say that they
 // are skipped.
 import { join } from "node:path";
 
@@ -7,6 +7,7 @@ const root = join(import.meta.dir, "..");
 const PARTS: Readonly<Record<string, string>> = {
   all: "test/cluster",
   faults: "test/cluster/faults",
+  members: "test/cluster/members",
 };
 
 /** Ends this process if the command fails. */

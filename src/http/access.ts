@@ -26,6 +26,8 @@ const METHODS: Readonly<Record<keyof typeof HedgerowService.method, Permission>>
   get: "read",
   send: "write",
   broadcast: "write",
+  streamToLeader: "write",
+  streamBroadcast: "write",
   watchLog: "read",
   watchMembers: "read",
   holdLock: "write",

@@ -38,7 +38,7 @@ export interface HttpApp {
 }
 
 const ROUTES =
-  "there are /put /get /send /broadcast /sos /livez /readyz /metrics and POST /hedgerow.v1.HedgerowService/METHOD";
+  "there are /put /get /send /broadcast /streamsend /streambroadcast /sos /livez /readyz /metrics and POST /hedgerow.v1.HedgerowService/METHOD";
 
 /** Of tools and balancers, by the names that gRPC gave them. */
 const TOOLS = [

@@ -20,6 +20,7 @@ import { holdLock } from "./hold-lock.ts";
 import { semaphoreRoutes, semaphoreStreams } from "./semaphores.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
 import { spillRead, spillWrite } from "./spill.ts";
+import { streamBroadcast, streamToLeader } from "./streams.ts";
 import { timestampOf } from "./timestamp.ts";
 import { memberToWire, watchMembers } from "./watch-members.ts";
 
@@ -83,6 +84,12 @@ function registerAll(
   }
   router.rpc(HedgerowService.method.broadcast, (request, context) =>
     broadcast(node, request, context),
+  );
+  router.rpc(HedgerowService.method.streamToLeader, (requests, context) =>
+    streamToLeader(node, requests, context),
+  );
+  router.rpc(HedgerowService.method.streamBroadcast, (requests, context) =>
+    streamBroadcast(node, requests, context),
   );
   router.rpc(HedgerowService.method.watchMembers, (request, context) =>
     watchMembers(node, request, context),

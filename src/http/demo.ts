@@ -15,6 +15,8 @@ const NO_KEY = "give the key as the body, as in curl -d key";
 
 /** What is sent when the caller gives nothing. */
 const DEFAULT_MESSAGE = "hello";
+const DEFAULT_STREAMED = "test";
+const STREAM_TIMEOUT_MS = 10_000;
 
 /** The endpoints of the Go system's demo, any method: its texts, but with a true status. */
 export function demoRoutes(
@@ -64,6 +66,23 @@ export function demoRoutes(
     const name = c.req.query("name") || `sos-${clock.wallMicros()}`;
     await spillAndReadBack(node, name, c.req.raw.signal);
     return plain(200, "OK");
+  });
+
+  app.all("/streamsend", async (c) => {
+    const message = (await readText(c.req.raw, clock)) || DEFAULT_STREAMED;
+    const call = { signal: c.req.raw.signal, timeoutMs: STREAM_TIMEOUT_MS };
+    for await (const _ of node.streamToLeader([message], call)); // it has ended well when all came
+    return plain(200, "OK");
+  });
+
+  app.all("/streambroadcast", async (c) => {
+    const message = (await readText(c.req.raw, clock)) || DEFAULT_STREAMED;
+    const call = { signal: c.req.raw.signal, timeoutMs: STREAM_TIMEOUT_MS };
+    const ended = new Map<string, BroadcastReply>();
+    for await (const reply of node.streamBroadcast([message], call)) ended.set(reply.node, reply);
+    const last = [...ended.values()];
+    const status = broadcastStatus(last);
+    return plain(status, status === 200 ? "OK" : last.map(replyText).join("\n"));
   });
 
   app.onError((error) => failure(error, logger, plain));

@@ -7,6 +7,7 @@ import type { Peers, ServedCall } from "../rpc/port.ts";
 import { Operation } from "../runtime/operation.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
 import { checkBytes, MAX_MESSAGE_BYTES } from "../store/limits.ts";
+import { type Reply, type TargetOptions, targetsOf } from "./targets.ts";
 
 /** Default time-outs in milliseconds. */
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -36,10 +37,6 @@ export type Handler = (
   data: Uint8Array,
   context: Context,
 ) => Uint8Array | string | undefined | Promise<Uint8Array | string | undefined>;
-
-export type Reply =
-  | { readonly node: string; readonly data: Uint8Array }
-  | { readonly node: string; readonly error: Error };
 
 export interface MessagingOptions {
   readonly runtime: Runtime;
@@ -75,17 +72,11 @@ export class Messaging {
   /** Each member's reply as it comes. A member that fails, or is late, is a reply with an error. */
   async *broadcast(
     data: Uint8Array | string,
-    options: CallOptions & {
-      readonly skipSelf?: boolean | undefined;
-      readonly onlySendTo?: readonly string[] | undefined;
-    } = {},
+    options: CallOptions & TargetOptions = {},
   ): AsyncGenerator<Reply, void, undefined> {
     const { runtime, self, members, shutdown } = this.options;
     const message = this.#message(data);
-    const only = options.onlySendTo && new Set(options.onlySendTo);
-    const targets = members().filter(
-      (address) => !(options.skipSelf === true && address === self) && (only?.has(address) ?? true),
-    );
+    const targets = targetsOf(members(), self, options);
     using operation = new Operation(
       runtime.clock,
       "broadcast",

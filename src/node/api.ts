@@ -49,6 +49,25 @@ export interface HedgerowNode extends AsyncDisposable {
   /** `broadcast` whose replies are given as they come. */
   broadcastStream(data: Bytes, options?: BroadcastOptions): AsyncIterable<BroadcastReply>;
   /**
+   * Opens a stream to the leader's `onStream` and gives its replies: both directions flow at once, each only as fast as
+   * the other end reads. Begins at once; `input` is read when the leader has taken it. Ends well when the handler has
+   * ended; otherwise the replies throw, after those that came before: `no_leader`, `no_handler`, `handler_failed`,
+   * `not_leader` when another node leads (a stream stays with the leader that it began with), `outcome_unknown` when
+   * the connection broke or nothing was heard of the leader for 1.5 s, `too_large`, `overloaded`, `canceled`, `stopped`.
+   * Leaving the replies early ends it on both sides. Default time-out: 10 s until the leader has taken it, none after.
+   */
+  streamToLeader(input: StreamInput, options?: StreamOptions): AsyncIterableIterator<Uint8Array>;
+  /**
+   * The same to the `onStreamBroadcast` of all members, this node included: each gets all of `input`, and each reply says
+   * whose it is. A member whose stream fails has a last reply with the error; the others go on. The slowest member and
+   * the reader of the replies set the pace; a member that takes nothing for 30 s while others wait for it fails with
+   * `timeout`.
+   */
+  streamBroadcast(
+    input: StreamInput,
+    options?: StreamBroadcastOptions,
+  ): AsyncIterableIterator<BroadcastReply>;
+  /**
    * A lock beside the leader's, for as many owners as ask for one of this name. Nothing is done until it is taken.
    * Throws `invalid_argument` for a name that begins with `hedge/spindle/` or ends in `_` and digits.
    */
@@ -243,6 +262,39 @@ export interface BroadcastOptions extends CallOptions {
 export type BroadcastReply =
   | { readonly node: string; readonly data: Uint8Array }
   | { readonly node: string; readonly error: Error };
+
+/** Messages, each at most 4 MiB. */
+export type StreamInput = AsyncIterable<Bytes> | Iterable<Bytes>;
+
+export interface StreamOptions extends CallOptions {
+  /** Told to the handler, at most 16 KiB. Gets an `id`, if it has none. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface StreamBroadcastOptions extends StreamOptions {
+  readonly skipSelf?: boolean | undefined;
+  /** Addresses; unknown ones are ignored. Default: all members. */
+  readonly onlySendTo?: readonly string[] | undefined;
+}
+
+/**
+ * What the node calls when a stream comes: with its messages, which end when the other side has sent all and throw when
+ * the stream fails, and gives the replies, as an async generator does. What it throws fails its caller's stream only.
+ */
+export type StreamHandler = (
+  messages: AsyncIterableIterator<Uint8Array>,
+  context: StreamContext,
+) => StreamInput | undefined | Promise<StreamInput | undefined>;
+
+export interface StreamContext {
+  /** Of the metadata. */
+  readonly id: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Address of the node that opened the stream. */
+  readonly from: string;
+  /** Aborts when the stream is over, for whatever reason. */
+  readonly signal: AbortSignal;
+}
 
 export type PeerStateName = "viewer" | "participant" | "terminating";
 

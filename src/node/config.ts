@@ -2,7 +2,13 @@ import type { Logger } from "../observe/logger.ts";
 import type { Retention } from "../log/expiry.ts";
 import type { GossipTiming } from "../members/timing.ts";
 import type { SpillRoom } from "./spill-room.ts";
-import type { MembersChange, MessageHandler, PeerStateName, SharderOptions } from "./api.ts";
+import type {
+  MembersChange,
+  MessageHandler,
+  PeerStateName,
+  SharderOptions,
+  StreamHandler,
+} from "./api.ts";
 
 /** What a node runs with: complete and checked, made from the library's options in options.ts. */
 export interface NodeConfig {
@@ -28,6 +34,8 @@ export interface NodeConfig {
   readonly logger: Logger;
   readonly onSend: MessageHandler | undefined;
   readonly onBroadcast: MessageHandler | undefined;
+  readonly onStream?: StreamHandler | undefined;
+  readonly onStreamBroadcast?: StreamHandler | undefined;
   readonly onLeaderChange: ((isLeader: boolean) => unknown) | undefined;
   readonly onMembersChanged: ((change: MembersChange) => unknown) | undefined;
   /** The node cannot go on: its settings are not the cluster's. It has been stopped. */

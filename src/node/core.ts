@@ -5,6 +5,7 @@ import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
 import { Observers } from "../members/observers.ts";
 import type { TableChange } from "../members/table.ts";
 import { Messaging } from "../messaging/messaging.ts";
+import { Streams } from "../messaging/streams.ts";
 import type { Family } from "../observe/families.ts";
 import type { PeerRoute, Peers, StreamRoute } from "../rpc/port.ts";
 import { Operation } from "../runtime/operation.ts";
@@ -41,6 +42,7 @@ export class Core {
   readonly streamRoutes: readonly StreamRoute[];
   readonly log: StoreSide["log"];
   readonly messaging: Messaging;
+  readonly streams: Streams;
   readonly locks: StoreSide["locks"];
   readonly semaphores: StoreSide["semaphores"];
   readonly spill: Spill;
@@ -91,8 +93,10 @@ export class Core {
             gossip,
             joining: this.#joining,
             shutdown,
-            onLeaderChange: (leads) =>
-              this.#callBack("onLeaderChange", () => config.onLeaderChange?.(leads)),
+            onLeaderChange: (leads) => {
+              if (!leads) this.streams.leadershipLost();
+              this.#callBack("onLeaderChange", () => config.onLeaderChange?.(leads));
+            },
           });
     this.#stored = stored;
     this.log = stored.log;
@@ -113,6 +117,14 @@ export class Core {
       onSend: config.onSend,
       onBroadcast: config.onBroadcast,
     });
+    this.streams = new Streams({
+      ...shared,
+      logger,
+      members: () => this.#gossip.members().map((member) => member.address),
+      onStream: config.onStream,
+      onStreamBroadcast: config.onStreamBroadcast,
+    });
+    this.streamRoutes = this.streams.routes;
     this.spill = new Spill({
       clock: runtime.clock,
       logger,

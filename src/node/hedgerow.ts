@@ -207,6 +207,24 @@ export class Hedgerow implements api.HedgerowNode {
     yield* this.core.messaging.broadcast(data, options);
   }
 
+  /** Not waited for by a stop, which ends it. */
+  streamToLeader(
+    input: api.StreamInput,
+    options?: api.StreamOptions,
+  ): AsyncIterableIterator<Uint8Array> {
+    if (this.#stopping !== null) throw stopped();
+    return this.core.streams.toLeader(input, options);
+  }
+
+  /** Not waited for by a stop, which ends it. */
+  streamBroadcast(
+    input: api.StreamInput,
+    options?: api.StreamBroadcastOptions,
+  ): AsyncIterableIterator<api.BroadcastReply> {
+    if (this.#stopping !== null) throw stopped();
+    return this.core.streams.toAll(input, options);
+  }
+
   lock(name: string, options?: api.LockOptions): api.Lock {
     given.checkArgument("lock: name", name, given.text);
     given.checkOptions("lock", options, given.LOCK_OPTIONS);

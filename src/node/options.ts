@@ -9,7 +9,7 @@ import { MemoryNetwork } from "../rpc/memory-network.ts";
 import type { TlsFiles } from "../rpc/tls.ts";
 import { checkName } from "../store/limits.ts";
 import { NO_STORE } from "../store/open.ts";
-import type { MembersChange, MessageHandler, SharderChoice } from "./api.ts";
+import type { MembersChange, MessageHandler, SharderChoice, StreamHandler } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { parseDuration } from "./duration.ts";
 import type { TransportChoice } from "./transport.ts";
@@ -96,6 +96,10 @@ export interface HedgerowOptions {
   readonly onSend?: MessageHandler | undefined;
   /** Answers `broadcast`. */
   readonly onBroadcast?: MessageHandler | undefined;
+  /** Answers `streamToLeader` while this node leads. */
+  readonly onStream?: StreamHandler | undefined;
+  /** Answers `streamBroadcast`. */
+  readonly onStreamBroadcast?: StreamHandler | undefined;
   /** Told once per change, also at expiry and at stop. */
   readonly onLeaderChange?: ((isLeader: boolean) => unknown) | undefined;
   readonly onMembersChanged?: ((change: MembersChange) => unknown) | undefined;
@@ -230,6 +234,8 @@ const schema = z.strictObject({
   ),
   onSend: z.optional(handler),
   onBroadcast: z.optional(handler),
+  onStream: z.optional(handler),
+  onStreamBroadcast: z.optional(handler),
   onLeaderChange: z.optional(handler),
   onMembersChanged: z.optional(handler),
   onFatal: z.optional(handler),
@@ -280,6 +286,8 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     logger: data.logger ?? silentLogger,
     onSend: options.onSend,
     onBroadcast: options.onBroadcast,
+    onStream: options.onStream,
+    onStreamBroadcast: options.onStreamBroadcast,
     onLeaderChange: options.onLeaderChange,
     onMembersChanged: options.onMembersChanged,
     onFatal: options.onFatal,

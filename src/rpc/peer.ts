@@ -1,13 +1,12 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { HedgerowError } from "../errors.ts";
 import { sleep } from "../runtime/operation.ts";
-import type { CallOptions } from "../runtime/runtime.ts";
 import type { Call } from "./calls.ts";
 import { Carrier } from "./carrier.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { LaneRule } from "./lanes.ts";
 import { PeerLane } from "./peer-lane.ts";
-import type { Address, Replies, StreamInput, StreamKind } from "./port.ts";
+import type { Address, Replies, StreamCallOptions, StreamInput, StreamKind } from "./port.ts";
 import { RENEWAL_MS, type Session, type SessionContext } from "./session.ts";
 import type { Slots } from "./slots.ts";
 import { ClientLink } from "./streams/client.ts";
@@ -63,7 +62,7 @@ export class Peer {
     kind: StreamKind<H>,
     opening: MessageInitShape<H>,
     input: StreamInput,
-    options: CallOptions,
+    options: StreamCallOptions,
   ): Promise<Replies> {
     const open = () => this.#openLine().link.open(kind, opening, input, options);
     try {

@@ -14,7 +14,14 @@ import { laneOf } from "./lanes.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
 import type { MemoryNetwork } from "./memory-network.ts";
 import { Peer, type PeerContext } from "./peer.ts";
-import type { Address, Peers, Replies, StreamInput, StreamKind } from "./port.ts";
+import type {
+  Address,
+  Peers,
+  Replies,
+  StreamCallOptions,
+  StreamInput,
+  StreamKind,
+} from "./port.ts";
 import { pathOf } from "./server.ts";
 import { PeerSession, type SessionContext } from "./session.ts";
 import { Slots } from "./slots.ts";
@@ -110,7 +117,7 @@ export class PeerClients implements Peers {
     kind: StreamKind<H>,
     opening: MessageInitShape<H>,
     input: StreamInput,
-    options: CallOptions = {},
+    options: StreamCallOptions = {},
   ): Promise<Replies> {
     return this.#peerAt(to).stream(kind, opening, input, options);
   }

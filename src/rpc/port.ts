@@ -33,7 +33,7 @@ export interface Peers {
     kind: StreamKind<H>,
     opening: MessageInitShape<H>,
     input: StreamInput,
-    options?: CallOptions,
+    options?: StreamCallOptions,
   ): Promise<Replies>;
   /**
    * For an address that is no longer a member's: what waits unsent fails with `unavailable`, calls under way
@@ -74,6 +74,11 @@ export function serve<I extends DescMessage, O extends DescMessage>(
 export interface StreamKind<H extends DescMessage = DescMessage> {
   readonly name: string;
   readonly opening: H;
+}
+
+export interface StreamCallOptions extends CallOptions {
+  /** Called once if the stream was opened, when it is over, whether or not its replies have been read. */
+  readonly onEnd?: (() => void) | undefined;
 }
 
 /** Text is sent as UTF-8. */

@@ -23,8 +23,9 @@ test("all methods that nodes serve to each other are among the routes", () => {
   const served = new PeerWorld(1).leader.core.routes.map(({ method }) => nameOf(method));
   const peers = SERVICES.filter((service) => service.typeName !== HedgerowService.typeName);
   const methods = peers.flatMap((service) => service.methods.map(nameOf));
-  // Batches are bytes to those who serve them: peer-wire.test.ts.
-  const expected = methods.filter((name) => name !== nameOf(PeerService.method.batch));
+  // Batches are bytes to those who serve them, as are the frames of streams: peer-wire.test.ts.
+  const { batch, carry } = PeerService.method;
+  const expected = methods.filter((name) => name !== nameOf(batch) && name !== nameOf(carry));
   expect(served.sort()).toEqual(expected.sort());
 });
 

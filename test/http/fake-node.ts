@@ -44,6 +44,14 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     async *broadcastStream(data) {
       for (const { address } of members) yield { node: address, data: reply(address, data) };
     },
+    async *streamToLeader(input) {
+      for await (const data of input) yield reply("streamed", data);
+    },
+    async *streamBroadcast(input) {
+      for await (const data of input) {
+        for (const { address } of members) yield { node: address, data: reply(address, data) };
+      }
+    },
     lock: () => {
       throw new HedgerowError("not_supported", "locks are not faked");
     },

@@ -16,7 +16,7 @@ export interface FrameSink {
   onFrame(frame: StreamFrame): void;
 }
 
-/** Reads StreamFrames of peer.proto. Throws `invalid_argument` for what is none. */
+/** Reads CarryRequest and CarryResponse of peer.proto, which are the same. Throws `invalid_argument` for what is none. */
 export function readFrames(bytes: Uint8Array, sink: FrameSink): void {
   const reader = new BinaryReader(bytes);
   try {
@@ -33,7 +33,7 @@ export function readFrames(bytes: Uint8Array, sink: FrameSink): void {
     }
   } catch (cause) {
     if (cause instanceof HedgerowError) throw cause;
-    throw new HedgerowError("invalid_argument", "malformed StreamFrames: not valid protobuf", {
+    throw new HedgerowError("invalid_argument", "malformed frames of streams: not valid protobuf", {
       cause,
     });
   }

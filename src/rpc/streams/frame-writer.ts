@@ -2,8 +2,8 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { StreamFrameSchema } from "../../gen/hedgerow/v1/peer_pb.ts";
 import { ENVELOPE_BYTES } from "./limits.ts";
 
-// StreamFrames of peer.proto, written by hand: a message is copied once, to its place in the envelope that
-// carries it. test/rpc/streams/frames.test.ts holds this to protobuf's own codec.
+// CarryRequest and CarryResponse of peer.proto, which are the same, written by hand: a message is copied once, to
+// its place in the envelope that carries it. test/rpc/streams/frames.test.ts holds this to protobuf's own codec.
 
 /** Flags and length before each message of a Connect stream. */
 const ENVELOPE_HEADER = 5;
@@ -101,10 +101,10 @@ export class FrameWriter {
     this.#bytes[this.#used++] = left;
   }
 
-  /** Makes room for so many bytes more: in a new envelope, if much would have to be moved. */
+  /** Makes room for so many bytes more: in a new envelope, if much would have to be moved for a large message. */
   #reserve(bytes: number): void {
     if (this.#used + bytes <= this.#bytes.length) return;
-    if (this.#used >= ENVELOPE_BYTES / 4) this.#seal();
+    if (Math.min(this.#used, bytes) >= ENVELOPE_BYTES / 4) this.#seal();
     const needed = this.#used + bytes;
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#expected, 2 * this.#used));
     larger.set(this.#bytes.subarray(0, this.#used));

@@ -2,13 +2,20 @@ import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufb
 import { HedgerowError, messageOf } from "../../errors.ts";
 import type { StreamFrame, StreamFrameSchema, StreamOpen } from "../../gen/hedgerow/v1/peer_pb.ts";
 import type { Logger } from "../../observe/logger.ts";
-import type { CallOptions, Clock, Timer } from "../../runtime/runtime.ts";
+import type { Clock, Timer } from "../../runtime/runtime.ts";
 import { canceled } from "../calls.ts";
 import { decode } from "../codec.ts";
 import { END_OF_STREAM_FLAG, EnvelopeReader } from "../envelopes.ts";
 import { publicError } from "../errors.ts";
 import { DEFAULT_TIMEOUT_MS } from "../limits.ts";
-import type { Replies, StreamInput, StreamKind, StreamRoute, StreamRules } from "../port.ts";
+import type {
+  Replies,
+  StreamCallOptions,
+  StreamInput,
+  StreamKind,
+  StreamRoute,
+  StreamRules,
+} from "../port.ts";
 import { type FrameSink, readFrames } from "./frame-reader.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import {
@@ -31,6 +38,8 @@ export interface LinkOptions {
   /** What the other side may open, by the kind's name. Absent on the side that opens. */
   readonly routes?: ReadonlyMap<string, StreamRoute>;
   readonly limits?: StreamLimits | undefined;
+  /** For ends in one process, of which neither can go alone: no signs of life. Default false. */
+  readonly isSilent?: boolean;
   /** Called once, when no stream can be opened any more. */
   readonly onEnd?: () => void;
 }
@@ -60,7 +69,7 @@ export class StreamLink implements StreamLine, FrameSink {
   constructor(private readonly options: LinkOptions) {
     this.limits = options.limits ?? DEFAULT_STREAM_LIMITS;
     this.#reader = new EnvelopeReader(this.limits.maxMessageBytes + 2 * ENVELOPE_BYTES);
-    this.#armBeat();
+    if (options.isSilent !== true) this.#armBeat();
   }
 
   /** Whether it takes no more streams. */
@@ -86,7 +95,7 @@ export class StreamLink implements StreamLine, FrameSink {
     kind: StreamKind<H>,
     opening: MessageInitShape<H>,
     input: StreamInput,
-    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: CallOptions = {},
+    { signal, timeoutMs = DEFAULT_TIMEOUT_MS, onEnd }: StreamCallOptions = {},
   ): Promise<Replies> {
     const { peer, clock } = this.options;
     const what = `${kind.name} to ${peer}`;
@@ -109,6 +118,7 @@ export class StreamLink implements StreamLine, FrameSink {
       this.#opening.set(stream.id, () => {
         timer.cancel();
         this.#opening.delete(stream.id);
+        if (onEnd !== undefined) stream.atEnd(onEnd);
         resolve(stream.messages);
         stream.send(input);
       });

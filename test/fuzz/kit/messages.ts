@@ -52,6 +52,11 @@ class MessageMaker {
           const error = list.add(this.#value(field));
           if (error !== undefined) throw error;
         }
+      } else if (field.fieldKind === "map") {
+        const map = reflected.get(field);
+        for (let left = prng.pick([0, 1, 1, 2, 5, 40]); left > 0; left--) {
+          map.set(scalar(prng, field.mapKey, undefined), this.#value(field));
+        }
       } else {
         reflected.set(field, this.#value(field));
       }

@@ -156,7 +156,7 @@ export class SimulatedCluster {
       store: link.store(),
       peers: this.network.peersOf(address, machine),
     });
-    this.network.listen(address, machine, core.routes);
+    this.network.listen(address, machine, core.routes, core.streamRoutes);
     // Nodes do not start in the same instant.
     const booted: Booted = { machine, core, startError: null };
     machine.schedule(this.prng.between(0, 50), () => {
@@ -188,6 +188,8 @@ export class SimulatedCluster {
       logger: silentLogger,
       onSend: (data) => data,
       onBroadcast: (data) => data,
+      onStream: (messages) => messages,
+      onStreamBroadcast: (messages) => messages,
       onLeaderChange: undefined,
       onMembersChanged: undefined,
       onFatal: undefined,

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/hedgerow.proto.
  */
 export const file_hedgerow_v1_hedgerow: GenFile = /*@__PURE__*/
-  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIjAKE1dhdGNoTWVtYmVyc1JlcXVlc3QSGQoRcGFydGljaXBhbnRzX29ubHkYASABKAgiQgoUV2F0Y2hNZW1iZXJzUmVzcG9uc2USKgoHbWVtYmVycxgBIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyKoAQoKUHV0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSEQoJbm9fYXBwZW5kGAMgASgIEhQKDGRpcmVjdF93cml0ZRgEIAEoCBIKCgJpZBgFIAEoCRIXCgppZl92ZXJzaW9uGAYgASgJSACIAQESIQoFZmVuY2UYByABKAsyEi5oZWRnZXJvdy52MS5GZW5jZUINCgtfaWZfdmVyc2lvbiIkCgVGZW5jZRIMCgRuYW1lGAEgASgJEg0KBXRva2VuGAIgASgJIkgKC1B1dFJlc3BvbnNlEgoKAmlkGAEgASgJEi0KCXRpbWVzdGFtcBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiKAoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFbGltaXQYAiABKAMiMgoLR2V0UmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmhlZGdlcm93LnYxLkVudHJ5Im4KBUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgoKAmlkGAQgASgJEg4KBmxlYWRlchgFIAEoCSIbCgtTZW5kUmVxdWVzdBIMCgRkYXRhGAEgASgMIhwKDFNlbmRSZXNwb25zZRIMCgRkYXRhGAEgASgMIkkKEEJyb2FkY2FzdFJlcXVlc3QSDAoEZGF0YRgBIAEoDBIRCglza2lwX3NlbGYYAiABKAgSFAoMb25seV9zZW5kX3RvGAMgAygJIk0KEUJyb2FkY2FzdFJlc3BvbnNlEgwKBG5vZGUYASABKAkSDgoEZGF0YRgCIAEoDEgAEg8KBWVycm9yGAMgASgJSABCCQoHb3V0Y29tZSJACg9XYXRjaExvZ1JlcXVlc3QSCwoDa2V5GAEgASgJEhQKB2Zyb21faWQYAiABKAlIAIgBAUIKCghfZnJvbV9pZCI1ChBXYXRjaExvZ1Jlc3BvbnNlEiEKBWVudHJ5GAEgASgLMhIuaGVkZ2Vyb3cudjEuRW50cnkiaAoPSG9sZExvY2tSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIbGVhc2VfbXMYAiABKA0SJwoEd2FpdBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRob2xkGAQgASgJIksKEEhvbGRMb2NrUmVzcG9uc2USDQoFdG9rZW4YASABKAkSKAoFbGVhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ieQoUSG9sZFNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBGhvbGQYBSABKAkiUAoVSG9sZFNlbWFwaG9yZVJlc3BvbnNlEg0KBW93bmVyGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIh8KD0tlZXBIb2xkUmVxdWVzdBIMCgRob2xkGAEgASgJIjwKEEtlZXBIb2xkUmVzcG9uc2USKAoFbGVhc2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoXQWNxdWlyZVNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoDRINCgVvd25lchgDIAEoCRInCgR3YWl0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlMKGEFjcXVpcmVTZW1hcGhvcmVSZXNwb25zZRINCgVvd25lchgBIAEoCRIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI2ChdSZWxlYXNlU2VtYXBob3JlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBW93bmVyGAIgASgJIiwKGFJlbGVhc2VTZW1hcGhvcmVSZXNwb25zZRIQCghyZWxlYXNlZBgBIAEoCCJcChFTcGlsbFdyaXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEigKBmxpbWl0cxgCIAEoCzIYLmhlZGdlcm93LnYxLlNwaWxsTGltaXRzEg8KB3JlY29yZHMYAyADKAwijAEKC1NwaWxsTGltaXRzEhkKDG1lbW9yeV9ieXRlcxgBIAEoBEgAiAEBEhcKCmRpc2tfYnl0ZXMYAiABKARIAYgBARIpCgZleHBpcnkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDwoNX21lbW9yeV9ieXRlc0INCgtfZGlza19ieXRlcyJOChJTcGlsbFdyaXRlUmVzcG9uc2USDwoHcmVjb3JkcxgBIAEoBBInCgVzdG9yZRgCIAEoCzIYLmhlZGdlcm93LnYxLlNwaWxsU3RhdHVzIuMBCgtTcGlsbFN0YXR1cxIPCgdyZWNvcmRzGAEgASgEEg0KBWJ5dGVzGAIgASgEEiwKDGxvY2FsX21lbW9yeRgDIAEoCzIWLmhlZGdlcm93LnYxLlNwaWxsVGllchIqCgpsb2NhbF9kaXNrGAQgASgLMhYuaGVkZ2Vyb3cudjEuU3BpbGxUaWVyEi0KDXJlbW90ZV9tZW1vcnkYBSABKAsyFi5oZWRnZXJvdy52MS5TcGlsbFRpZXISKwoLcmVtb3RlX2Rpc2sYBiABKAsyFi5oZWRnZXJvdy52MS5TcGlsbFRpZXIiKwoJU3BpbGxUaWVyEg8KB3JlY29yZHMYASABKAQSDQoFYnl0ZXMYAiABKAQiLgoQU3BpbGxSZWFkUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGZyb20YAiABKAQiMwoRU3BpbGxSZWFkUmVzcG9uc2USDQoFZmlyc3QYASABKAQSDwoHcmVjb3JkcxgCIAMoDCIhChFTcGlsbENsb3NlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhQKElNwaWxsQ2xvc2VSZXNwb25zZSKGAQoLRXJyb3JEZXRhaWwSDAoEY29kZRgBIAEoCRIOCgZsZWFkZXIYAiABKAkSDQoFdG9rZW4YAyABKAQSFgoOcmV0cnlfZGVsYXlfbXMYBCABKA0SEAoIcmVsZWFzZWQYBSABKAgSFAoHY3VycmVudBgGIAEoCUgAiAEBQgoKCF9jdXJyZW50MpMJCg9IZWRnZXJvd1NlcnZpY2USQQoGU3RhdHVzEhouaGVkZ2Vyb3cudjEuU3RhdHVzUmVxdWVzdBobLmhlZGdlcm93LnYxLlN0YXR1c1Jlc3BvbnNlEjgKA1B1dBIXLmhlZGdlcm93LnYxLlB1dFJlcXVlc3QaGC5oZWRnZXJvdy52MS5QdXRSZXNwb25zZRI4CgNHZXQSFy5oZWRnZXJvdy52MS5HZXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuR2V0UmVzcG9uc2USOwoEU2VuZBIYLmhlZGdlcm93LnYxLlNlbmRSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU2VuZFJlc3BvbnNlEkwKCUJyb2FkY2FzdBIdLmhlZGdlcm93LnYxLkJyb2FkY2FzdFJlcXVlc3QaHi5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXNwb25zZTABElUKDFdhdGNoTWVtYmVycxIgLmhlZGdlcm93LnYxLldhdGNoTWVtYmVyc1JlcXVlc3QaIS5oZWRnZXJvdy52MS5XYXRjaE1lbWJlcnNSZXNwb25zZTABEkkKCFdhdGNoTG9nEhwuaGVkZ2Vyb3cudjEuV2F0Y2hMb2dSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuV2F0Y2hMb2dSZXNwb25zZTABEkkKCEhvbGRMb2NrEhwuaGVkZ2Vyb3cudjEuSG9sZExvY2tSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuSG9sZExvY2tSZXNwb25zZTABElgKDUhvbGRTZW1hcGhvcmUSIS5oZWRnZXJvdy52MS5Ib2xkU2VtYXBob3JlUmVxdWVzdBoiLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXNwb25zZTABEkcKCEtlZXBIb2xkEhwuaGVkZ2Vyb3cudjEuS2VlcEhvbGRSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuS2VlcEhvbGRSZXNwb25zZRJfChBBY3F1aXJlU2VtYXBob3JlEiQuaGVkZ2Vyb3cudjEuQWNxdWlyZVNlbWFwaG9yZVJlcXVlc3QaJS5oZWRnZXJvdy52MS5BY3F1aXJlU2VtYXBob3JlUmVzcG9uc2USXwoQUmVsZWFzZVNlbWFwaG9yZRIkLmhlZGdlcm93LnYxLlJlbGVhc2VTZW1hcGhvcmVSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuUmVsZWFzZVNlbWFwaG9yZVJlc3BvbnNlEk8KClNwaWxsV3JpdGUSHi5oZWRnZXJvdy52MS5TcGlsbFdyaXRlUmVxdWVzdBofLmhlZGdlcm93LnYxLlNwaWxsV3JpdGVSZXNwb25zZSgBEkwKCVNwaWxsUmVhZBIdLmhlZGdlcm93LnYxLlNwaWxsUmVhZFJlcXVlc3QaHi5oZWRnZXJvdy52MS5TcGlsbFJlYWRSZXNwb25zZTABEk0KClNwaWxsQ2xvc2USHi5oZWRnZXJvdy52MS5TcGlsbENsb3NlUmVxdWVzdBofLmhlZGdlcm93LnYxLlNwaWxsQ2xvc2VSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChpoZWRnZXJvdy92MS9oZWRnZXJvdy5wcm90bxILaGVkZ2Vyb3cudjEiDwoNU3RhdHVzUmVxdWVzdCJ8Cg5TdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBmxlYWRlchgCIAEoCRIRCglpc19sZWFkZXIYAyABKAgSDQoFdG9rZW4YBCABKAkSKgoHbWVtYmVycxgFIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyJRCgxNZW1iZXJTdGF0dXMSDwoHYWRkcmVzcxgBIAEoCRINCgVzdGF0ZRgCIAEoCRITCgtpbmNhcm5hdGlvbhgDIAEoBBIMCgRuYW1lGAQgASgJIjAKE1dhdGNoTWVtYmVyc1JlcXVlc3QSGQoRcGFydGljaXBhbnRzX29ubHkYASABKAgiQgoUV2F0Y2hNZW1iZXJzUmVzcG9uc2USKgoHbWVtYmVycxgBIAMoCzIZLmhlZGdlcm93LnYxLk1lbWJlclN0YXR1cyKoAQoKUHV0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSEQoJbm9fYXBwZW5kGAMgASgIEhQKDGRpcmVjdF93cml0ZRgEIAEoCBIKCgJpZBgFIAEoCRIXCgppZl92ZXJzaW9uGAYgASgJSACIAQESIQoFZmVuY2UYByABKAsyEi5oZWRnZXJvdy52MS5GZW5jZUINCgtfaWZfdmVyc2lvbiIkCgVGZW5jZRIMCgRuYW1lGAEgASgJEg0KBXRva2VuGAIgASgJIkgKC1B1dFJlc3BvbnNlEgoKAmlkGAEgASgJEi0KCXRpbWVzdGFtcBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiKAoKR2V0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFbGltaXQYAiABKAMiMgoLR2V0UmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmhlZGdlcm93LnYxLkVudHJ5Im4KBUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgoKAmlkGAQgASgJEg4KBmxlYWRlchgFIAEoCSIbCgtTZW5kUmVxdWVzdBIMCgRkYXRhGAEgASgMIhwKDFNlbmRSZXNwb25zZRIMCgRkYXRhGAEgASgMIkkKEEJyb2FkY2FzdFJlcXVlc3QSDAoEZGF0YRgBIAEoDBIRCglza2lwX3NlbGYYAiABKAgSFAoMb25seV9zZW5kX3RvGAMgAygJIk0KEUJyb2FkY2FzdFJlc3BvbnNlEgwKBG5vZGUYASABKAkSDgoEZGF0YRgCIAEoDEgAEg8KBWVycm9yGAMgASgJSABCCQoHb3V0Y29tZSJgChVTdHJlYW1Ub0xlYWRlclJlcXVlc3QSDgoEZGF0YRgBIAEoDEgAEi8KBG9wZW4YAiABKAsyHy5oZWRnZXJvdy52MS5TdHJlYW1Ub0xlYWRlck9wZW5IAEIGCgRwYXJ0IoYBChJTdHJlYW1Ub0xlYWRlck9wZW4SPwoIbWV0YWRhdGEYASADKAsyLS5oZWRnZXJvdy52MS5TdHJlYW1Ub0xlYWRlck9wZW4uTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiJgoWU3RyZWFtVG9MZWFkZXJSZXNwb25zZRIMCgRkYXRhGAEgASgMImIKFlN0cmVhbUJyb2FkY2FzdFJlcXVlc3QSDgoEZGF0YRgBIAEoDEgAEjAKBG9wZW4YAiABKAsyIC5oZWRnZXJvdy52MS5TdHJlYW1Ccm9hZGNhc3RPcGVuSABCBgoEcGFydCKxAQoTU3RyZWFtQnJvYWRjYXN0T3BlbhJACghtZXRhZGF0YRgBIAMoCzIuLmhlZGdlcm93LnYxLlN0cmVhbUJyb2FkY2FzdE9wZW4uTWV0YWRhdGFFbnRyeRIRCglza2lwX3NlbGYYAiABKAgSFAoMb25seV9zZW5kX3RvGAMgAygJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJxChdTdHJlYW1Ccm9hZGNhc3RSZXNwb25zZRIMCgRub2RlGAEgASgJEg4KBGRhdGEYAiABKAxIABItCgdmYWlsdXJlGAMgASgLMhouaGVkZ2Vyb3cudjEuU3RyZWFtRmFpbHVyZUgAQgkKB291dGNvbWUiLgoNU3RyZWFtRmFpbHVyZRIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiQAoPV2F0Y2hMb2dSZXF1ZXN0EgsKA2tleRgBIAEoCRIUCgdmcm9tX2lkGAIgASgJSACIAQFCCgoIX2Zyb21faWQiNQoQV2F0Y2hMb2dSZXNwb25zZRIhCgVlbnRyeRgBIAEoCzISLmhlZGdlcm93LnYxLkVudHJ5ImgKD0hvbGRMb2NrUmVxdWVzdBIMCgRuYW1lGAEgASgJEhAKCGxlYXNlX21zGAIgASgNEicKBHdhaXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEaG9sZBgEIAEoCSJLChBIb2xkTG9ja1Jlc3BvbnNlEg0KBXRva2VuGAEgASgJEigKBWxlYXNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInkKFEhvbGRTZW1hcGhvcmVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKA0SDQoFb3duZXIYAyABKAkSJwoEd2FpdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRob2xkGAUgASgJIlAKFUhvbGRTZW1hcGhvcmVSZXNwb25zZRINCgVvd25lchgBIAEoCRIoCgVsZWFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIfCg9LZWVwSG9sZFJlcXVlc3QSDAoEaG9sZBgBIAEoCSI8ChBLZWVwSG9sZFJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm4KF0FjcXVpcmVTZW1hcGhvcmVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKA0SDQoFb3duZXIYAyABKAkSJwoEd2FpdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJTChhBY3F1aXJlU2VtYXBob3JlUmVzcG9uc2USDQoFb3duZXIYASABKAkSKAoFbGVhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNgoXUmVsZWFzZVNlbWFwaG9yZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgVvd25lchgCIAEoCSIsChhSZWxlYXNlU2VtYXBob3JlUmVzcG9uc2USEAoIcmVsZWFzZWQYASABKAgiXAoRU3BpbGxXcml0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIoCgZsaW1pdHMYAiABKAsyGC5oZWRnZXJvdy52MS5TcGlsbExpbWl0cxIPCgdyZWNvcmRzGAMgAygMIowBCgtTcGlsbExpbWl0cxIZCgxtZW1vcnlfYnl0ZXMYASABKARIAIgBARIXCgpkaXNrX2J5dGVzGAIgASgESAGIAQESKQoGZXhwaXJ5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg8KDV9tZW1vcnlfYnl0ZXNCDQoLX2Rpc2tfYnl0ZXMiTgoSU3BpbGxXcml0ZVJlc3BvbnNlEg8KB3JlY29yZHMYASABKAQSJwoFc3RvcmUYAiABKAsyGC5oZWRnZXJvdy52MS5TcGlsbFN0YXR1cyLjAQoLU3BpbGxTdGF0dXMSDwoHcmVjb3JkcxgBIAEoBBINCgVieXRlcxgCIAEoBBIsCgxsb2NhbF9tZW1vcnkYAyABKAsyFi5oZWRnZXJvdy52MS5TcGlsbFRpZXISKgoKbG9jYWxfZGlzaxgEIAEoCzIWLmhlZGdlcm93LnYxLlNwaWxsVGllchItCg1yZW1vdGVfbWVtb3J5GAUgASgLMhYuaGVkZ2Vyb3cudjEuU3BpbGxUaWVyEisKC3JlbW90ZV9kaXNrGAYgASgLMhYuaGVkZ2Vyb3cudjEuU3BpbGxUaWVyIisKCVNwaWxsVGllchIPCgdyZWNvcmRzGAEgASgEEg0KBWJ5dGVzGAIgASgEIi4KEFNwaWxsUmVhZFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRmcm9tGAIgASgEIjMKEVNwaWxsUmVhZFJlc3BvbnNlEg0KBWZpcnN0GAEgASgEEg8KB3JlY29yZHMYAiADKAwiIQoRU3BpbGxDbG9zZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIUChJTcGlsbENsb3NlUmVzcG9uc2UihgEKC0Vycm9yRGV0YWlsEgwKBGNvZGUYASABKAkSDgoGbGVhZGVyGAIgASgJEg0KBXRva2VuGAMgASgEEhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhAKCHJlbGVhc2VkGAUgASgIEhQKB2N1cnJlbnQYBiABKAlIAIgBAUIKCghfY3VycmVudDLUCgoPSGVkZ2Vyb3dTZXJ2aWNlEkEKBlN0YXR1cxIaLmhlZGdlcm93LnYxLlN0YXR1c1JlcXVlc3QaGy5oZWRnZXJvdy52MS5TdGF0dXNSZXNwb25zZRI4CgNQdXQSFy5oZWRnZXJvdy52MS5QdXRSZXF1ZXN0GhguaGVkZ2Vyb3cudjEuUHV0UmVzcG9uc2USOAoDR2V0EhcuaGVkZ2Vyb3cudjEuR2V0UmVxdWVzdBoYLmhlZGdlcm93LnYxLkdldFJlc3BvbnNlEjsKBFNlbmQSGC5oZWRnZXJvdy52MS5TZW5kUmVxdWVzdBoZLmhlZGdlcm93LnYxLlNlbmRSZXNwb25zZRJMCglCcm9hZGNhc3QSHS5oZWRnZXJvdy52MS5Ccm9hZGNhc3RSZXF1ZXN0Gh4uaGVkZ2Vyb3cudjEuQnJvYWRjYXN0UmVzcG9uc2UwARJdCg5TdHJlYW1Ub0xlYWRlchIiLmhlZGdlcm93LnYxLlN0cmVhbVRvTGVhZGVyUmVxdWVzdBojLmhlZGdlcm93LnYxLlN0cmVhbVRvTGVhZGVyUmVzcG9uc2UoATABEmAKD1N0cmVhbUJyb2FkY2FzdBIjLmhlZGdlcm93LnYxLlN0cmVhbUJyb2FkY2FzdFJlcXVlc3QaJC5oZWRnZXJvdy52MS5TdHJlYW1Ccm9hZGNhc3RSZXNwb25zZSgBMAESVQoMV2F0Y2hNZW1iZXJzEiAuaGVkZ2Vyb3cudjEuV2F0Y2hNZW1iZXJzUmVxdWVzdBohLmhlZGdlcm93LnYxLldhdGNoTWVtYmVyc1Jlc3BvbnNlMAESSQoIV2F0Y2hMb2cSHC5oZWRnZXJvdy52MS5XYXRjaExvZ1JlcXVlc3QaHS5oZWRnZXJvdy52MS5XYXRjaExvZ1Jlc3BvbnNlMAESSQoISG9sZExvY2sSHC5oZWRnZXJvdy52MS5Ib2xkTG9ja1JlcXVlc3QaHS5oZWRnZXJvdy52MS5Ib2xkTG9ja1Jlc3BvbnNlMAESWAoNSG9sZFNlbWFwaG9yZRIhLmhlZGdlcm93LnYxLkhvbGRTZW1hcGhvcmVSZXF1ZXN0GiIuaGVkZ2Vyb3cudjEuSG9sZFNlbWFwaG9yZVJlc3BvbnNlMAESRwoIS2VlcEhvbGQSHC5oZWRnZXJvdy52MS5LZWVwSG9sZFJlcXVlc3QaHS5oZWRnZXJvdy52MS5LZWVwSG9sZFJlc3BvbnNlEl8KEEFjcXVpcmVTZW1hcGhvcmUSJC5oZWRnZXJvdy52MS5BY3F1aXJlU2VtYXBob3JlUmVxdWVzdBolLmhlZGdlcm93LnYxLkFjcXVpcmVTZW1hcGhvcmVSZXNwb25zZRJfChBSZWxlYXNlU2VtYXBob3JlEiQuaGVkZ2Vyb3cudjEuUmVsZWFzZVNlbWFwaG9yZVJlcXVlc3QaJS5oZWRnZXJvdy52MS5SZWxlYXNlU2VtYXBob3JlUmVzcG9uc2USTwoKU3BpbGxXcml0ZRIeLmhlZGdlcm93LnYxLlNwaWxsV3JpdGVSZXF1ZXN0Gh8uaGVkZ2Vyb3cudjEuU3BpbGxXcml0ZVJlc3BvbnNlKAESTAoJU3BpbGxSZWFkEh0uaGVkZ2Vyb3cudjEuU3BpbGxSZWFkUmVxdWVzdBoeLmhlZGdlcm93LnYxLlNwaWxsUmVhZFJlc3BvbnNlMAESTQoKU3BpbGxDbG9zZRIeLmhlZGdlcm93LnYxLlNwaWxsQ2xvc2VSZXF1ZXN0Gh8uaGVkZ2Vyb3cudjEuU3BpbGxDbG9zZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message hedgerow.v1.StatusRequest
@@ -438,6 +438,197 @@ export const BroadcastResponseSchema: GenMessage<BroadcastResponse> = /*@__PURE_
   messageDesc(file_hedgerow_v1_hedgerow, 14);
 
 /**
+ * @generated from message hedgerow.v1.StreamToLeaderRequest
+ */
+export type StreamToLeaderRequest = Message<"hedgerow.v1.StreamToLeaderRequest"> & {
+  /**
+   * @generated from oneof hedgerow.v1.StreamToLeaderRequest.part
+   */
+  part: {
+    /**
+     * @generated from field: bytes data = 1;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | {
+    /**
+     * Only as the first one. The stream begins with the first message, or with the end of the input.
+     *
+     * @generated from field: hedgerow.v1.StreamToLeaderOpen open = 2;
+     */
+    value: StreamToLeaderOpen;
+    case: "open";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamToLeaderRequest.
+ * Use `create(StreamToLeaderRequestSchema)` to create a new message.
+ */
+export const StreamToLeaderRequestSchema: GenMessage<StreamToLeaderRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 15);
+
+/**
+ * @generated from message hedgerow.v1.StreamToLeaderOpen
+ */
+export type StreamToLeaderOpen = Message<"hedgerow.v1.StreamToLeaderOpen"> & {
+  /**
+   * Told to the handler. Gets an `id`, if it has none.
+   *
+   * @generated from field: map<string, string> metadata = 1;
+   */
+  metadata: { [key: string]: string };
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamToLeaderOpen.
+ * Use `create(StreamToLeaderOpenSchema)` to create a new message.
+ */
+export const StreamToLeaderOpenSchema: GenMessage<StreamToLeaderOpen> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 16);
+
+/**
+ * @generated from message hedgerow.v1.StreamToLeaderResponse
+ */
+export type StreamToLeaderResponse = Message<"hedgerow.v1.StreamToLeaderResponse"> & {
+  /**
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamToLeaderResponse.
+ * Use `create(StreamToLeaderResponseSchema)` to create a new message.
+ */
+export const StreamToLeaderResponseSchema: GenMessage<StreamToLeaderResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 17);
+
+/**
+ * @generated from message hedgerow.v1.StreamBroadcastRequest
+ */
+export type StreamBroadcastRequest = Message<"hedgerow.v1.StreamBroadcastRequest"> & {
+  /**
+   * @generated from oneof hedgerow.v1.StreamBroadcastRequest.part
+   */
+  part: {
+    /**
+     * @generated from field: bytes data = 1;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | {
+    /**
+     * Only as the first one. The streams begin with the first message, or with the end of the input.
+     *
+     * @generated from field: hedgerow.v1.StreamBroadcastOpen open = 2;
+     */
+    value: StreamBroadcastOpen;
+    case: "open";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamBroadcastRequest.
+ * Use `create(StreamBroadcastRequestSchema)` to create a new message.
+ */
+export const StreamBroadcastRequestSchema: GenMessage<StreamBroadcastRequest> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 18);
+
+/**
+ * @generated from message hedgerow.v1.StreamBroadcastOpen
+ */
+export type StreamBroadcastOpen = Message<"hedgerow.v1.StreamBroadcastOpen"> & {
+  /**
+   * Told to the handlers. Gets an `id`, if it has none.
+   *
+   * @generated from field: map<string, string> metadata = 1;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * @generated from field: bool skip_self = 2;
+   */
+  skipSelf: boolean;
+
+  /**
+   * Addresses; members that are not listed are left out. Empty: all.
+   *
+   * @generated from field: repeated string only_send_to = 3;
+   */
+  onlySendTo: string[];
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamBroadcastOpen.
+ * Use `create(StreamBroadcastOpenSchema)` to create a new message.
+ */
+export const StreamBroadcastOpenSchema: GenMessage<StreamBroadcastOpen> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 19);
+
+/**
+ * @generated from message hedgerow.v1.StreamBroadcastResponse
+ */
+export type StreamBroadcastResponse = Message<"hedgerow.v1.StreamBroadcastResponse"> & {
+  /**
+   * Address of the member that says so.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * @generated from oneof hedgerow.v1.StreamBroadcastResponse.outcome
+   */
+  outcome: {
+    /**
+     * @generated from field: bytes data = 2;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | {
+    /**
+     * Why the member's stream failed; nothing more comes from it.
+     *
+     * @generated from field: hedgerow.v1.StreamFailure failure = 3;
+     */
+    value: StreamFailure;
+    case: "failure";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamBroadcastResponse.
+ * Use `create(StreamBroadcastResponseSchema)` to create a new message.
+ */
+export const StreamBroadcastResponseSchema: GenMessage<StreamBroadcastResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 20);
+
+/**
+ * @generated from message hedgerow.v1.StreamFailure
+ */
+export type StreamFailure = Message<"hedgerow.v1.StreamFailure"> & {
+  /**
+   * One of Hedgerow's error codes, such as handler_failed.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message hedgerow.v1.StreamFailure.
+ * Use `create(StreamFailureSchema)` to create a new message.
+ */
+export const StreamFailureSchema: GenMessage<StreamFailure> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_hedgerow, 21);
+
+/**
  * @generated from message hedgerow.v1.WatchLogRequest
  */
 export type WatchLogRequest = Message<"hedgerow.v1.WatchLogRequest"> & {
@@ -459,7 +650,7 @@ export type WatchLogRequest = Message<"hedgerow.v1.WatchLogRequest"> & {
  * Use `create(WatchLogRequestSchema)` to create a new message.
  */
 export const WatchLogRequestSchema: GenMessage<WatchLogRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 15);
+  messageDesc(file_hedgerow_v1_hedgerow, 22);
 
 /**
  * @generated from message hedgerow.v1.WatchLogResponse
@@ -476,7 +667,7 @@ export type WatchLogResponse = Message<"hedgerow.v1.WatchLogResponse"> & {
  * Use `create(WatchLogResponseSchema)` to create a new message.
  */
 export const WatchLogResponseSchema: GenMessage<WatchLogResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 16);
+  messageDesc(file_hedgerow_v1_hedgerow, 23);
 
 /**
  * @generated from message hedgerow.v1.HoldLockRequest
@@ -516,7 +707,7 @@ export type HoldLockRequest = Message<"hedgerow.v1.HoldLockRequest"> & {
  * Use `create(HoldLockRequestSchema)` to create a new message.
  */
 export const HoldLockRequestSchema: GenMessage<HoldLockRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 17);
+  messageDesc(file_hedgerow_v1_hedgerow, 24);
 
 /**
  * @generated from message hedgerow.v1.HoldLockResponse
@@ -543,7 +734,7 @@ export type HoldLockResponse = Message<"hedgerow.v1.HoldLockResponse"> & {
  * Use `create(HoldLockResponseSchema)` to create a new message.
  */
 export const HoldLockResponseSchema: GenMessage<HoldLockResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 18);
+  messageDesc(file_hedgerow_v1_hedgerow, 25);
 
 /**
  * @generated from message hedgerow.v1.HoldSemaphoreRequest
@@ -588,7 +779,7 @@ export type HoldSemaphoreRequest = Message<"hedgerow.v1.HoldSemaphoreRequest"> &
  * Use `create(HoldSemaphoreRequestSchema)` to create a new message.
  */
 export const HoldSemaphoreRequestSchema: GenMessage<HoldSemaphoreRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 19);
+  messageDesc(file_hedgerow_v1_hedgerow, 26);
 
 /**
  * @generated from message hedgerow.v1.HoldSemaphoreResponse
@@ -613,7 +804,7 @@ export type HoldSemaphoreResponse = Message<"hedgerow.v1.HoldSemaphoreResponse">
  * Use `create(HoldSemaphoreResponseSchema)` to create a new message.
  */
 export const HoldSemaphoreResponseSchema: GenMessage<HoldSemaphoreResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 20);
+  messageDesc(file_hedgerow_v1_hedgerow, 27);
 
 /**
  * @generated from message hedgerow.v1.KeepHoldRequest
@@ -630,7 +821,7 @@ export type KeepHoldRequest = Message<"hedgerow.v1.KeepHoldRequest"> & {
  * Use `create(KeepHoldRequestSchema)` to create a new message.
  */
 export const KeepHoldRequestSchema: GenMessage<KeepHoldRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 21);
+  messageDesc(file_hedgerow_v1_hedgerow, 28);
 
 /**
  * @generated from message hedgerow.v1.KeepHoldResponse
@@ -650,7 +841,7 @@ export type KeepHoldResponse = Message<"hedgerow.v1.KeepHoldResponse"> & {
  * Use `create(KeepHoldResponseSchema)` to create a new message.
  */
 export const KeepHoldResponseSchema: GenMessage<KeepHoldResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 22);
+  messageDesc(file_hedgerow_v1_hedgerow, 29);
 
 /**
  * @generated from message hedgerow.v1.AcquireSemaphoreRequest
@@ -684,7 +875,7 @@ export type AcquireSemaphoreRequest = Message<"hedgerow.v1.AcquireSemaphoreReque
  * Use `create(AcquireSemaphoreRequestSchema)` to create a new message.
  */
 export const AcquireSemaphoreRequestSchema: GenMessage<AcquireSemaphoreRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 23);
+  messageDesc(file_hedgerow_v1_hedgerow, 30);
 
 /**
  * @generated from message hedgerow.v1.AcquireSemaphoreResponse
@@ -709,7 +900,7 @@ export type AcquireSemaphoreResponse = Message<"hedgerow.v1.AcquireSemaphoreResp
  * Use `create(AcquireSemaphoreResponseSchema)` to create a new message.
  */
 export const AcquireSemaphoreResponseSchema: GenMessage<AcquireSemaphoreResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 24);
+  messageDesc(file_hedgerow_v1_hedgerow, 31);
 
 /**
  * @generated from message hedgerow.v1.ReleaseSemaphoreRequest
@@ -731,7 +922,7 @@ export type ReleaseSemaphoreRequest = Message<"hedgerow.v1.ReleaseSemaphoreReque
  * Use `create(ReleaseSemaphoreRequestSchema)` to create a new message.
  */
 export const ReleaseSemaphoreRequestSchema: GenMessage<ReleaseSemaphoreRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 25);
+  messageDesc(file_hedgerow_v1_hedgerow, 32);
 
 /**
  * @generated from message hedgerow.v1.ReleaseSemaphoreResponse
@@ -748,7 +939,7 @@ export type ReleaseSemaphoreResponse = Message<"hedgerow.v1.ReleaseSemaphoreResp
  * Use `create(ReleaseSemaphoreResponseSchema)` to create a new message.
  */
 export const ReleaseSemaphoreResponseSchema: GenMessage<ReleaseSemaphoreResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 26);
+  messageDesc(file_hedgerow_v1_hedgerow, 33);
 
 /**
  * @generated from message hedgerow.v1.SpillWriteRequest
@@ -779,7 +970,7 @@ export type SpillWriteRequest = Message<"hedgerow.v1.SpillWriteRequest"> & {
  * Use `create(SpillWriteRequestSchema)` to create a new message.
  */
 export const SpillWriteRequestSchema: GenMessage<SpillWriteRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 27);
+  messageDesc(file_hedgerow_v1_hedgerow, 34);
 
 /**
  * Each may be left out: the node has defaults.
@@ -812,7 +1003,7 @@ export type SpillLimits = Message<"hedgerow.v1.SpillLimits"> & {
  * Use `create(SpillLimitsSchema)` to create a new message.
  */
 export const SpillLimitsSchema: GenMessage<SpillLimits> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 28);
+  messageDesc(file_hedgerow_v1_hedgerow, 35);
 
 /**
  * @generated from message hedgerow.v1.SpillWriteResponse
@@ -836,7 +1027,7 @@ export type SpillWriteResponse = Message<"hedgerow.v1.SpillWriteResponse"> & {
  * Use `create(SpillWriteResponseSchema)` to create a new message.
  */
 export const SpillWriteResponseSchema: GenMessage<SpillWriteResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 29);
+  messageDesc(file_hedgerow_v1_hedgerow, 36);
 
 /**
  * @generated from message hedgerow.v1.SpillStatus
@@ -882,7 +1073,7 @@ export type SpillStatus = Message<"hedgerow.v1.SpillStatus"> & {
  * Use `create(SpillStatusSchema)` to create a new message.
  */
 export const SpillStatusSchema: GenMessage<SpillStatus> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 30);
+  messageDesc(file_hedgerow_v1_hedgerow, 37);
 
 /**
  * @generated from message hedgerow.v1.SpillTier
@@ -904,7 +1095,7 @@ export type SpillTier = Message<"hedgerow.v1.SpillTier"> & {
  * Use `create(SpillTierSchema)` to create a new message.
  */
 export const SpillTierSchema: GenMessage<SpillTier> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 31);
+  messageDesc(file_hedgerow_v1_hedgerow, 38);
 
 /**
  * @generated from message hedgerow.v1.SpillReadRequest
@@ -928,7 +1119,7 @@ export type SpillReadRequest = Message<"hedgerow.v1.SpillReadRequest"> & {
  * Use `create(SpillReadRequestSchema)` to create a new message.
  */
 export const SpillReadRequestSchema: GenMessage<SpillReadRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 32);
+  messageDesc(file_hedgerow_v1_hedgerow, 39);
 
 /**
  * @generated from message hedgerow.v1.SpillReadResponse
@@ -952,7 +1143,7 @@ export type SpillReadResponse = Message<"hedgerow.v1.SpillReadResponse"> & {
  * Use `create(SpillReadResponseSchema)` to create a new message.
  */
 export const SpillReadResponseSchema: GenMessage<SpillReadResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 33);
+  messageDesc(file_hedgerow_v1_hedgerow, 40);
 
 /**
  * @generated from message hedgerow.v1.SpillCloseRequest
@@ -969,7 +1160,7 @@ export type SpillCloseRequest = Message<"hedgerow.v1.SpillCloseRequest"> & {
  * Use `create(SpillCloseRequestSchema)` to create a new message.
  */
 export const SpillCloseRequestSchema: GenMessage<SpillCloseRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 34);
+  messageDesc(file_hedgerow_v1_hedgerow, 41);
 
 /**
  * @generated from message hedgerow.v1.SpillCloseResponse
@@ -982,7 +1173,7 @@ export type SpillCloseResponse = Message<"hedgerow.v1.SpillCloseResponse"> & {
  * Use `create(SpillCloseResponseSchema)` to create a new message.
  */
 export const SpillCloseResponseSchema: GenMessage<SpillCloseResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 35);
+  messageDesc(file_hedgerow_v1_hedgerow, 42);
 
 /**
  * Travels as a detail of every error.
@@ -1036,7 +1227,7 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
  * Use `create(ErrorDetailSchema)` to create a new message.
  */
 export const ErrorDetailSchema: GenMessage<ErrorDetail> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_hedgerow, 36);
+  messageDesc(file_hedgerow_v1_hedgerow, 43);
 
 /**
  * @generated from service hedgerow.v1.HedgerowService
@@ -1091,6 +1282,26 @@ export const HedgerowService: GenService<{
     methodKind: "server_streaming";
     input: typeof BroadcastRequestSchema;
     output: typeof BroadcastResponseSchema;
+  },
+  /**
+   * A stream to the leader's handler: both directions flow at once.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.StreamToLeader
+   */
+  streamToLeader: {
+    methodKind: "bidi_streaming";
+    input: typeof StreamToLeaderRequestSchema;
+    output: typeof StreamToLeaderResponseSchema;
+  },
+  /**
+   * The same to the handlers of all members, each of which gets every message.
+   *
+   * @generated from rpc hedgerow.v1.HedgerowService.StreamBroadcast
+   */
+  streamBroadcast: {
+    methodKind: "bidi_streaming";
+    input: typeof StreamBroadcastRequestSchema;
+    output: typeof StreamBroadcastResponseSchema;
   },
   /**
    * All members, and all again whenever somebody joins, leaves or changes its state: the latest list only.

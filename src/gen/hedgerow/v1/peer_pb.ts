@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/peer.proto.
  */
 export const file_hedgerow_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIo4BCgpCYXRjaEVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRInCgZsZWFkZXIYAyABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50EhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhQKB2N1cnJlbnQYBSABKAlIAIgBAUIKCghfY3VycmVudCI+CgpMZWFkZXJIaW50Eg8KB2FkZHJlc3MYASABKAkSDQoFdG9rZW4YAiABKAQSEAoIcmVsZWFzZWQYAyABKAgiiAEKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJEhcKCmlmX3ZlcnNpb24YBCABKAlIAIgBARISCgpmZW5jZV9uYW1lGAUgASgJEhMKC2ZlbmNlX3Rva2VuGAYgASgEQg0KC19pZl92ZXJzaW9uIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoASJJCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIfCg9EZWxpdmVyUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJSChdEZWxpdmVyQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIoChhEZWxpdmVyQnJvYWRjYXN0UmVzcG9uc2USDAoEZGF0YRgBIAEoDCI6Cg9Bbm5vdW5jZVJlcXVlc3QSJwoGbGVhZGVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCISChBBbm5vdW5jZVJlc3BvbnNlIjgKDFN0cmVhbUZyYW1lcxIoCgZmcmFtZXMYASADKAsyGC5oZWRnZXJvdy52MS5TdHJlYW1GcmFtZSKaAQoLU3RyZWFtRnJhbWUSDgoGc3RyZWFtGAEgASgNEhAKCG1lc3NhZ2VzGAIgAygMEg4KBmNyZWRpdBgDIAEoDRIlCgRvcGVuGAQgASgLMhcuaGVkZ2Vyb3cudjEuU3RyZWFtT3BlbhINCgV0YWtlbhgFIAEoCBIjCgNlbmQYBiABKAsyFi5oZWRnZXJvdy52MS5TdHJlYW1FbmQiKwoKU3RyZWFtT3BlbhIMCgRraW5kGAEgASgJEg8KB29wZW5pbmcYAiABKAwiMwoJU3RyZWFtRW5kEiYKBWVycm9yGAEgASgLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hFcnJvciJ8Cg1TdHJlYW1PcGVuaW5nEjoKCG1ldGFkYXRhGAEgAygLMiguaGVkZ2Vyb3cudjEuU3RyZWFtT3BlbmluZy5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ATLDAwoLUGVlclNlcnZpY2USPgoFQmF0Y2gSGS5oZWRnZXJvdy52MS5CYXRjaFJlcXVlc3QaGi5oZWRnZXJvdy52MS5CYXRjaFJlc3BvbnNlEkEKBkFwcGVuZBIaLmhlZGdlcm93LnYxLkFwcGVuZFJlcXVlc3QaGy5oZWRnZXJvdy52MS5BcHBlbmRSZXNwb25zZRJECgdEZWxpdmVyEhsuaGVkZ2Vyb3cudjEuRGVsaXZlclJlcXVlc3QaHC5oZWRnZXJvdy52MS5EZWxpdmVyUmVzcG9uc2USXwoQRGVsaXZlckJyb2FkY2FzdBIkLmhlZGdlcm93LnYxLkRlbGl2ZXJCcm9hZGNhc3RSZXF1ZXN0GiUuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlc3BvbnNlEkcKCEFubm91bmNlEhwuaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXF1ZXN0Gh0uaGVkZ2Vyb3cudjEuQW5ub3VuY2VSZXNwb25zZRJBCgVDYXJyeRIZLmhlZGdlcm93LnYxLlN0cmVhbUZyYW1lcxoZLmhlZGdlcm93LnYxLlN0cmVhbUZyYW1lcygBMAFiBnByb3RvMw");
+  fileDesc("ChZoZWRnZXJvdy92MS9wZWVyLnByb3RvEgtoZWRnZXJvdy52MSI1CgxCYXRjaFJlcXVlc3QSJQoFY2FsbHMYASADKAsyFi5oZWRnZXJvdy52MS5CYXRjaENhbGwiQAoJQmF0Y2hDYWxsEg4KBm1ldGhvZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgMEhIKCnRpbWVvdXRfbXMYAyABKA0iOQoNQmF0Y2hSZXNwb25zZRIoCgdyZXBsaWVzGAEgAygLMhcuaGVkZ2Vyb3cudjEuQmF0Y2hSZXBseSJUCgpCYXRjaFJlcGx5EhEKB21lc3NhZ2UYASABKAxIABIoCgVlcnJvchgCIAEoCzIXLmhlZGdlcm93LnYxLkJhdGNoRXJyb3JIAEIJCgdvdXRjb21lIo4BCgpCYXRjaEVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRInCgZsZWFkZXIYAyABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50EhYKDnJldHJ5X2RlbGF5X21zGAQgASgNEhQKB2N1cnJlbnQYBSABKAlIAIgBAUIKCghfY3VycmVudCI+CgpMZWFkZXJIaW50Eg8KB2FkZHJlc3MYASABKAkSDQoFdG9rZW4YAiABKAQSEAoIcmVsZWFzZWQYAyABKAgiiAEKDUFwcGVuZFJlcXVlc3QSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEgoKAmlkGAMgASgJEhcKCmlmX3ZlcnNpb24YBCABKAlIAIgBARISCgpmZW5jZV9uYW1lGAUgASgJEhMKC2ZlbmNlX3Rva2VuGAYgASgEQg0KC19pZl92ZXJzaW9uIiMKDkFwcGVuZFJlc3BvbnNlEhEKCXRpbWVzdGFtcBgBIAEoASJJCg5EZWxpdmVyUmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIfCg9EZWxpdmVyUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJSChdEZWxpdmVyQnJvYWRjYXN0UmVxdWVzdBIMCgRkYXRhGAEgASgMEgoKAmlkGAIgASgJEg8KB2F0dGVtcHQYAyABKA0SDAoEZnJvbRgEIAEoCSIoChhEZWxpdmVyQnJvYWRjYXN0UmVzcG9uc2USDAoEZGF0YRgBIAEoDCI6Cg9Bbm5vdW5jZVJlcXVlc3QSJwoGbGVhZGVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCISChBBbm5vdW5jZVJlc3BvbnNlIjgKDENhcnJ5UmVxdWVzdBIoCgZmcmFtZXMYASADKAsyGC5oZWRnZXJvdy52MS5TdHJlYW1GcmFtZSI5Cg1DYXJyeVJlc3BvbnNlEigKBmZyYW1lcxgBIAMoCzIYLmhlZGdlcm93LnYxLlN0cmVhbUZyYW1lIpoBCgtTdHJlYW1GcmFtZRIOCgZzdHJlYW0YASABKA0SEAoIbWVzc2FnZXMYAiADKAwSDgoGY3JlZGl0GAMgASgNEiUKBG9wZW4YBCABKAsyFy5oZWRnZXJvdy52MS5TdHJlYW1PcGVuEg0KBXRha2VuGAUgASgIEiMKA2VuZBgGIAEoCzIWLmhlZGdlcm93LnYxLlN0cmVhbUVuZCIrCgpTdHJlYW1PcGVuEgwKBGtpbmQYASABKAkSDwoHb3BlbmluZxgCIAEoDCIzCglTdHJlYW1FbmQSJgoFZXJyb3IYASABKAsyFy5oZWRnZXJvdy52MS5CYXRjaEVycm9yIooBCg1TdHJlYW1PcGVuaW5nEjoKCG1ldGFkYXRhGAEgAygLMiguaGVkZ2Vyb3cudjEuU3RyZWFtT3BlbmluZy5NZXRhZGF0YUVudHJ5EgwKBGZyb20YAiABKAkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBMsQDCgtQZWVyU2VydmljZRI+CgVCYXRjaBIZLmhlZGdlcm93LnYxLkJhdGNoUmVxdWVzdBoaLmhlZGdlcm93LnYxLkJhdGNoUmVzcG9uc2USQQoGQXBwZW5kEhouaGVkZ2Vyb3cudjEuQXBwZW5kUmVxdWVzdBobLmhlZGdlcm93LnYxLkFwcGVuZFJlc3BvbnNlEkQKB0RlbGl2ZXISGy5oZWRnZXJvdy52MS5EZWxpdmVyUmVxdWVzdBocLmhlZGdlcm93LnYxLkRlbGl2ZXJSZXNwb25zZRJfChBEZWxpdmVyQnJvYWRjYXN0EiQuaGVkZ2Vyb3cudjEuRGVsaXZlckJyb2FkY2FzdFJlcXVlc3QaJS5oZWRnZXJvdy52MS5EZWxpdmVyQnJvYWRjYXN0UmVzcG9uc2USRwoIQW5ub3VuY2USHC5oZWRnZXJvdy52MS5Bbm5vdW5jZVJlcXVlc3QaHS5oZWRnZXJvdy52MS5Bbm5vdW5jZVJlc3BvbnNlEkIKBUNhcnJ5EhkuaGVkZ2Vyb3cudjEuQ2FycnlSZXF1ZXN0GhouaGVkZ2Vyb3cudjEuQ2FycnlSZXNwb25zZSgBMAFiBnByb3RvMw");
 
 /**
  * @generated from message hedgerow.v1.BatchRequest
@@ -386,9 +386,9 @@ export const AnnounceResponseSchema: GenMessage<AnnounceResponse> = /*@__PURE__*
   messageDesc(file_hedgerow_v1_peer, 13);
 
 /**
- * @generated from message hedgerow.v1.StreamFrames
+ * @generated from message hedgerow.v1.CarryRequest
  */
-export type StreamFrames = Message<"hedgerow.v1.StreamFrames"> & {
+export type CarryRequest = Message<"hedgerow.v1.CarryRequest"> & {
   /**
    * @generated from field: repeated hedgerow.v1.StreamFrame frames = 1;
    */
@@ -396,11 +396,28 @@ export type StreamFrames = Message<"hedgerow.v1.StreamFrames"> & {
 };
 
 /**
- * Describes the message hedgerow.v1.StreamFrames.
- * Use `create(StreamFramesSchema)` to create a new message.
+ * Describes the message hedgerow.v1.CarryRequest.
+ * Use `create(CarryRequestSchema)` to create a new message.
  */
-export const StreamFramesSchema: GenMessage<StreamFrames> = /*@__PURE__*/
+export const CarryRequestSchema: GenMessage<CarryRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_peer, 14);
+
+/**
+ * @generated from message hedgerow.v1.CarryResponse
+ */
+export type CarryResponse = Message<"hedgerow.v1.CarryResponse"> & {
+  /**
+   * @generated from field: repeated hedgerow.v1.StreamFrame frames = 1;
+   */
+  frames: StreamFrame[];
+};
+
+/**
+ * Describes the message hedgerow.v1.CarryResponse.
+ * Use `create(CarryResponseSchema)` to create a new message.
+ */
+export const CarryResponseSchema: GenMessage<CarryResponse> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_peer, 15);
 
 /**
  * What one side of a stream says to the other.
@@ -452,7 +469,7 @@ export type StreamFrame = Message<"hedgerow.v1.StreamFrame"> & {
  * Use `create(StreamFrameSchema)` to create a new message.
  */
 export const StreamFrameSchema: GenMessage<StreamFrame> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_peer, 15);
+  messageDesc(file_hedgerow_v1_peer, 16);
 
 /**
  * @generated from message hedgerow.v1.StreamOpen
@@ -478,7 +495,7 @@ export type StreamOpen = Message<"hedgerow.v1.StreamOpen"> & {
  * Use `create(StreamOpenSchema)` to create a new message.
  */
 export const StreamOpenSchema: GenMessage<StreamOpen> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_peer, 16);
+  messageDesc(file_hedgerow_v1_peer, 17);
 
 /**
  * @generated from message hedgerow.v1.StreamEnd
@@ -497,7 +514,7 @@ export type StreamEnd = Message<"hedgerow.v1.StreamEnd"> & {
  * Use `create(StreamEndSchema)` to create a new message.
  */
 export const StreamEndSchema: GenMessage<StreamEnd> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_peer, 17);
+  messageDesc(file_hedgerow_v1_peer, 18);
 
 /**
  * Opens a stream to the leader's handler, or to the handler of broadcast streams.
@@ -511,6 +528,13 @@ export type StreamOpening = Message<"hedgerow.v1.StreamOpening"> & {
    * @generated from field: map<string, string> metadata = 1;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * Address of the node that opens it.
+   *
+   * @generated from field: string from = 2;
+   */
+  from: string;
 };
 
 /**
@@ -518,7 +542,7 @@ export type StreamOpening = Message<"hedgerow.v1.StreamOpening"> & {
  * Use `create(StreamOpeningSchema)` to create a new message.
  */
 export const StreamOpeningSchema: GenMessage<StreamOpening> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_peer, 18);
+  messageDesc(file_hedgerow_v1_peer, 19);
 
 /**
  * @generated from service hedgerow.v1.PeerService
@@ -582,8 +606,8 @@ export const PeerService: GenService<{
    */
   carry: {
     methodKind: "bidi_streaming";
-    input: typeof StreamFramesSchema;
-    output: typeof StreamFramesSchema;
+    input: typeof CarryRequestSchema;
+    output: typeof CarryResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_hedgerow_v1_peer, 0);

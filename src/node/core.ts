@@ -124,7 +124,6 @@ export class Core {
       onStream: config.onStream,
       onStreamBroadcast: config.onStreamBroadcast,
     });
-    this.streamRoutes = this.streams.routes;
     this.spill = new Spill({
       clock: runtime.clock,
       logger,
@@ -140,7 +139,7 @@ export class Core {
     });
     const parts = { directory, gossip, messaging: this.messaging };
     this.routes = [...peerRoutes(parts), ...stored.routes, ...this.spill.holder.routes];
-    this.streamRoutes = this.spill.holder.streamRoutes;
+    this.streamRoutes = [...this.streams.routes, ...this.spill.holder.streamRoutes];
     if (config.sharder !== undefined) this.#sharder = this.#makeSharder(); // which checks its options
   }
 

@@ -2,6 +2,7 @@ import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufb
 import { HedgerowError, messageOf } from "../../errors.ts";
 import type { StreamFrame, StreamFrameSchema, StreamOpen } from "../../gen/hedgerow/v1/peer_pb.ts";
 import type { Logger } from "../../observe/logger.ts";
+import { sleep } from "../../runtime/operation.ts";
 import type { Clock, Timer } from "../../runtime/runtime.ts";
 import { canceled } from "../calls.ts";
 import { decode } from "../codec.ts";
@@ -29,6 +30,9 @@ import {
   windowBytes,
 } from "./limits.ts";
 import { LinkStream, type StreamLine } from "./stream.ts";
+
+/** Milliseconds without a turn of the event loop, at the most. */
+const TURN_MS = 10;
 
 export interface LinkOptions {
   readonly clock: Clock;
@@ -63,6 +67,7 @@ export class StreamLink implements StreamLine, FrameSink {
   #missedBeats = 0;
   #idleBeats = 0;
   #beat: Timer | null = null;
+  #turnAt = 0;
   #wake: (() => void) | null = null;
   #end: HedgerowError | null = null;
 
@@ -135,6 +140,7 @@ export class StreamLink implements StreamLine, FrameSink {
     for (;;) {
       const bytes = this.#writer.take();
       if (bytes !== null) {
+        await this.#leaveTurns();
         for (const stream of this.#queue) {
           if (!this.writable) break;
           this.#queue.delete(stream);
@@ -209,6 +215,14 @@ export class StreamLink implements StreamLine, FrameSink {
   remove(stream: LinkStream): void {
     this.#streams.delete(stream.id);
     this.#queue.delete(stream);
+  }
+
+  /** Where both ends are in one process, promises alone would keep them busy, and the event loop from its turns. */
+  async #leaveTurns(): Promise<void> {
+    const { clock } = this.options;
+    if (clock.now() - this.#turnAt < TURN_MS) return;
+    await sleep(clock, 0);
+    this.#turnAt = clock.now();
   }
 
   /** Serves a stream that the other side opens. */

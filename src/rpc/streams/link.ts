@@ -67,13 +67,14 @@ export class StreamLink implements StreamLine, FrameSink {
   #missedBeats = 0;
   #idleBeats = 0;
   #beat: Timer | null = null;
-  #turnAt = 0;
+  #turnAt: number;
   #wake: (() => void) | null = null;
   #end: HedgerowError | null = null;
 
   constructor(private readonly options: LinkOptions) {
     this.limits = options.limits ?? DEFAULT_STREAM_LIMITS;
     this.#reader = new EnvelopeReader(this.limits.maxMessageBytes + 2 * ENVELOPE_BYTES);
+    this.#turnAt = options.clock.now();
     if (options.isSilent !== true) this.#armBeat();
   }
 

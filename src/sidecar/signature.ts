@@ -20,8 +20,8 @@ export interface SignedRequest {
 
 /**
  * The text that is signed, its lines joined by `\n`: the method, path and query, each header whose name begins with
- * `hedgerow-` as `name:value` in the order of the names, and the body's SHA-256 in hexadecimal. Metadata that comes
- * later is signed, too, without a change on the other side.
+ * `hedgerow-` as `name:value`, these lines sorted, and the body's SHA-256 in hexadecimal. Metadata that comes
+ * later is signed, too, without a change on the other side: docs/SIDECAR.md.
  */
 export function signedText({ method, target, headers, body }: SignedRequest): string {
   const metadata = Object.entries(headers)

@@ -71,6 +71,7 @@ export class Lease implements Leadership {
   #freed: number | null = null;
   #lagMs = 0;
   #iterations = 0;
+  #renewedAt = 0;
   readonly #figures = { gains: 0, losses: 0, renewals: 0, failures: 0 };
   #over = false;
   readonly #stopped = new AbortController();
@@ -90,6 +91,13 @@ export class Lease implements Leadership {
 
   get figures(): LeaseFigures {
     return this.#figures;
+  }
+
+  /** When the lease was taken or renewed last, microseconds since the epoch; null while it is not held. */
+  get renewedAtMicros(): number | null {
+    const { clock } = this.options.runtime;
+    if (this.claim() === null) return null;
+    return clock.wallMicros() - 1e3 * (clock.now() - this.#renewedAt);
   }
 
   claim(): Claim | null {
@@ -213,6 +221,7 @@ export class Lease implements Leadership {
       store.acquire(takeOver, call),
     );
     if (result.kind === "acquired") {
+      this.#renewedAt = sentAt;
       this.#gain(decider.acquired(result.token, sentAt, timing));
       return true;
     }
@@ -236,6 +245,7 @@ export class Lease implements Leadership {
       }
       this.#failures = 0;
       this.#figures.renewals++;
+      this.#renewedAt = sentAt;
       this.#state = decider.renewed(this.#state, sentAt, this.#now(), timing);
     } catch (error) {
       this.#report("renew", HedgerowError.from(error));

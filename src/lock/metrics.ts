@@ -4,11 +4,12 @@ import type { Lease } from "./lease.ts";
 
 /** Who leads, as this node knows it, and how its own lease fares. */
 export function leaderMetrics(
-  lease: Pick<Lease, "figures" | "heldForMs" | "iterations">,
+  lease: Pick<Lease, "figures" | "heldForMs" | "iterations" | "renewedAtMicros">,
   isLeader: boolean,
   leader: LeaderHint | null,
 ): Family[] {
   const { gains, losses, renewals, failures } = lease.figures;
+  const renewedAt = lease.renewedAtMicros;
   return [
     gauge("hedgerow_is_leader", "1 if this node leads, else 0.", Number(isLeader)),
     gauge("hedgerow_leader_known", "1 if this node knows a leader.", Number(leader !== null)),
@@ -21,6 +22,11 @@ export function leaderMetrics(
       "hedgerow_lease_remaining_seconds",
       "For how long this node leads without another renewal; 0 while it does not lead.",
       isLeader ? lease.heldForMs / 1e3 : 0,
+    ),
+    gauge(
+      "hedgerow_lease_renewed_timestamp_seconds",
+      "When this node took or renewed its lease last, seconds since the epoch. None while it does not lead.",
+      ...(renewedAt === null ? [] : [renewedAt / 1e6]),
     ),
     counter(
       "hedgerow_lease_transitions_total",

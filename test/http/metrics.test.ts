@@ -105,6 +105,8 @@ test("the leader says so, and for how long", async () => {
   const remaining = sampleOf(metrics, "hedgerow_lease_remaining_seconds");
   expect(remaining).toBeGreaterThan(0);
   expect(remaining).toBeLessThan(2);
+  const renewed = sampleOf(metrics, "hedgerow_lease_renewed_timestamp_seconds");
+  expect(Math.abs(renewed - token)).toBeLessThan(2);
   const started = sampleOf(metrics, "process_start_time_seconds");
   expect(started).toBeLessThanOrEqual(token);
   expect(sampleOf(metrics, "process_resident_memory_bytes")).toBeGreaterThan(1e7);

@@ -17,6 +17,7 @@ const BENCHMARKS: Benchmarks = {
   failover: () => import("./failover.ts"),
   semaphore: () => import("./semaphore.ts"),
   gossip: () => import("./gossip.ts"),
+  many: () => import("./many.ts"),
   shard: () => import("./shard.ts"),
   start: () => import("./start.ts"),
 };

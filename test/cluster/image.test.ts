@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { copyFile, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { resourcesOf, startOf } from "../deploy/resources.ts";
@@ -78,7 +78,8 @@ describeWithContainers("the image", [], () => {
 
     const { code, stdout, stderr } = await container.stop();
     expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
-    expect(stderr).not.toMatch(/ERROR|WARN/);
+    const complaints = stderr.split("\n").filter((line) => /ERROR|WARN/.test(line));
+    expect(complaints).toEqual([expect.stringContaining("give --client-token-file")]);
     expect(await readdir(image.data)).toContain("hedgerow.db");
   }, 30_000);
 
@@ -99,7 +100,10 @@ describeWithContainers("the image", [], () => {
       const { Deployment } = resourcesOf(stdout);
       const pod = Deployment.spec.template.spec;
       expect(pod.securityContext).toMatchObject({ runAsUser: NONROOT, runAsGroup: NONROOT });
-      expect(pod.containers[0].volumeMounts.map(({ mountPath }) => mountPath)).toEqual(["/data"]);
+      expect(pod.containers[0].volumeMounts.map(({ mountPath }) => mountPath)).toEqual([
+        "/data",
+        "/etc/hedgerow/clients",
+      ]);
       const applied = await Container.run({ ...image, env }, "schema", "apply", "--store", store);
       expect(applied).toMatchObject({ code: 0, stderr: "" });
 
@@ -113,7 +117,11 @@ describeWithContainers("the image", [], () => {
           Object.entries(ports).reduce((text, [from, to]) => text.replace(from, to), arg),
         );
         const data = await makeData();
-        const container = new Container({ ...image, data, env: { ...start.env, ...env } }, args);
+        // In place of the Secret's own folder, which the base has no mount for here.
+        await writeFile(join(data, "tokens"), `rw ${TOKEN}\n`);
+        const tokens = { HEDGEROW_CLIENT_TOKEN_FILE: "/data/tokens" };
+        const podEnv = { ...start.env, ...tokens, ...env };
+        const container = new Container({ ...image, data, env: podEnv }, args);
         return {
           container,
           http,
@@ -140,6 +148,8 @@ describeWithContainers("the image", [], () => {
         expect({ host, path, status: response.status }).toEqual({ host, path, status: 200 });
       }
 
+      const anonymous = await fetch(`http://127.0.0.1:${first.http}/put`, { method: "POST" });
+      expect(anonymous.status).toBe(401);
       await until("the first leads", 15_000, async () => (await leads(first.http)) === true);
       expect(await demo(second.http, "/put", "key one")).toContain("value=one");
       expect(await demo(first.http, "/get", "key")).toContain("Value:one ");
@@ -154,6 +164,9 @@ describeWithContainers("the image", [], () => {
   });
 });
 
+const TOKEN = "0123456789abcdef0123456789abcdef";
+const AUTHORIZATION = { authorization: `Bearer ${TOKEN}` };
+
 async function ready(port = 0): Promise<void> {
   await until("it is ready", 15_000, async () => {
     const response = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
@@ -162,12 +175,13 @@ async function ready(port = 0): Promise<void> {
 }
 
 async function demo(port = 0, path: string, body: string): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", body });
+  const init = { method: "POST", body, headers: AUTHORIZATION };
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, init);
   return response.text();
 }
 
 async function leads(port: number): Promise<boolean | undefined> {
-  const headers = { "content-type": "application/json" };
+  const headers = { "content-type": "application/json", ...AUTHORIZATION };
   const url = `http://127.0.0.1:${port}${SERVICE}/Status`;
   const response = await fetch(url, { method: "POST", headers, body: "{}" });
   return ((await response.json()) as Status).isLeader;

@@ -86,7 +86,7 @@ describe.skipIf(missing !== null)("kustomize", () => {
     });
     expect(args).toEqual(["serve", "--peer-addr", "10.8.0.5:8080", "--http-addr", ":9090"]);
     expect(env.HEDGEROW_STORE).toMatch(/^spanner:projects\/my-project\//);
-    expect(env.HEDGEROW_CORS_ORIGIN).toContain("http://hedgerow.my-namespace.svc:9090");
+    expect(env.HEDGEROW_HTTP_HOSTS).toContain(",hedgerow.my-namespace.svc,");
     expect(env).toMatchObject({ HEDGEROW_LOCK_NAME: "hedgerow", HEDGEROW_LEASE: "10s" });
     expect(resolveFlags(SERVE_FLAGS, {}, env).lease).toBe(10_000);
     const added = resources.NetworkPolicy.spec.ingress.slice(2);

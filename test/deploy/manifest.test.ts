@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { flagName, resolveFlags, environmentName } from "../../src/cli/flag.ts";
 import { SERVE_FLAGS } from "../../src/cli/flags.ts";
 import { guard } from "../../src/http/guard.ts";
+import { parseTokens } from "../../src/http/tokens.ts";
 import { cli } from "../cli/cli-kit.ts";
 import { type Resources, resourcesOf, startOf } from "./resources.ts";
 
@@ -107,6 +108,22 @@ test("flags go to their places", async () => {
   expect(named.Deployment.metadata.namespace).toBeUndefined();
 });
 
+test("--new-tokens prints the Secret that the pods wait for, with tokens that serve takes, other ones each time", async () => {
+  expect(await manifest()).not.toHaveProperty("Secret");
+  const [first, second] = [
+    await manifest("--new-tokens", "--namespace", "ours"),
+    await manifest("--new-tokens", "--namespace", "ours"),
+  ];
+  const { Secret, Deployment } = first;
+  expect(Secret.metadata).toMatchObject({ name: "hedgerow-clients", namespace: "ours" });
+  const [volume] = Deployment.spec.template.spec.volumes;
+  expect(Secret.metadata.name).toBe(volume?.secret?.secretName as string);
+  const listed = parseTokens(Secret.stringData.tokens, "the Secret");
+  expect(listed.map(({ permission }) => permission)).toEqual(["write", "read"]);
+  expect(new Set(listed.map(({ token }) => token.length))).toEqual(new Set([64]));
+  expect(second.Secret.stringData.tokens).not.toBe(Secret.stringData.tokens);
+});
+
 test("the store of the environment is the pods'", async () => {
   const { code, stdout } = await cli(["k8s", "manifest"], { HEDGEROW_STORE: STORE });
   expect(code).toBe(0);
@@ -187,8 +204,8 @@ describe("the container", () => {
   });
 
   test("answers the kubelet, which names it by its address, and clients of the Service", async () => {
-    const { corsOrigin } = configOf(await manifest("--store", STORE, "--name", "second"));
-    const rules = { boundHost: "0.0.0.0", hosts: ["second-5d4f-x"], origins: corsOrigin };
+    const { httpHosts } = configOf(await manifest("--store", STORE, "--name", "second"));
+    const rules = { boundHost: "0.0.0.0", hosts: ["second-5d4f-x", ...httpHosts], origins: [] };
     const refusal = (host: string) => guard(rules, { host, origin: null, site: null });
     for (const end of ["", ".ours", ".ours.svc", ".ours.svc.cluster.local"])
       expect(refusal(`second${end}:9090`)).toBeNull();
@@ -203,8 +220,9 @@ describe("the container", () => {
     const [, user] = /^USER (.+)$/m.exec(dockerfile) ?? [];
     const { runAsUser, runAsGroup } = pod.securityContext;
     expect(`${runAsUser}:${runAsGroup}`).toBe(user as string);
-    expect(container.volumeMounts).toEqual([{ name: "data", mountPath: folder as string }]);
-    expect(pod.volumes).toMatchObject([{ name: "data" }]);
+    const writable = container.volumeMounts.filter(({ readOnly }) => readOnly !== true);
+    expect(writable).toEqual([{ name: "data", mountPath: folder as string }]);
+    expect(pod.volumes.map(({ name }) => name)).toEqual(["clients", "data"]);
     expect(pod.securityContext).toMatchObject({
       runAsNonRoot: true,
       seccompProfile: { type: "RuntimeDefault" },
@@ -216,6 +234,18 @@ describe("the container", () => {
     });
     const ports = container.ports.map(({ containerPort }) => containerPort);
     expect(dockerfile).toContain(`\nEXPOSE ${ports.join(" ")}\n`);
+  });
+
+  test("asks clients for a token of the Secret, which its group may read and nobody else", async () => {
+    const resources = await manifest("--store", STORE, "--name", "second");
+    const { pod, container } = podOf(resources);
+    const { clientTokenFile } = configOf(resources);
+    const mount = container.volumeMounts.find(({ name }) => name === "clients");
+    expect(clientTokenFile).toBe(`${mount?.mountPath}/tokens`);
+    expect(mount?.readOnly).toBe(true);
+    const [volume] = pod.volumes;
+    expect(volume?.secret).toEqual({ secretName: "second-clients", defaultMode: 0o440 });
+    expect(pod.securityContext.fsGroup).toBe(pod.securityContext.runAsGroup);
   });
 
   test("is given the time that a stop may take", async () => {

@@ -8,7 +8,11 @@ export interface Container {
   readonly livenessProbe: Probe;
   readonly readinessProbe: Probe;
   readonly lifecycle: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly volumeMounts: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly readOnly?: boolean;
+  }[];
   readonly securityContext: unknown;
 }
 
@@ -25,12 +29,19 @@ export interface Probe {
 export interface Pod {
   readonly containers: readonly [Container];
   readonly serviceAccountName: string;
-  readonly securityContext: { readonly runAsUser: number; readonly runAsGroup: number };
+  readonly securityContext: {
+    readonly runAsUser: number;
+    readonly runAsGroup: number;
+    readonly fsGroup: number;
+  };
   readonly terminationGracePeriodSeconds: number;
   readonly topologySpreadConstraints: readonly {
     readonly labelSelector: { readonly matchLabels: Labels };
   }[];
-  readonly volumes: readonly { readonly name: string }[];
+  readonly volumes: readonly {
+    readonly name: string;
+    readonly secret?: { readonly secretName: string; readonly defaultMode: number };
+  }[];
 }
 
 export type Labels = Readonly<Record<string, string>>;
@@ -46,6 +57,8 @@ interface Resource<Kind extends string, Spec> {
 }
 
 export interface Resources {
+  /** With `--new-tokens` alone. */
+  readonly Secret: Resource<"Secret", never> & { readonly stringData: { readonly tokens: string } };
   readonly ServiceAccount: Resource<"ServiceAccount", never>;
   readonly Deployment: Resource<
     "Deployment",

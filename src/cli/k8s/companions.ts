@@ -1,5 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { accountAt } from "./account.ts";
-import type { ManifestConfig, Names } from "./names.ts";
+import { type ManifestConfig, type Names, TOKENS_KEY } from "./names.ts";
 
 // What goes with the Deployment, each as YAML.
 
@@ -53,7 +54,7 @@ spec:
 }
 
 export function networkPolicy({ grpc }: ManifestConfig, { metadata, labels }: Names): string {
-  return `# ${grpc ? "The http and grpc listeners ask" : "The http listener asks"} nobody who they are: pods of this namespace reach ${grpc ? "them" : "it"}, and no others.
+  return `# Pods of this namespace reach the client listeners, and no others.
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
@@ -75,4 +76,19 @@ spec:
       ports:
         - port: http
 ${grpc ? "        - port: grpc\n" : ""}`;
+}
+
+/** Two new tokens. */
+export function clientTokens({ secret, metadataOf }: Names): string {
+  const token = () => randomBytes(32).toString("hex");
+  return `# New with each run: applied again, it replaces the tokens that clients have.
+apiVersion: v1
+kind: Secret
+metadata:
+  ${metadataOf(secret)}
+stringData:
+  ${TOKENS_KEY}: |
+    rw ${token()}
+    ro ${token()}
+`;
 }

@@ -1,7 +1,12 @@
-import type { ManifestConfig, Names } from "./names.ts";
+import { type ManifestConfig, type Names, TOKENS_KEY } from "./names.ts";
+
+const TOKENS_FOLDER = "/etc/hedgerow/clients";
 
 /** The Deployment as YAML, with comments for those who edit it. */
-export function deployment(config: ManifestConfig, { name, metadata, labels }: Names): string {
+export function deployment(
+  config: ManifestConfig,
+  { name, secret, metadata, labels }: Names,
+): string {
   return `apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -71,8 +76,11 @@ spec:
             - name: HEDGEROW_LOG_FORMAT
               value: json
             # The Service's names: a listener that is called by another name than its own refuses.
-            - name: HEDGEROW_CORS_ORIGIN
-              value: ${JSON.stringify(serviceOrigins(config.name).join(","))}
+            - name: HEDGEROW_HTTP_HOSTS
+              value: ${JSON.stringify(serviceNames(config.name).join(","))}
+            # Who shows none of these tokens is refused; probes need none.
+            - name: HEDGEROW_CLIENT_TOKEN_FILE
+              value: ${TOKENS_FOLDER}/${TOKENS_KEY}
           ports:
             - name: peer
               containerPort: 8080
@@ -112,7 +120,15 @@ ${config.grpc ? GRPC_PORT : ""}          livenessProbe:
           volumeMounts:
             - name: data
               mountPath: /data
+            - name: clients
+              mountPath: ${TOKENS_FOLDER}
+              readOnly: true
       volumes:
+        # Lines of "rw TOKEN" and "ro TOKEN" in its key ${TOKENS_KEY}. The pods wait until it is there.
+        - name: clients
+          secret:
+            secretName: ${secret}
+            defaultMode: 288 # 0440: fsGroup's members read it
         - name: data
           emptyDir:
             sizeLimit: 1Gi
@@ -130,7 +146,7 @@ function args({ grpc }: ManifestConfig): string {
 }
 
 /** Every name under which pods may call the Service. */
-function serviceOrigins(service: string): string[] {
+function serviceNames(service: string): string[] {
   const ends = ["", ".$(POD_NAMESPACE)", ".$(POD_NAMESPACE).svc"];
-  return [...ends, `${ends.at(-1)}.cluster.local`].map((end) => `http://${service}${end}:9090`);
+  return [...ends, `${ends.at(-1)}.cluster.local`].map((end) => service + end);
 }

@@ -1,7 +1,13 @@
 import { command } from "../command.ts";
 import { JSON_FLAG } from "../flags.ts";
 import { printJson } from "../output.ts";
-import { disruptionBudget, networkPolicy, service, serviceAccount } from "./companions.ts";
+import {
+  clientTokens,
+  disruptionBudget,
+  networkPolicy,
+  service,
+  serviceAccount,
+} from "./companions.ts";
 import { deployment } from "./deployment.ts";
 import { type ManifestConfig, namesOf } from "./names.ts";
 import { MANIFEST_FLAGS } from "./options.ts";
@@ -19,6 +25,7 @@ export default command({
 function manifest(config: ManifestConfig): string {
   const names = namesOf(config);
   const resources = [
+    ...(config.newTokens ? [clientTokens(names)] : []),
     serviceAccount(config, names),
     deployment(config, names),
     service(config, names),

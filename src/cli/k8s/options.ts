@@ -67,6 +67,13 @@ export const MANIFEST_FLAGS = {
     typedOnly,
     help: "serve native gRPC too, at port 8081",
   },
+  newTokens: {
+    schema: values.yesNo,
+    fallback: "false",
+    section,
+    typedOnly,
+    help: "also print the Secret NAME-clients with two new tokens, rw and ro; without it the pods wait for one of yours",
+  },
   namespace: {
     schema: values.readable("give lower-case letters, digits and -, at most 63", (text) =>
       text === "" ? null : NAMESPACE.test(text) ? text : undefined,

@@ -120,10 +120,15 @@ describe("the app", () => {
       "content-type",
       "connect-protocol-version",
       "connect-timeout-ms",
+      "grpc-timeout",
       "x-grpc-web",
+      "x-user-agent",
+      "authorization",
     ]) {
       expect(allowed).toContain(name);
     }
+    expect(Number(response.headers.get("access-control-max-age"))).toBeGreaterThanOrEqual(600);
+    expect(response.headers.get("vary")).toBe("Origin");
   });
 
   test("refuses the preflight of any other origin", async () => {
@@ -139,9 +144,10 @@ describe("the app", () => {
     for (const path of ["/get", "/none"]) {
       const response = await ask(path, { method: "POST", body: "k", headers: { origin } });
       expect(response.headers.get("access-control-allow-origin")).toBe(origin);
-      expect(response.headers.get("access-control-expose-headers")?.toLowerCase()).toContain(
-        "grpc-status",
-      );
+      const exposed = response.headers.get("access-control-expose-headers")?.toLowerCase();
+      for (const name of ["grpc-status", "grpc-message", "grpc-status-details-bin"]) {
+        expect(exposed?.split(", ")).toContain(name);
+      }
       expect(response.headers.get("vary")).toContain("Origin");
     }
   });

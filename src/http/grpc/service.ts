@@ -82,9 +82,24 @@ function received(
   response: Http2ServerResponse,
 ): UniversalServerRequest {
   try {
-    return universalRequestFromNodeRequest(request, response, undefined, undefined);
+    const { body, ...head } = universalRequestFromNodeRequest(
+      request,
+      response,
+      undefined,
+      undefined,
+    );
+    return { ...head, body: whole(body as AsyncIterable<Uint8Array>) };
   } catch (cause) {
     throw new HedgerowError("invalid_argument", ":authority is missing or malformed", { cause });
+  }
+}
+
+/** A body that breaks off is no defect: its caller has gone. */
+async function* whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* body;
+  } catch (cause) {
+    throw new HedgerowError("canceled", "the caller went away", { cause });
   }
 }
 

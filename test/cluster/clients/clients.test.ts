@@ -116,6 +116,22 @@ testWith("node")(
   40_000,
 );
 
+testWith("node")(
+  "a caller that floods with calls that it leaves is cut off, and others are served",
+  async () => {
+    const script = join(import.meta.dir, "flood.mjs");
+    expect(await output(["node", script, follower.grpc])).toBe("cut off\n");
+    await output([
+      "node",
+      join(import.meta.dir, "grpc-js.mjs"),
+      join(root, "proto"),
+      follower.grpc,
+    ]);
+    expect(follower.stderr).not.toContain("ERROR");
+  },
+  40_000,
+);
+
 describe("docs/CLIENTS.md", () => {
   /** The first block of code under a heading, asking this cluster's nodes. */
   async function example(heading: string, language: string): Promise<string> {

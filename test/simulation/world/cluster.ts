@@ -70,6 +70,14 @@ export class SimulatedCluster {
     }
   }
 
+  /** One more node, at an address that nobody has had. */
+  add(address: string): SimulatedNode {
+    this.trace.add(this.scheduler.now, `add ${address}`);
+    const node = { address, ...this.#boot(address, new Machine(this.scheduler)) };
+    this.nodes.push(node);
+    return node;
+  }
+
   /** The process ends without a word; its address stays. */
   crash(node: SimulatedNode): void {
     this.trace.add(this.scheduler.now, `crash ${node.address}`);

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
-import { counter, type Family, gauge, outcomes } from "../observe/families.ts";
-import type { MethodTraffic, Traffic } from "./traffic.ts";
+import { by, counter, type Family, gauge, outcomes } from "../observe/families.ts";
+import type { MethodTraffic, StreamTraffic, Traffic } from "./traffic.ts";
 
 const { ping, pingIndirect, sync } = GossipService.method;
 
@@ -11,6 +11,7 @@ export function trafficMetrics(traffic: Traffic): Family[] {
   return [
     ...gossipMetrics(sumOf(traffic, [ping, pingIndirect]), sumOf(traffic, [sync])),
     ...callMetrics(traffic, calls),
+    ...streamMetrics(traffic.streams),
   ];
 }
 
@@ -124,6 +125,31 @@ function callMetrics(traffic: Traffic, methods: readonly DescMethod[]): Family[]
       "hedgerow_peer_strangers_total",
       "Requests that were refused because they came from nodes of another cluster.",
       traffic.strangers,
+    ),
+  ];
+}
+
+function streamMetrics({ opened, taken, open, rx, tx }: StreamTraffic): Family[] {
+  return [
+    counter(
+      "hedgerow_peer_streams_total",
+      "Streams between this node and others, by who opened them.",
+      ...by("opener", { self: opened, peer: taken }),
+    ),
+    gauge(
+      "hedgerow_peer_streams_open",
+      "Streams to and from other nodes that have not ended.",
+      open,
+    ),
+    counter(
+      "hedgerow_peer_stream_messages_total",
+      "Messages of streams, read (rx) and written (tx).",
+      ...by("direction", { rx: rx.messages, tx: tx.messages }),
+    ),
+    counter(
+      "hedgerow_peer_stream_bytes_total",
+      "Bytes of those messages.",
+      ...by("direction", { rx: rx.bytes, tx: tx.bytes }),
     ),
   ];
 }

@@ -11,6 +11,7 @@ import { RENEWAL_MS, type Session, type SessionContext } from "./session.ts";
 import type { Slots } from "./slots.ts";
 import { ClientLink } from "./streams/client.ts";
 import type { StreamLimits } from "./streams/limits.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** A request without an answer for this long, milliseconds, casts doubt on its connection. */
 const SILENCE_MS = 100;
@@ -22,6 +23,7 @@ export interface PeerContext extends SessionContext {
   readonly deadlines: Deadlines;
   readonly slots: Slots;
   readonly streamLimits?: StreamLimits | undefined;
+  readonly traffic: Traffic;
 }
 
 /** One other node: its connections, the calls that wait for it and those under way. */
@@ -80,7 +82,12 @@ export class Peer {
     if (!slots.takeLasting()) {
       throw new HedgerowError("overloaded", "too many nodes have streams of this one already");
     }
-    const line = new ClientLink(this.#session, { clock, address: this.address, limits });
+    const line = new ClientLink(this.#session, {
+      clock,
+      address: this.address,
+      limits,
+      traffic: this.context.traffic.streams,
+    });
     this.#line = line;
     this.#lines.add(line);
     void line.ended.then(() => {

@@ -72,7 +72,9 @@ export class PeerClients implements Peers {
         ...(label !== undefined && { [LABEL_HEADER]: labelToHeader(label) }),
       },
     };
+    this.#traffic = options.traffic ?? new Traffic();
     this.#context = {
+      traffic: this.#traffic,
       ...session,
       streamLimits,
       open: (address) =>
@@ -80,7 +82,6 @@ export class PeerClients implements Peers {
       deadlines: new Deadlines(clock),
       slots: new Slots(),
     };
-    this.#traffic = options.traffic ?? new Traffic();
     for (const desc of options.batched ?? []) this.#addTarget(desc, true);
   }
 

@@ -28,10 +28,26 @@ export class MethodTraffic {
   }
 }
 
+/** Streams between a node and its peers. */
+export class StreamTraffic {
+  /** Opened by this node, and by its peers. */
+  opened = 0;
+  taken = 0;
+  /** Of both. */
+  ended = 0;
+  readonly tx = { messages: 0, bytes: 0 };
+  readonly rx = { messages: 0, bytes: 0 };
+
+  get open(): number {
+    return this.opened + this.taken - this.ended;
+  }
+}
+
 /** What a node asks of its peers, and they of it. */
 export class Traffic {
   /** Requests that were refused because they came from another cluster. */
   strangers = 0;
+  readonly streams = new StreamTraffic();
   readonly #asked = new Map<DescMethod, MethodTraffic>();
   readonly #served = new Map<DescMethod, MethodTraffic>();
 

@@ -6,6 +6,8 @@ import { trafficMetrics } from "../../src/rpc/metrics.ts";
 import { serve } from "../../src/rpc/port.ts";
 import { type MethodTraffic, Traffic } from "../../src/rpc/traffic.ts";
 import { parseExposition, sampleOf } from "../observe/exposition.ts";
+import { echoStream, KIND, texts, textsOf } from "./kit/streams.ts";
+import { until } from "./kit/wait.ts";
 import { addressOf, append, bytes, deliver, deliverRoute, listen, peers } from "./kit/nodes.ts";
 
 function numbers({ begun, ok, errors, requestBytes, replyBytes }: MethodTraffic) {
@@ -99,4 +101,29 @@ test("bytes of gossip are counted apart from those of calls, and lists apart fro
   expect(served("cluster_transport_rx_bytes_total")).toBe(6);
   expect(served("cluster_transport_tx_bytes_total")).toBe(4);
   expect(served("peer_tx_bytes_total")).toBe(10);
+});
+
+test("streams are counted on both sides, with their messages, until they have ended", async () => {
+  const asking = new Traffic();
+  const serving = new Traffic();
+  const listener = listen({ streamRoutes: [echoStream], traffic: serving });
+  const clients = peers({ traffic: asking });
+  const more = Promise.withResolvers<string>();
+  async function* input() {
+    yield "12345";
+    yield await more.promise;
+  }
+  const replies = (await clients.stream(addressOf(listener), KIND, {}, input()))[
+    Symbol.asyncIterator
+  ]();
+  await replies.next();
+  expect([asking.streams.open, serving.streams.open]).toEqual([1, 1]);
+  more.resolve("678");
+  await replies.next();
+  expect((await replies.next()).done).toBe(true);
+  expect(await textsOf(await clients.stream(addressOf(listener), KIND, {}, texts()))).toEqual([]);
+  await until("both have ended", () => asking.streams.open + serving.streams.open === 0);
+  const expected = { ended: 2, tx: { messages: 2, bytes: 8 }, rx: { messages: 2, bytes: 8 } };
+  expect(asking.streams).toMatchObject({ opened: 2, taken: 0, ...expected });
+  expect(serving.streams).toMatchObject({ opened: 0, taken: 2, ...expected });
 });

@@ -5,6 +5,7 @@ import { readBody } from "../body.ts";
 import { errorFromFetch, errorFromResponse } from "../errors.ts";
 import { MAX_CALL_BYTES } from "../limits.ts";
 import type { Session } from "../session.ts";
+import type { StreamTraffic } from "../traffic.ts";
 import { bodyOf } from "./http-body.ts";
 import type { StreamLimits } from "./limits.ts";
 import { StreamLink } from "./link.ts";
@@ -17,6 +18,7 @@ export interface ClientLinkOptions {
   readonly clock: Clock;
   readonly address: string;
   readonly limits?: StreamLimits | undefined;
+  readonly traffic?: StreamTraffic | undefined;
 }
 
 /** The request that carries the streams to one other node. */
@@ -31,11 +33,12 @@ export class ClientLink {
     session: Session,
     private readonly options: ClientLinkOptions,
   ) {
-    const { clock, address, limits } = options;
+    const { clock, address, limits, traffic } = options;
     const onEnd = () => {
       this.#lastWords = clock.schedule(LAST_WORDS_MS, () => this.#abort.abort());
     };
-    this.link = new StreamLink({ clock, logger: silentLogger, peer: address, limits, onEnd });
+    const shared = { clock, limits, traffic, onEnd };
+    this.link = new StreamLink({ ...shared, logger: silentLogger, peer: address });
     this.ended = this.#run(session);
   }
 

@@ -29,6 +29,7 @@ import {
   type StreamLimits,
   windowBytes,
 } from "./limits.ts";
+import { StreamTraffic } from "../traffic.ts";
 import { LinkStream, type StreamLine } from "./stream.ts";
 
 /** Milliseconds without a turn of the event loop, at the most. */
@@ -42,6 +43,8 @@ export interface LinkOptions {
   /** What the other side may open, by the kind's name. Absent on the side that opens. */
   readonly routes?: ReadonlyMap<string, StreamRoute>;
   readonly limits?: StreamLimits | undefined;
+  /** Counts the streams. Default: nobody reads it. */
+  readonly traffic?: StreamTraffic | undefined;
   /** For ends in one process, of which neither can go alone: no signs of life. Default false. */
   readonly isSilent?: boolean;
   /** Called once, when no stream can be opened any more. */
@@ -55,6 +58,7 @@ export interface LinkOptions {
  */
 export class StreamLink implements StreamLine, FrameSink {
   readonly limits: StreamLimits;
+  readonly #traffic: StreamTraffic;
   readonly #streams = new Map<number, LinkStream>();
   /** Streams that wait for their turn to send, in its order. */
   readonly #queue = new Set<LinkStream>();
@@ -73,6 +77,7 @@ export class StreamLink implements StreamLine, FrameSink {
 
   constructor(private readonly options: LinkOptions) {
     this.limits = options.limits ?? DEFAULT_STREAM_LIMITS;
+    this.#traffic = options.traffic ?? new StreamTraffic();
     this.#reader = new EnvelopeReader(this.limits.maxMessageBytes + 2 * ENVELOPE_BYTES);
     this.#turnAt = options.clock.now();
     if (options.isSilent !== true) this.#armBeat();
@@ -110,6 +115,7 @@ export class StreamLink implements StreamLine, FrameSink {
     if (this.#streams.size >= this.limits.maxStreams) return Promise.reject(tooMany(this.limits));
     const stream = new LinkStream(++this.#lastId, "opener", this);
     this.#streams.set(stream.id, stream);
+    this.#traffic.opened++;
     const bytes = toBinary(kind.opening, create(kind.opening, opening));
     this.sendFrame({ stream: stream.id, open: { kind: kind.name, opening: bytes } });
     stream.grant();
@@ -185,6 +191,8 @@ export class StreamLink implements StreamLine, FrameSink {
   }
 
   onMessage(id: number, data: Uint8Array): void {
+    this.#traffic.rx.messages++;
+    this.#traffic.rx.bytes += data.length;
     this.#streams.get(id)?.receiveMessage(data);
   }
 
@@ -196,6 +204,8 @@ export class StreamLink implements StreamLine, FrameSink {
   }
 
   sendMessage(stream: number, data: Uint8Array): void {
+    this.#traffic.tx.messages++;
+    this.#traffic.tx.bytes += data.length;
     this.#writer.addMessage(stream, data);
     this.#ready();
   }
@@ -214,7 +224,7 @@ export class StreamLink implements StreamLine, FrameSink {
   }
 
   remove(stream: LinkStream): void {
-    this.#streams.delete(stream.id);
+    if (this.#streams.delete(stream.id)) this.#traffic.ended++;
     this.#queue.delete(stream);
   }
 
@@ -236,6 +246,7 @@ export class StreamLink implements StreamLine, FrameSink {
     const failure = (error: unknown) => this.#publicFailure(kind, route, error);
     const stream = new LinkStream(id, "taker", this, { ...route, failure });
     this.#streams.set(id, stream);
+    this.#traffic.taken++;
     if (this.#streams.size > this.limits.maxStreams) stream.fail(tooMany(this.limits));
     else if (route === undefined) stream.fail(noSuchKind(kind));
     else this.#serve(stream, route, opening);

@@ -7,6 +7,7 @@ import { errorFromFetch, errorResponse } from "../errors.ts";
 import type { ConnectHandlers } from "../handlers.ts";
 import type { StreamRoute } from "../port.ts";
 import { type IdleControl, pathOf } from "../server.ts";
+import type { Traffic } from "../traffic.ts";
 import { bodyOf, endOfStream } from "./http-body.ts";
 import type { StreamLimits } from "./limits.ts";
 import { StreamLink } from "./link.ts";
@@ -23,6 +24,7 @@ export interface StreamServerOptions {
   readonly logger: Logger;
   readonly routes: readonly StreamRoute[];
   readonly limits?: StreamLimits | undefined;
+  readonly traffic?: Traffic | undefined;
 }
 
 /** Serves the streams of other nodes: all of one node in one request, whose body and answer go on side by side. */
@@ -60,13 +62,14 @@ export class StreamServer implements ConnectHandlers {
   }
 
   #carry(request: Request, server: IdleControl): Response {
-    const { clock, logger, limits } = this.options;
+    const { clock, logger, limits, traffic } = this.options;
     const peer = "the caller";
     const link = new StreamLink({
       clock,
       logger,
       peer,
       limits,
+      traffic: traffic?.streams,
       routes: this.#routes,
       onEnd: () => {
         this.#links.delete(link);

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { Hedgerow } from "../../src/node/hedgerow.ts";
 import { RealNode } from "../fuzz/kit/real-node.ts";
 import { type Exposed, parseExposition, sampleOf } from "../observe/exposition.ts";
 import { appKit } from "./app-kit.ts";
@@ -111,6 +112,14 @@ test("the leader says so, and for how long", async () => {
   expect(started).toBeLessThanOrEqual(token);
   expect(sampleOf(metrics, "process_resident_memory_bytes")).toBeGreaterThan(1e7);
   expect(sampleOf(metrics, "process_open_fds")).toBeGreaterThan(3);
+});
+
+test("a node without a store exposes what it has", async () => {
+  await using node = await Hedgerow.start({ store: "none", address: "127.0.0.1:0", tls: "none" });
+  const metrics = parseExposition(await node.metrics());
+  expect(sampleOf(metrics, "hedgerow_cluster_node_gossip_alive_peers")).toBe(1);
+  expect([...metrics.keys()].filter((name) => /leader|lease|claims|log_/.test(name))).toEqual([]);
+  expect(sampleOf(metrics, "hedgerow_store_calls_total", '{call="ping",code="ok"}')).toBe(0);
 });
 
 test("the library's text is the page without the process", async () => {

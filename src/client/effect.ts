@@ -7,10 +7,16 @@ import { HedgerowService, type PutRequest } from "../gen/hedgerow/v1/hedgerow_pb
  */
 export type Effect = "none" | "same" | "twice";
 
-const { status, get, watchLog, watchMembers } = HedgerowService.method;
+const { status, get, watchLog, watchMembers, spillRead } = HedgerowService.method;
 const { put, keepHold, acquireSemaphore, releaseSemaphore } = HedgerowService.method;
 
-const NO_EFFECT: ReadonlySet<DescMethod> = new Set([status, get, watchLog, watchMembers]);
+const NO_EFFECT: ReadonlySet<DescMethod> = new Set([
+  status,
+  get,
+  watchLog,
+  watchMembers,
+  spillRead,
+]);
 /** An owner of a semaphore has one permit, which the same call again prolongs. */
 const SAME_EFFECT: ReadonlySet<DescMethod> = new Set([
   keepHold,

@@ -67,6 +67,29 @@ describe("calls", () => {
     await ended.promise;
   });
 
+  test("streams that both sides write; leaving one ends what was being written", async () => {
+    const client = createClient({ addresses: serving() });
+    const ended = Promise.withResolvers<void>();
+    async function* endless() {
+      try {
+        for (let i = 0; ; i++) {
+          const value = Buffer.from(`${i}`);
+          yield { part: { case: "data" as const, value } };
+          await new Promise((later) => setTimeout(later, 1));
+        }
+      } finally {
+        ended.resolve();
+      }
+    }
+    const replies: string[] = [];
+    for await (const { data } of client.streamToLeader(endless())) {
+      replies.push(Buffer.from(data).toString());
+      if (replies.length === 3) break;
+    }
+    expect(replies).toEqual(["streamed 0", "streamed 1", "streamed 2"]);
+    await ended.promise;
+  });
+
   test("a signal ends what waits", async () => {
     const aborted = Promise.withResolvers<void>();
     const send: HedgerowNode["send"] = (_, { signal } = {}) => {

@@ -21,12 +21,30 @@ for await (const list of client.watchMembers({})) {
   members = list.members.length;
   break;
 }
+// Each message is sent when the reply to the one before has come.
+const told = [];
+const turns = [later(), later(), later()];
+async function* messages() {
+  for (const [i, turn] of turns.entries()) {
+    yield { part: { case: "data", value: new TextEncoder().encode("turn " + i) } };
+    await turn.promise;
+  }
+}
+function later() {
+  let resolve;
+  return { promise: new Promise((done) => { resolve = done; }), resolve: () => resolve() };
+}
+for await (const { data } of client.streamToLeader(messages())) {
+  told.push(new TextDecoder().decode(data));
+  turns[told.length - 1].resolve();
+}
 const error = await client.put({ key: "k", value: "v", id: "taken" }).catch((error) => error);
 console.log(JSON.stringify({
   same: entries[0].id === id,
   value: entries[0].value,
   nodes,
   members,
+  told,
   typed: error instanceof HedgerowError,
   code: error.code,
 }));
@@ -76,6 +94,7 @@ test("the client runs under Node, installed from the tarball", async () => {
     value: "from outside",
     nodes: ["10.0.0.1:8080", "10.0.0.2:8080"],
     members: 2,
+    told: ["streamed turn 0", "streamed turn 1", "streamed turn 2"],
     typed: true,
     code: "conflict",
   });

@@ -109,6 +109,8 @@ testWith("node")(
       broadcast: cluster.nodes.map(({ address }) => address).sort(),
       canceled: { members: 2, code: 1 },
       deadline: 4,
+      turns: ["one", "two", "one", "two", "one", "two"],
+      spilled: { written: "500", read: 500, same: true, code: 0 },
       health: { status: "SERVING" },
       noSuchService: 5,
     });
@@ -121,12 +123,10 @@ testWith("node")(
   async () => {
     const script = join(import.meta.dir, "flood.mjs");
     expect(await output(["node", script, follower.grpc])).toBe("cut off\n");
-    await output([
-      "node",
-      join(import.meta.dir, "grpc-js.mjs"),
-      join(root, "proto"),
-      follower.grpc,
-    ]);
+    const url = `http://${follower.grpc}/grpc.health.v1.Health/Check`;
+    const flags = ["--http2-prior-knowledge", "--protocol", "grpc"];
+    const health = await output(["buf", "curl", ...flags, "-d", "{}", url]);
+    expect(JSON.parse(health)).toEqual({ status: "SERVING" });
     expect(follower.stderr).not.toContain("ERROR");
   },
   40_000,

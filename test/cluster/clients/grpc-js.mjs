@@ -40,6 +40,40 @@ function stream(client, method, request, { deadlineMs = 5_000, enough = Infinity
   });
 }
 
+/** Sends each message when the reply to the one before has come, two to each; gives all replies. */
+function turns(method, count) {
+  return new Promise((resolve) => {
+    const replies = [];
+    const call = hedgerow[method]({ deadline: Date.now() + 5_000 });
+    const send = () => call.write({ data: Buffer.from(`turn ${replies.length / 2}`) });
+    call.on("data", ({ data: reply }) => {
+      replies.push(reply.toString());
+      if (replies.length === 2 * count) call.end();
+      else if (replies.length % 2 === 0) send();
+    });
+    call.on("error", (error) => resolve(failure(error)));
+    call.on("end", () => resolve(replies));
+    send();
+  });
+}
+
+/** A stream of records in, and out again. */
+async function spill(name, count) {
+  const written = await new Promise((resolve) => {
+    const call = hedgerow.SpillWrite({ deadline: Date.now() + 5_000 }, (error, reply) =>
+      resolve(error === null ? reply.records : failure(error)),
+    );
+    for (let i = 0; i < count; i++) {
+      call.write({ name: i === 0 ? name : "", records: [Buffer.from(`record ${i}`)] });
+    }
+    call.end();
+  });
+  const { messages, code } = await stream(hedgerow, "SpillRead", { name });
+  const read = messages.flatMap(({ records }) => records.map(String));
+  const same = read.every((record, i) => record === `record ${i}`);
+  return { written, read: read.length, same, code };
+}
+
 const data = Buffer.from("hi");
 const put = await unary(hedgerow, "Put", { key: "grpc-js", value: "v", id: "one" });
 const many = Array.from({ length: 200 }, (_, i) =>
@@ -69,6 +103,8 @@ console.log(
       code: seen.code,
     })),
     deadline: (await stream(hedgerow, "WatchLog", { key: "quiet" }, { deadlineMs: 300 })).code,
+    turns: await turns("StreamToLeader", 3),
+    spilled: await spill("grpc-js", 500),
     health: await unary(health, "Check", { service: "hedgerow.v1.HedgerowService" }),
     noSuchService: (await unary(health, "Check", { service: "no.Such" })).code,
   }),

@@ -100,6 +100,8 @@ export interface HedgerowNode extends AsyncDisposable {
    *     Bun.serve({ port: 3000, idleTimeout: 120, routes: { [route]: fetch, "/": home } });
    *     app.all(route, (c) => fetch(c.req.raw, c.env)); // the same in a Hono app that Bun.serve runs
    *
+   * Bun.serve cuts streams off at its `maxRequestBodySize`, 128 MiB unless it is raised.
+   *
    * The server, not the node, decides who gets through to it. Certificates are its business: with `tls` of files it
    * must show them (`http2: true`, and `tls: { key, cert, ca, requestCert: true, rejectUnauthorized: true }` from the
    * same files, for all that it serves), since other nodes call it with them and check its own. With `tls: "none"`

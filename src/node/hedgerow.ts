@@ -270,7 +270,12 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   handler(): api.NodeHandler {
-    return { route: `${PEER_BASE}/*`, fetch: this.endpoint.fetch };
+    return {
+      route: `${PEER_BASE}/*`,
+      // What a router passes on need not be Bun's server.
+      fetch: (request, server) =>
+        this.endpoint.fetch(request, typeof server?.timeout === "function" ? server : undefined),
+    };
   }
 
   get sharder(): api.MemberSharder {

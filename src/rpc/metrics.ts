@@ -15,83 +15,62 @@ export function trafficMetrics(traffic: Traffic): Family[] {
   ];
 }
 
-/** Messages that were written and read, as asker and as the one who is asked. */
+/** Messages that were written or read, by the one who asks and by the one who is asked. */
 interface Messages {
-  readonly tx: { readonly count: number; readonly bytes: number; readonly failed: number };
-  readonly rx: { readonly count: number; readonly bytes: number; readonly failed: number };
-  readonly underWay: number;
+  count: number;
+  bytes: number;
+  failed: number;
 }
 
-function sumOf(traffic: Traffic, methods: readonly DescMethod[]): Messages {
-  const asked = methods.map((method) => traffic.asked(method));
-  const served = methods.map((method) => traffic.served(method));
-  const sum = (all: readonly MethodTraffic[], value: (one: MethodTraffic) => number) =>
-    all.reduce((total, one) => total + value(one), 0);
-  const both = (
-    ofAsked: (one: MethodTraffic) => number,
-    ofServed: (one: MethodTraffic) => number,
-  ) => sum(asked, ofAsked) + sum(served, ofServed);
-  return {
-    tx: {
-      count: both(
-        ({ begun }) => begun,
-        ({ ok }) => ok,
-      ),
-      bytes: both(
-        ({ requestBytes }) => requestBytes,
-        ({ replyBytes }) => replyBytes,
-      ),
-      failed: sum(asked, ({ failures }) => failures),
-    },
-    rx: {
-      count: both(
-        ({ ok }) => ok,
-        ({ begun }) => begun,
-      ),
-      bytes: both(
-        ({ replyBytes }) => replyBytes,
-        ({ requestBytes }) => requestBytes,
-      ),
-      failed: sum(served, ({ failures }) => failures),
-    },
-    underWay: both(
-      ({ underWay }) => underWay,
-      ({ underWay }) => underWay,
-    ),
+interface TwoWays {
+  readonly tx: Messages;
+  readonly rx: Messages;
+  underWay: number;
+}
+
+function sumOf(traffic: Traffic, methods: readonly DescMethod[]): TwoWays {
+  const tx = { count: 0, bytes: 0, failed: 0 };
+  const rx = { count: 0, bytes: 0, failed: 0 };
+  const sum = { tx, rx, underWay: 0 };
+  const add = (one: MethodTraffic, requests: Messages, replies: Messages) => {
+    requests.count += one.begun;
+    requests.bytes += one.requestBytes;
+    requests.failed += one.failures;
+    replies.count += one.ok;
+    replies.bytes += one.replyBytes;
+    sum.underWay += one.underWay;
   };
+  for (const method of methods) {
+    add(traffic.asked(method), tx, rx);
+    add(traffic.served(method), rx, tx);
+  }
+  return sum;
 }
 
 /** ckit sends lists over streams and all else in packets; here both are calls. */
-function gossipMetrics(packets: Messages, streams: Messages): Family[] {
-  const ways = { rx: "read", tx: "written" } as const;
-  const kinds = { "": packets, stream_: streams } as const;
-  const what = { "": "Pings and answers to them", stream_: "Lists of members and answers to them" };
-  const families = Object.entries(kinds).flatMap(([kind, messages]) => {
-    return Object.entries(ways).flatMap(([way, done]) => {
-      const { count, bytes, failed } = messages[way as keyof typeof ways];
-      const name = `hedgerow_cluster_transport_${kind}${way}`;
-      const said = `${what[kind as keyof typeof what]} that were ${done}`;
-      return [
-        counter(`${name}_packets_total`, `${said}.`, count),
-        counter(`${name}_bytes_total`, `${said}, bytes without what carries them.`, bytes),
-        counter(`${name}_packets_failed_total`, FAILED[way as keyof typeof FAILED](said), failed),
-      ];
-    });
-  });
+function gossipMetrics(packets: TwoWays, streams: TwoWays): Family[] {
   return [
-    ...families,
+    ...messageMetrics("hedgerow_cluster_transport", "Pings and answers to them", packets),
+    ...messageMetrics("hedgerow_cluster_transport_stream", "Lists and answers to them", streams),
     gauge(
       "hedgerow_cluster_transport_streams",
-      "Exchanges of lists that are under way.",
+      "Exchanges of lists of members that are under way.",
       streams.underWay,
     ),
   ];
 }
 
-const FAILED = {
-  rx: (said: string) => `${said} and refused.`,
-  tx: (said: string) => `${said} in vain.`,
-} as const;
+function messageMetrics(prefix: string, what: string, { tx, rx }: TwoWays): Family[] {
+  const bytes = "bytes without what carries them";
+  return [
+    counter(`${prefix}_rx_packets_total`, `${what}, read.`, rx.count),
+    counter(`${prefix}_rx_bytes_total`, `${what}, read: ${bytes}.`, rx.bytes),
+    counter(`${prefix}_rx_packets_failed_total`, `${what}, read and refused.`, rx.failed),
+    counter(`${prefix}_tx_packets_total`, `${what}, written.`, tx.count),
+    counter(`${prefix}_tx_bytes_total`, `${what}, written: ${bytes}.`, tx.bytes),
+    counter(`${prefix}_tx_packets_failed_total`, `${what}, written in vain.`, tx.failed),
+  ];
+}
 
 function callMetrics(traffic: Traffic, methods: readonly DescMethod[]): Family[] {
   const { tx, rx, underWay } = sumOf(traffic, methods);

@@ -7,7 +7,10 @@ export interface ScratchFiles {
 export interface ScratchFile {
   /** Appends all of it. Throws the system's error, as on a full disk; then only `close` is of use. */
   write(pieces: readonly Uint8Array[]): Promise<void>;
-  /** What was written before the first `map`, as pages of the file: nothing is copied. The same view each time. */
+  /**
+   * What was written, as pages of the file: nothing is copied. A mapping of its own each time, which goes with the
+   * garbage: one that is kept would count as heap, and let as much garbage pile up beside it.
+   */
   map(): Uint8Array<ArrayBuffer>;
   /** Frees the space at once; views that somebody still has read zeros. Idempotent. */
   close(): void;

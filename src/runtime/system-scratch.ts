@@ -56,7 +56,6 @@ function codeOf(error: unknown): string {
 
 class UnlinkedFile implements ScratchFile {
   #length = 0;
-  #map: Uint8Array<ArrayBuffer> | null = null;
   #closed = false;
 
   constructor(private readonly handle: FileHandle) {}
@@ -71,14 +70,12 @@ class UnlinkedFile implements ScratchFile {
   }
 
   map(): Uint8Array<ArrayBuffer> {
-    this.#map ??= Bun.mmap(`${OPEN_FILES}/${this.handle.fd}`);
-    return this.#map;
+    return Bun.mmap(`${OPEN_FILES}/${this.handle.fd}`);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#map = null;
     if (this.#length > 0) punchHole(this.handle.fd, this.#length);
     void this.handle.close().catch(() => {}); // nothing of the file is wanted any more
   }

@@ -180,20 +180,29 @@ export class Appender {
 
   async #findPlace(sealed: Sealed): Promise<Place> {
     const { files, disk, elsewhere, logger, name } = this.options;
-    let failure: unknown;
+    const { signal } = this.#closing;
+    let why = "this node is full";
+    let cause: unknown;
     if (files !== null) {
       try {
         const place = await toDisk(sealed, files, disk);
         if (place !== null) return place;
       } catch (error) {
-        logger.warn("spill to disk failed", { store: name, error: messageOf(error) });
-        failure = error;
+        cause = error;
+        why = messageOf(error);
+        logger.warn("spill to disk failed", { store: name, error: why });
       }
     }
-    const { signal } = this.#closing;
-    if (elsewhere !== null && !signal.aborted) return elsewhere.put(sealed, signal);
-    const why = failure === undefined ? "memory and disk are full" : messageOf(failure);
-    throw new HedgerowError("no_space", why, { cause: failure });
+    if (elsewhere !== null) {
+      try {
+        signal.throwIfAborted();
+        return await elsewhere.put(sealed, signal);
+      } catch (error) {
+        if (!HedgerowError.is(error, "no_space")) throw error;
+        why = `${why}; ${error.message}`;
+      }
+    }
+    throw new HedgerowError("no_space", why, { cause });
   }
 
   #noSpace(): HedgerowError {
@@ -202,7 +211,7 @@ export class Appender {
     if (why !== undefined && why.code !== "no_space") return why;
     return new HedgerowError(
       "no_space",
-      `spill store ${name}: no room for more records (${why?.message ?? "memory and disk are full"}): close stores, or raise the limits`,
+      `spill store ${name}: no room for more records (${why?.message ?? "this node is full"}): close stores, or raise the limits`,
       { cause: why },
     );
   }

@@ -13,7 +13,7 @@ export interface RecordBuffer {
 
 /**
  * Freed buffers, for the next segments of the same size: memory that was touched before is filled several times as
- * fast as memory that the kernel has to zero page by page. They stay within the node's limit.
+ * fast as memory that the kernel has to zero page by page. They stay within the node's limit, but for one.
  */
 export class Buffers {
   readonly #kept = new Map<number, Uint8Array<ArrayBuffer>[]>();
@@ -43,7 +43,10 @@ export class Buffers {
   /** After it was given back to the budget. One that somebody reads is left to the garbage collection. */
   put({ bytes, pins }: RecordBuffer): void {
     const size = bytes.length;
-    if (pins > 0 || this.node.used + this.#keptBytes + size > this.node.limit) return;
+    if (pins > 0) return;
+    // One is kept in any case: of two staging buffers, the one that is written out.
+    const fits = this.node.used + this.#keptBytes + size <= this.node.limit;
+    if (!fits && this.#keptBytes > 0) return;
     const same = this.#kept.get(size) ?? [];
     same.push(bytes);
     this.#kept.set(size, same);

@@ -18,7 +18,6 @@ export async function toDisk(
     const file = await files.create();
     try {
       await file.write(pieces);
-      file.map();
     } catch (error) {
       file.close();
       throw error;

@@ -59,7 +59,6 @@ export async function holdOnDisk(
     }
     await file.write(waiting);
     checkWhole(received, bytes);
-    file.map();
   } catch (error) {
     file.close();
     throw error;

@@ -77,7 +77,7 @@ export class RemoteStore implements Elsewhere {
         }
       }
     }
-    throw new HedgerowError("no_space", `this node is full, and ${why}`);
+    throw new HedgerowError("no_space", why);
   }
 
   async fetch(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -1,0 +1,123 @@
+// The spill store from the shell, against real processes. Imports nothing of src.
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { BINARY, type Node } from "./processes.ts";
+
+/** Lines of one write to stdin. */
+const BLOCK_LINES = 1_000;
+const LINE_BYTES = 1_000;
+
+export interface Poured {
+  readonly code: number;
+  readonly lines: number;
+  readonly sha256: string;
+  readonly stderr: string;
+  /** Records by tier. */
+  readonly tiers: Readonly<Record<string, number>>;
+}
+
+/** `spill write` of so many bytes, in lines of about 1,000 which all differ. Stops when the command does. */
+export async function pour(
+  node: Node,
+  name: string,
+  bytes: number,
+  flags: readonly string[] = [],
+): Promise<Poured> {
+  const child = Bun.spawn(
+    [BINARY, "spill", "write", name, "--server", node.url, "--json", ...flags],
+    { stdin: "pipe", stdout: "pipe", stderr: "pipe" },
+  );
+  let ended = false;
+  void child.exited.then(() => {
+    ended = true;
+  });
+  const outputs = Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  const hash = createHash("sha256");
+  const filling = "spill-over store ".repeat(60).slice(0, LINE_BYTES - 12);
+  let lines = 0;
+  for (let written = 0; written < bytes && !ended;) {
+    const block: string[] = [];
+    for (let i = 0; i < BLOCK_LINES; i++)
+      block.push(`${String(lines++).padStart(10, "0")} ${filling}\n`);
+    const text = Buffer.from(block.join(""));
+    hash.update(text);
+    written += text.length;
+    await Promise.race([writeAll(child.stdin, text), child.exited]);
+  }
+  try {
+    await child.stdin.end();
+  } catch {
+    // it has ended, which its exit code tells
+  }
+  const code = await child.exited;
+  const [stdout, stderr] = await outputs;
+  const { tiers = {} } = code === 0 ? JSON.parse(stdout) : {};
+  return {
+    code,
+    lines,
+    sha256: hash.digest("hex"),
+    stderr,
+    tiers: Object.fromEntries(
+      Object.entries<{ records: number }>(tiers).map(([tier, { records }]) => [tier, records]),
+    ),
+  };
+}
+
+async function writeAll(stdin: Bun.FileSink, bytes: Uint8Array): Promise<void> {
+  try {
+    stdin.write(bytes);
+    await stdin.flush();
+  } catch {
+    // it has ended, which its exit code tells
+  }
+}
+
+export interface ReadBack {
+  readonly code: number;
+  readonly lines: number;
+  readonly sha256: string;
+  readonly stderr: string;
+}
+
+/** `spill read`, with a look at something now and then. */
+export async function readBack(
+  node: Node,
+  name: string,
+  from = 0,
+  look: () => void = () => {},
+): Promise<ReadBack> {
+  const child = Bun.spawn(
+    [BINARY, "spill", "read", name, "--from", String(from), "--server", node.url],
+    { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  );
+  const said = new Response(child.stderr).text();
+  const hash = createHash("sha256");
+  let lines = 0;
+  for await (const chunk of child.stdout) {
+    hash.update(chunk);
+    for (let at = chunk.indexOf(10); at !== -1; at = chunk.indexOf(10, at + 1)) lines++;
+    look();
+  }
+  return { code: await child.exited, lines, sha256: hash.digest("hex"), stderr: await said };
+}
+
+/** The process's anonymous memory, in bytes. */
+export function anonymousBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+}
+
+/** How many files without a name the process has open in the folder. */
+export function openScratchFiles(pid: number, folder: string): number {
+  return readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+    try {
+      const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      return target.startsWith(folder) && target.endsWith(" (deleted)");
+    } catch {
+      return false; // closed meanwhile
+    }
+  }).length;
+}

@@ -1,0 +1,154 @@
+import { afterEach, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Cluster, LONG, type Node, until } from "./processes.ts";
+import { anonymousBytes, openScratchFiles, pour, readBack } from "./spill-kit.ts";
+
+const MB = 1_000_000;
+const folder = mkdtempSync(join(tmpdir(), "hedgerow-spill-"));
+let cluster: Cluster;
+
+async function start(nodes: number, memory: number, disk: number, dir = folder): Promise<Node[]> {
+  const limits = ["--spill-memory", `${memory}MB`, "--spill-disk", `${disk}MB`];
+  cluster = await Cluster.start({ nodes, flags: ["--spill-dir", dir, ...limits] });
+  await cluster.settled();
+  return [...cluster.nodes];
+}
+
+afterEach(async () => {
+  await cluster[Symbol.asyncDispose]();
+  expect(readdirSync(folder)).toEqual([]);
+});
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+/** Files that the nodes keep spilled segments in. */
+const filesOf = (nodes: readonly Node[]) =>
+  nodes.reduce((sum, { pid }) => sum + openScratchFiles(pid, folder), 0);
+
+test(
+  "lines go through all four tiers of three nodes and come back the same, in the same order, twice",
+  async () => {
+    const [total, memory, disk] = LONG ? [2_000, 256, 512] : [100, 13, 26];
+    const [node, ...others] = (await start(3, memory, disk)) as [Node, ...Node[]];
+    const poured = await pour(node, "all", total * MB);
+    expect(poured.stderr).toBe("");
+    const { localMemory = 0, localDisk = 0, remoteMemory = 0, remoteDisk = 0 } = poured.tiers;
+    expect(localMemory + localDisk + remoteMemory + remoteDisk).toBe(poured.lines);
+    const least = poured.lines / 20;
+    for (const records of [localMemory, localDisk, remoteMemory, remoteDisk]) {
+      expect(records).toBeGreaterThan(least);
+    }
+    for (let pass = 0; pass < 2; pass++) {
+      const { code, stderr, ...read } = await readBack(node, "all");
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(read).toEqual({ lines: poured.lines, sha256: poured.sha256 });
+    }
+    const closed = await node.call("SpillClose", { name: "all" });
+    expect(closed.ok).toBe(true);
+    await until("all files are freed", 5_000, () => filesOf([node, ...others]) === 0);
+    expect(await node.demo("/sos", "")).toEqual({ status: 200, text: "OK" });
+  },
+  LONG ? 600_000 : 60_000,
+);
+
+test(
+  "reading takes no memory beyond the limits: spilled data stays in the page cache",
+  async () => {
+    const [total, memory] = LONG ? [4_000, 64] : [300, 16];
+    const [node] = (await start(1, memory, total * 1.2)) as [Node];
+    const poured = await pour(node, "large", total * MB);
+    expect(poured.stderr).toBe("");
+    const before = anonymousBytes(node.pid);
+    let most = 0;
+    const { lines, sha256 } = await readBack(node, "large", 0, () => {
+      most = Math.max(most, anonymousBytes(node.pid));
+    });
+    expect({ lines, sha256 }).toEqual({ lines: poured.lines, sha256: poured.sha256 });
+    expect(Math.round((most - before) / MB)).toBeLessThan(memory + 100);
+  },
+  LONG ? 600_000 : 60_000,
+);
+
+test("P3: a holder is killed: reading names the lost range and goes on behind it, writing is refused, nobody else falls", async () => {
+  const [node, ...others] = (await start(3, 8, 8)) as [Node, ...Node[]];
+  const poured = await pour(node, "a", 36 * MB, ["--expiry", "60s"]);
+  expect(poured.stderr).toBe("");
+  const killed = others.find(({ pid }) => openScratchFiles(pid, folder) > 0) as Node;
+  killed.signal("SIGKILL");
+  await killed.exited();
+  let read = 0;
+  let lost = 0;
+  for (let from = 0; from < poured.lines;) {
+    const part = await readBack(node, "a", from);
+    read += part.lines;
+    if (part.code === 0) break;
+    const [, first, last] = /records (\d+) to (\d+) are lost/.exec(part.stderr) ?? [];
+    // No gap: the range begins where the last line ended.
+    expect(Number(first)).toBe(from + part.lines);
+    lost += Number(last) - Number(first) + 1;
+    from = Number(last) + 1;
+  }
+  expect(lost).toBeGreaterThan(5_000);
+  expect(read + lost).toBe(poured.lines);
+  let refusal = "";
+  await until("writers hear of it", 20_000, async () => {
+    ({ stderr: refusal } = await pour(node, "a", 3 * MB));
+    return refusal.includes("are lost");
+  });
+  expect(refusal).toContain(killed.address);
+  expect(cluster.living.length).toBe(2);
+}, 90_000);
+
+test("P5: the owner is killed: its files go with it, and what others kept for it within the expiry", async () => {
+  const [node, ...others] = (await start(3, 8, 8)) as [Node, ...Node[]];
+  const poured = await pour(node, "a", 36 * MB, ["--expiry", "4s"]);
+  expect(poured.stderr).toBe("");
+  expect(filesOf(others)).toBeGreaterThan(3);
+  expect(readdirSync(folder)).toEqual([]);
+  node.signal("SIGKILL");
+  await node.exited();
+  await until("others have freed what they kept", 6_000, () => filesOf(others) === 0);
+  // They have room again, for a store of their own.
+  const [next] = others as [Node];
+  expect((await pour(next, "b", 24 * MB)).stderr).toBe("");
+}, 60_000);
+
+const SMALL = mountSmallDisk();
+
+test.skipIf(typeof SMALL === "string")(
+  `P2: the disk is full: the write fails with the reason, what was written before can be read, the node goes on${typeof SMALL === "string" ? SMALL : ""}`,
+  async () => {
+    const { directory } = SMALL as { directory: string };
+    const [node] = (await start(1, 2, 64, directory)) as [Node];
+    const poured = await pour(node, "a", 32 * MB);
+    expect(poured.code).toBe(1);
+    expect(poured.stderr).toContain("ENOSPC");
+    const read = await readBack(node, "a");
+    expect(read.code).toBe(0);
+    expect(read.lines).toBeGreaterThan(5_000);
+    expect(read.lines).toBeLessThan(poured.lines);
+    expect(node.running).toBe(true);
+    expect((await node.call("SpillClose", { name: "a" })).ok).toBe(true);
+    expect((await pour(node, "b", 4 * MB)).stderr).toBe("");
+    expect((await readBack(node, "b")).lines).toBeGreaterThanOrEqual(4_000);
+  },
+  60_000,
+);
+
+/** A disk of 4 MB, or why there is none. */
+function mountSmallDisk(): { readonly directory: string } | string {
+  if (process.platform !== "linux") return " (skipped: tmpfs is Linux's)";
+  if (process.getuid?.() !== 0) return " (skipped: only root may mount a small disk)";
+  const directory = mkdtempSync(join(tmpdir(), "hedgerow-disk-"));
+  const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", directory]);
+  if (!mounted.success) {
+    rmdirSync(directory);
+    return ` (skipped: ${mounted.stderr.toString().trim()})`;
+  }
+  process.on("exit", () => {
+    Bun.spawnSync(["umount", directory]);
+    rmdirSync(directory);
+  });
+  return { directory };
+}

@@ -117,8 +117,8 @@ export interface HedgerowNode extends AsyncDisposable {
   readonly sharder: MemberSharder;
   /**
    * Asks these addresses (`host:port`, 256 at most) for the members, and joins them. Resolves once all have answered
-   * or failed, within 2 s; those that failed are asked again in the background, after a second and then ever less
-   * often, up to a minute, and those that answered every ten minutes unless they are members. Throws
+   * or failed, within 2 s; where no other node answered they are asked again in the background, after a second and
+   * then ever less often, up to a minute, and those that answered every ten minutes unless they are members. Throws
    * `wrong_cluster` for settings that are not the cluster's, `invalid_argument` for what is no address or a name
    * that another member has, `too_large`, `stopped`.
    */

@@ -5,7 +5,7 @@ import { backoffMs, type Runtime, type Timer } from "../runtime/runtime.ts";
 
 /** Bound of each call, in milliseconds. */
 const CALL_TIMEOUT_MS = 2_000;
-/** Pauses between two questions to an address that does not answer, doubled each time, in milliseconds. */
+/** Pauses between two questions to an address at which no other node answers, doubled each time, in milliseconds. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 /** The same for one that answered: a name may come to stand for nodes beyond a partition. */
@@ -23,10 +23,17 @@ export interface JoiningOptions {
   readonly onFatal: (error: HedgerowError) => void;
 }
 
+/** An address to join through, between two questions to it. */
+interface Seed {
+  readonly timer: Timer;
+  /** Nobody answered the last one. */
+  readonly silent: boolean;
+}
+
 /** How a node meets others through addresses that it was given, and meets them again. */
 export class Joining {
-  /** Addresses that are asked again, each by its timer. */
-  readonly #seeds = new Map<string, Timer>();
+  readonly #seeds = new Map<string, Seed>();
+  /** Whether it ever met another node. */
   #met = false;
   #stopped = false;
 
@@ -44,22 +51,20 @@ export class Joining {
     }
     const failures = await Promise.all(seeds.map((seed) => this.meet(seed)));
     if (this.#stopped) return;
-    for (const [i, seed] of seeds.entries()) this.#keep(seed, failures[i] === null ? 0 : 1);
+    for (const [i, seed] of seeds.entries()) this.#keep(seed, failures[i] ?? null, 1);
     const silent = seeds.filter((_, i) => failures[i] !== null);
     if (silent.length === 0) return;
-    const others = "not joined through these yet: asked again in the background";
     const first = failures.find((failure) => failure !== null);
+    const message = "not joined through these yet: asked again in the background";
     const fields = { seeds: silent.join(), error: first?.message };
-    if (this.#isAlone()) logger.warn(others, fields);
-    else logger.info(others, fields);
+    if (this.#isAlone()) logger.warn(message, fields);
+    else logger.info(message, fields);
   }
 
   /** Joins through one node: null, or why it did not. Throws what asking again would not mend. */
   async meet(seed: string): Promise<HedgerowError | null> {
     try {
       await this.options.gossip.sync(seed, CALL_TIMEOUT_MS);
-      this.#met = true;
-      return null;
     } catch (thrown) {
       const error = HedgerowError.from(thrown);
       if (isFinal(error)) throw error;
@@ -71,48 +76,57 @@ export class Joining {
       else this.options.logger.debug("not joined through", fields);
       return error;
     }
+    if (!this.#isAlone()) this.#met = true;
+    return null;
   }
 
-  /** Throws `unavailable` while this node was given others to join and has met none. */
+  /** Throws `unavailable` while this node has met no other and an address that it was given does not answer. */
   check(): void {
-    if (this.#met || this.#seeds.size === 0 || !this.#isAlone()) return;
-    const seeds = [...this.#seeds.keys()].join();
-    throw new HedgerowError("unavailable", `not joined yet: no answer from ${seeds}`);
+    const silent = [...this.#seeds].filter(([, seed]) => seed.silent).map(([address]) => address);
+    if (this.#met || silent.length === 0 || !this.#isAlone()) return;
+    throw new HedgerowError("unavailable", `not joined yet: no answer from ${silent.join()}`);
   }
 
   stop(): void {
     this.#stopped = true;
-    for (const timer of this.#seeds.values()) timer.cancel();
+    for (const { timer } of this.#seeds.values()) timer.cancel();
   }
 
-  /** `failures` in a row; 0: it answered, or is a member. */
-  #keep(seed: string, failures: number): void {
+  /** Until the next question; `vain` ones in a row, this one included, met no other node. */
+  #keep(address: string, failure: HedgerowError | null, vain: number): void {
     const { clock, random } = this.options.runtime;
-    const pauseMs =
-      failures === 0
-        ? backoffMs(random, 0, ANSWERED_PAUSE_MS, ANSWERED_PAUSE_MS)
-        : backoffMs(random, failures - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
-    this.#seeds.get(seed)?.cancel();
-    const timer = clock.schedule(pauseMs, () => void this.#askAgain(seed, failures));
-    this.#seeds.set(seed, timer);
+    // Who is alone after an answer was answered by itself: a name may stand for all nodes.
+    const met = failure === null && !this.#isAlone();
+    const pauseMs = met
+      ? backoffMs(random, 0, ANSWERED_PAUSE_MS, ANSWERED_PAUSE_MS)
+      : backoffMs(random, vain - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    const ask = () => void this.#askAgain(address, met ? 0 : vain);
+    this.#seeds.get(address)?.timer.cancel();
+    this.#seeds.set(address, { timer: clock.schedule(pauseMs, ask), silent: failure !== null });
   }
 
-  async #askAgain(seed: string, failures: number): Promise<void> {
+  async #askAgain(address: string, vain: number): Promise<void> {
     const { gossip, logger, onFatal } = this.options;
-    if (gossip.members().some(({ address }) => address === seed)) return this.#keep(seed, 0);
-    const wasAlone = this.#isAlone();
-    try {
-      await gossip.sync(seed, CALL_TIMEOUT_MS);
-      this.#met = true;
-      if (wasAlone) logger.info("joined", { through: seed });
-      if (!this.#stopped) this.#keep(seed, 0);
-    } catch (thrown) {
-      if (this.#stopped) return;
-      const error = HedgerowError.from(thrown);
-      logger.debug("not joined through", { seed, error: error.message });
-      if (isFinal(error)) onFatal(error);
-      else this.#keep(seed, failures + 1);
+    if (gossip.members().some((member) => member.address === address)) {
+      return this.#keep(address, null, 0);
     }
+    const wasAlone = this.#isAlone();
+    let failure: HedgerowError | null = null;
+    try {
+      await gossip.sync(address, CALL_TIMEOUT_MS);
+    } catch (thrown) {
+      failure = HedgerowError.from(thrown);
+      logger.debug("not joined through", { seed: address, error: failure.message });
+    }
+    if (this.#stopped) return;
+    const isAlone = this.#isAlone();
+    if (failure === null && !isAlone) this.#met = true;
+    if (failure === null && wasAlone && !isAlone) logger.info("joined", { through: address });
+    if (failure === null || !isFinal(failure)) return this.#keep(address, failure, vain + 1);
+    if (isAlone) return onFatal(failure);
+    // Others are with this node: it is not the one that must go.
+    this.#seeds.delete(address);
+    logger.error("not joined, and not asked again", { seed: address, error: failure.message });
   }
 
   #isAlone(): boolean {

@@ -5,7 +5,7 @@ import { DEFAULT_LEASE_MS, MIN_LEASE_MS } from "../lock/timing.ts";
 import { MAX_KEPT_VERSIONS, MIN_KEEP_MS, type Retention } from "../log/expiry.ts";
 import { GOSSIP_PROFILES, type GossipTiming } from "../members/timing.ts";
 import { type Logger, silentLogger } from "../observe/logger.ts";
-import { MemoryNetwork } from "../rpc/memory-network.ts";
+import { type MemoryNetwork, ProcessNetwork } from "../rpc/memory-network.ts";
 import type { TlsFiles } from "../rpc/tls.ts";
 import { checkName } from "../store/limits.ts";
 import { NO_STORE } from "../store/open.ts";
@@ -201,7 +201,7 @@ const schema = z.strictObject({
   address: z.optional(z.string()),
   listen: z._default(z.boolean(), true),
   network: z.optional(
-    z.custom<MemoryNetwork>((given) => given instanceof MemoryNetwork, {
+    z.custom<ProcessNetwork>((given) => given instanceof ProcessNetwork, {
       error: "give what memoryNetwork() made",
     }),
   ),

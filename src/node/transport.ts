@@ -1,7 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import { type EndpointOptions, PeerEndpoint } from "../rpc/endpoint.ts";
 import { startPeerListener } from "../rpc/listener.ts";
-import type { MemoryNetwork } from "../rpc/memory-network.ts";
+import type { ProcessNetwork } from "../rpc/memory-network.ts";
 import type { Credentials, TlsFiles } from "../rpc/tls.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import {
@@ -17,7 +17,7 @@ export interface TransportChoice {
   /** null: none was given. */
   readonly address: string | null;
   /** Within this process, and in no other way. */
-  readonly network: MemoryNetwork | undefined;
+  readonly network: ProcessNetwork | undefined;
   /** false: by a server of the application. */
   readonly listen: boolean;
   readonly tls: "auto" | "none" | TlsFiles;
@@ -76,7 +76,7 @@ export function openTo(
   return { endpoint, stop: close };
 }
 
-function addressIn(network: MemoryNetwork, given: string | null): PeerAddress {
+function addressIn(network: ProcessNetwork, given: string | null): PeerAddress {
   const address = given ?? network.nextAddress();
   if (isAddress(address)) return { ...splitAddress(address), address };
   throw new HedgerowError(

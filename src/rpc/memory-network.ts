@@ -5,12 +5,18 @@ import type { PeerEndpoint } from "./endpoint.ts";
 import type { Address } from "./port.ts";
 import type { Session, SessionContext, StreamInit } from "./session.ts";
 
+/** Made by `memoryNetwork`. */
+export interface MemoryNetwork {
+  /** Where nodes listen now. */
+  readonly addresses: readonly string[];
+}
+
 /**
- * A network within this process: nodes that are given the same one reach each other, and nobody else does. What they say
- * takes the way that it would take between machines, but for sockets and TLS.
+ * A network within this process, for the option `network`: nodes that are given the same one reach each other, and
+ * nobody else does. What they say takes the way that it would take between machines, but for sockets and TLS.
  */
 export function memoryNetwork(): MemoryNetwork {
-  return new MemoryNetwork();
+  return new ProcessNetwork();
 }
 
 interface Listening {
@@ -19,11 +25,11 @@ interface Listening {
   readonly closed: AbortController;
 }
 
-export class MemoryNetwork {
+/** What nodes see of it. */
+export class ProcessNetwork implements MemoryNetwork {
   readonly #listening = new Map<Address, Listening>();
   #named = 0;
 
-  /** Where nodes listen now. */
   get addresses(): readonly string[] {
     return [...this.#listening.keys()];
   }

@@ -12,7 +12,7 @@ import { Deadlines } from "./deadlines.ts";
 import { LABEL_HEADER, labelToHeader } from "./label.ts";
 import { laneOf } from "./lanes.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
-import type { MemoryNetwork } from "./memory-network.ts";
+import type { ProcessNetwork } from "./memory-network.ts";
 import { Peer, type PeerContext } from "./peer.ts";
 import type {
   Address,
@@ -41,7 +41,7 @@ export interface PeersOptions {
   readonly traffic?: Traffic | undefined;
   readonly streamLimits?: StreamLimits | undefined;
   /** Instead of sockets. Default: none. */
-  readonly network?: MemoryNetwork | undefined;
+  readonly network?: ProcessNetwork | undefined;
 }
 
 /** The one place where addresses become clients. */

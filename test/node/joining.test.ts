@@ -12,6 +12,8 @@ let scheduler: Scheduler;
 let logged: string[];
 /** How each address answers; those that are not here do. */
 let failing: Map<string, ErrorCode>;
+/** Names at which this node itself answers. */
+let itself: Set<string>;
 let members: MemberRecord[];
 let asked: { seed: string; at: number }[];
 let fatal: HedgerowError[];
@@ -22,6 +24,7 @@ beforeEach(() => {
   logged = [];
   const log = (message: string, fields = {}) => logged.push(`${message} ${JSON.stringify(fields)}`);
   failing = new Map();
+  itself = new Set();
   members = [recordOf(SELF, 1)];
   asked = [];
   fatal = [];
@@ -32,6 +35,7 @@ beforeEach(() => {
         asked.push({ seed, at: scheduler.now });
         const code = failing.get(seed);
         if (code !== undefined) throw new HedgerowError(code, `${seed} fails`);
+        if (!itself.has(seed) && members.length === 1) members.push(recordOf("z:1", 1));
       },
     },
     runtime: { clock: new Machine(scheduler), random: new Prng(1) },
@@ -99,6 +103,33 @@ test("what asking again would not mend is thrown, and in the background ends the
   scheduler.runUntil(2_000);
   await Promise.resolve();
   expect(fatal.map(({ code }) => code)).toEqual(["wrong_cluster"]);
+});
+
+test("in the background it ends nobody who is among others: that address is dropped", async () => {
+  failing.set("b:1", "unavailable");
+  await joining.join(["b:1"]);
+  members.push(recordOf("c:1", 1));
+  failing.set("b:1", "invalid_argument");
+  scheduler.runUntil(600_000);
+  await Promise.resolve();
+  expect(asked).toHaveLength(2);
+  expect(fatal).toEqual([]);
+  expect(logged.at(-1)).toStartWith("not joined, and not asked again");
+});
+
+test("a name at which this node itself answers is asked again soon, and does not keep it unready", async () => {
+  itself.add("all:1");
+  await joining.join(["all:1"]);
+  expect(codeOf(() => joining.check())).toBeNull();
+  for (let i = 0; i < 3; i++) {
+    scheduler.runUntil(scheduler.now + 4_000);
+    await Promise.resolve();
+  }
+  expect(asked.length).toBeGreaterThan(2);
+  itself.clear();
+  scheduler.runUntil(scheduler.now + 60_000);
+  await Promise.resolve();
+  expect(logged.at(-1)).toBe('joined {"through":"all:1"}');
 });
 
 test("after a stop nobody is asked; more than 256 addresses are refused", async () => {

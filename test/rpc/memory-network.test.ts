@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { HedgerowError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
 import { type EndpointOptions, PeerEndpoint } from "../../src/rpc/endpoint.ts";
-import { memoryNetwork } from "../../src/rpc/memory-network.ts";
+import { ProcessNetwork } from "../../src/rpc/memory-network.ts";
 import { connectPeers } from "../../src/rpc/peers.ts";
 import { systemRuntime } from "../../src/runtime/system.ts";
 import { echoStream, KIND, streamRoute, texts, textsOf } from "./kit/streams.ts";
@@ -13,7 +13,7 @@ const ADDRESS = "a:1";
 
 /** A node at the address, and the way to it from another one. */
 function network(options: Partial<EndpointOptions>) {
-  const net = memoryNetwork();
+  const net = new ProcessNetwork();
   const endpoint = new PeerEndpoint({ clock, logger: silentLogger, routes: [], ...options });
   const close = net.listen(ADDRESS, endpoint);
   const clients = connectPeers({ clock, tls: () => null, network: net });

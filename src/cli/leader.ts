@@ -14,7 +14,7 @@ export default command({
     if (leader === "") {
       throw new HedgerowError(
         "no_leader",
-        `${node} knows no leader: ask again once a lease is over`,
+        `${node} knows no leader: ask again once a lease is over; with --store none nobody leads`,
       );
     }
     if (config.json) printJson(context.stdout, { leader, token });

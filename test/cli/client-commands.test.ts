@@ -309,7 +309,8 @@ describe("what a node knows", () => {
     expect(await run({ status }, "leader")).toEqual({
       code: 1,
       stdout: "",
-      stderr: "hedgerow leader: n knows no leader: ask again once a lease is over\n",
+      stderr:
+        "hedgerow leader: n knows no leader: ask again once a lease is over; with --store none nobody leads\n",
     });
   });
 });

@@ -9,6 +9,13 @@ interface Status {
   readonly members: readonly unknown[];
 }
 
+/** What dev prints of a node. */
+interface Row {
+  readonly node: number;
+  readonly state: string;
+  readonly members: number | null;
+}
+
 /** A node without a store, ready or not. */
 function serve(folder: string, port: number, join: number): Process {
   const listeners = ["--peer-addr", `${HOST}:${port}`, "--http-addr", `${HOST}:${port + 1}`];
@@ -71,8 +78,8 @@ test(
           const rows = process.stdout.split("\n").slice(0, -1);
           return [1, 2].every((node) =>
             rows.some((row) => {
-              const shown = JSON.parse(row) as Record<string, unknown>;
-              return shown["node"] === node && shown["state"] === "ready" && shown["members"] === 2;
+              const shown = JSON.parse(row) as Row;
+              return shown.node === node && shown.state === "ready" && shown.members === 2;
             }),
           );
         });

@@ -11,6 +11,9 @@ import { systemRuntime } from "./runtime/system.ts";
 /** A leak keeps the process no longer than this many milliseconds after its work is done. */
 const EXIT_GRACE_MS = 3_000;
 
+/** For so long most of what runs is run once: the JIT holds back (scripts/build.ts), which ends then. */
+const START_MS = 500;
+
 /** One Ctrl-C may come twice, from the terminal and from `bun run`: for so many milliseconds it is still one. */
 const SAME_STOP_MS = 500;
 
@@ -114,6 +117,8 @@ process.emitWarning = new Proxy(process.emitWarning, {
     if (warning[1] !== "MetadataLookupWarning") Reflect.apply(emit, self, warning);
   },
 });
+
+setTimeout(() => Bun.unsafe.setJITPolicy(1), START_MS).unref();
 
 // Run from source, Bun is the program and this file its argument; compiled, both are one.
 const compiled = Bun.main.startsWith("/$bunfs/");

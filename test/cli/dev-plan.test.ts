@@ -27,3 +27,13 @@ test("what dev starts its nodes with says to serve what was said to dev", () => 
     });
   }
 });
+
+test("with a grpc port each node has one of its own", () => {
+  const nodes = planNodes(3, { httpPort: 9090, peerPort: 8080, grpcPort: 8181 });
+  const shared = { store: "sqlite:/tmp/x.db", leaseMs: 2_500, firstPeerPort: 8080 };
+  const addresses = nodes.map((node) => {
+    const argv = serveArguments(node, { ...shared, keepVersions: null, keepAgeMs: null });
+    return argv[argv.indexOf("--grpc-addr") + 1];
+  });
+  expect(addresses).toEqual(["127.0.0.1:8181", "127.0.0.1:8182", "127.0.0.1:8183"]);
+});

@@ -3,7 +3,12 @@ import { chmod, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { checkClocks } from "../../src/cli/doctor/clock.ts";
 import type { Finding } from "../../src/cli/doctor/finding.ts";
-import { checkHttpPort, checkPeerPort, checkPeers } from "../../src/cli/doctor/network.ts";
+import {
+  checkGrpcPort,
+  checkHttpPort,
+  checkPeerPort,
+  checkPeers,
+} from "../../src/cli/doctor/network.ts";
 import { checkStore } from "../../src/cli/doctor/store.ts";
 import { systemRuntime } from "../../src/runtime/system.ts";
 import { openStore } from "../../src/store/open.ts";
@@ -174,6 +179,7 @@ describe("network", () => {
       ok: false,
       says: `${address} is in use by another program: stop it, or choose another --http-addr`,
     });
+    expect(checkGrpcPort(address, null).says).toEndWith("choose another --grpc-addr");
     expect((await checkPeerPort(address, null)).says).toEndWith("choose another --peer-addr");
     expect((await checkPeerPort("127.0.0.1:0", null)).ok).toBe(true);
   });

@@ -111,6 +111,22 @@ describe("bad usage is one line on stderr and code 2", () => {
       ["dev", "--peer-port", "9091"],
       /^hedgerow dev: --http-port 9090 and --peer-port 9091: 3 nodes need/,
     ],
+    [
+      ["dev", "--grpc-port", "8081"],
+      "hedgerow dev: --peer-port 8080 and --grpc-port 8081: 3 nodes need them at least 3 apart",
+    ],
+    [
+      ["dev", "--grpc-port", "65534"],
+      "hedgerow dev: --grpc-port 65534: 3 nodes need ports up to 65536, and 65535 is the last",
+    ],
+    [
+      ["serve", "--grpc-addr", ":9090"],
+      "hedgerow serve: --http-addr 127.0.0.1:9090 and --grpc-addr :9090 are one address: give each a port of its own",
+    ],
+    [
+      ["serve", "--peer-addr", "127.0.0.1:8081", "--grpc-addr", ":8081"],
+      "hedgerow serve: --peer-addr 127.0.0.1:8081 and --grpc-addr :8081 are one address: give each a port of its own",
+    ],
   ])("%p", async (argv, expected) => {
     const { code, stdout, stderr } = await cli(argv);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });

@@ -1,7 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import type { BroadcastResponse } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import { oneLine } from "../observe/format.ts";
-import { MAX_MESSAGE_BYTES } from "../store/limits.ts";
+import { MESSAGE_LIMIT_RANGE } from "../rpc/limits.ts";
 import { type CallSettings, type HedgerowClient, withClient } from "./client.ts";
 import { command } from "./command.ts";
 import type { Output } from "./context.ts";
@@ -13,7 +13,7 @@ import * as values from "./values.ts";
 const MEMBERS = "Members";
 
 export default command({
-  operands: { MESSAGE: `at most 4 MiB; ${OR_STDIN}` },
+  operands: { MESSAGE: `at most 4 MiB, or what the nodes' --max-message says; ${OR_STDIN}` },
   flags: {
     skipSelf: {
       schema: values.yesNo,
@@ -34,7 +34,7 @@ export default command({
   },
   async run(context, config, [message = ""]) {
     const request = {
-      data: await operandBytes(context, message, MAX_MESSAGE_BYTES),
+      data: await operandBytes(context, message, MESSAGE_LIMIT_RANGE.max),
       skipSelf: config.skipSelf,
       onlySendTo: [...config.only],
     };

@@ -2,8 +2,9 @@ import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { HedgerowError } from "../errors.ts";
 import { HedgerowService, type StatusResponse } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import { isLoopback } from "../http/hosts.ts";
-import { MAX_API_BYTES } from "../http/limits.ts";
+import { apiBytesFor } from "../http/limits.ts";
 import { fromConnectError } from "../rpc/errors.ts";
+import { MESSAGE_LIMIT_RANGE } from "../rpc/limits.ts";
 import { createTransport } from "../rpc/transport.ts";
 import type { CliContext } from "./context.ts";
 
@@ -127,7 +128,7 @@ async function clientOf(
   const transport = createTransport({
     clock: runtime.clock,
     baseUrl: server,
-    maxBytes: MAX_API_BYTES,
+    maxBytes: apiBytesFor(MESSAGE_LIMIT_RANGE.max), // the node's own limit counts
     graceMs: GRACE_MS,
     // No proxy reaches this machine's own loopback.
     direct: isLoopback(new URL(server).hostname.replace(/^\[|\]$/g, "")),

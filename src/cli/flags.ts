@@ -8,6 +8,7 @@ const LISTENERS = "Listeners";
 const STORE = "Store";
 const SPILL = "Spill store";
 const CLUSTER = "Cluster";
+const LIMITS = "Limits";
 const SIDECAR = "Sidecar";
 const LOGS = "Logs";
 
@@ -131,6 +132,27 @@ export const SERVE_FLAGS = {
     fallback: "1GiB",
     section: SPILL,
     help: "the same of the disk; 0: none",
+  },
+  maxMessage: {
+    schema: values.messageSize,
+    value: "SIZE",
+    fallback: "4MiB",
+    section: LIMITS,
+    help: "largest message that this node takes, of its reply, and of each message of a stream, 1KiB to 64MiB; nodes may differ",
+  },
+  maxCalls: {
+    schema: values.integer(1, 1_000_000),
+    value: "N",
+    fallback: "10000",
+    section: LIMITS,
+    help: "puts, gets and messages of clients that may be under way here, and as many of other nodes; more are refused",
+  },
+  maxStreams: {
+    schema: values.integer(1, 65_536),
+    value: "N",
+    fallback: "4096",
+    section: LIMITS,
+    help: "streams that one client, by its IP address, or one other node may have open here; more are refused",
   },
   lease: {
     schema: values.duration(2000),

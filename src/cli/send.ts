@@ -1,4 +1,4 @@
-import { MAX_MESSAGE_BYTES } from "../store/limits.ts";
+import { MESSAGE_LIMIT_RANGE } from "../rpc/limits.ts";
 import { withClient } from "./client.ts";
 import { command } from "./command.ts";
 import { CLIENT_FLAGS } from "./flags.ts";
@@ -6,10 +6,10 @@ import { operandBytes, OR_STDIN } from "./operand.ts";
 import { jsonBytes, printJson, readable } from "./output.ts";
 
 export default command({
-  operands: { MESSAGE: `at most 4 MiB; ${OR_STDIN}` },
+  operands: { MESSAGE: `at most 4 MiB, or what the nodes' --max-message says; ${OR_STDIN}` },
   flags: CLIENT_FLAGS,
   async run(context, config, [message = ""]) {
-    const sent = await operandBytes(context, message, MAX_MESSAGE_BYTES);
+    const sent = await operandBytes(context, message, MESSAGE_LIMIT_RANGE.max);
     const { data } = await withClient(context, config, (client, options) =>
       client.send({ data: sent }, options),
     );

@@ -92,7 +92,7 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
   started.resolve(node);
   closing.defer(() => node.stop());
 
-  const api = createClientApi(node, clock);
+  const api = createClientApi(node, clock, config);
   const app = createHttpApp({
     node,
     api,
@@ -103,13 +103,15 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
       origins: config.corsOrigin,
     },
     tokens,
+    maxMessageBytes: config.maxMessage,
     logger,
     clock,
   });
   listener.serve(app);
+  const serving = { node, api, maxMessageBytes: config.maxMessage, logger, clock };
   const refusal = (path: string, headers: Headers) =>
     accessRefusal(tokens ?? null, { path, authorization: headers.get("authorization") });
-  grpc?.listener.serve(grpc.createGrpcService({ node, api, logger, clock, refusal }));
+  grpc?.listener.serve(grpc.createGrpcService({ ...serving, refusal }));
   logger.info("serving", {
     http: listener.url,
     ...(grpc !== null && { grpc: grpc.listener.address }),
@@ -180,6 +182,9 @@ function nodeOptions(config: ServeConfig) {
     keepVersions: config.keepVersions ?? undefined,
     keepAge: config.keepAge ?? undefined,
     spillDir: config.spillDir,
+    maxMessage: config.maxMessage,
+    maxCalls: config.maxCalls,
+    maxStreams: config.maxStreams,
     spillMemory: config.spillMemory ?? undefined,
     spillDisk: config.spillDisk ?? undefined,
     lease: config.lease,

@@ -28,5 +28,8 @@ export async function openSidecar(
     const { address, token } = await node;
     return { label, node: address, token: token ?? "" };
   };
-  return openCallbacks({ onSend, onBroadcast, keyFile, about, runtime, logger });
+  return openCallbacks({
+    ...{ onSend, onBroadcast, keyFile, about, runtime, logger },
+    maxReplyBytes: config.maxMessage,
+  });
 }

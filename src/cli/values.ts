@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { parseDuration } from "../node/duration.ts";
 import { parseSize } from "../node/size.ts";
+import { MESSAGE_LIMIT_RANGE } from "../rpc/limits.ts";
 import { MAX_NAME_BYTES } from "../store/limits.ts";
 import { storeProblem } from "../store/open.ts";
 
@@ -55,6 +56,13 @@ export function optionalDuration(minMs: number) {
     return ms !== null && ms >= minMs && ms <= MAX_DURATION_MS ? ms : undefined;
   });
 }
+
+/** Bytes of the largest message. */
+export const messageSize = readable("give a size from 1KiB to 64MiB, as in 512KiB", (text) => {
+  const bytes = parseSize(text);
+  const { min, max } = MESSAGE_LIMIT_RANGE;
+  return bytes !== null && bytes >= min && bytes <= max ? bytes : undefined;
+});
 
 /** `256MB`, `1GiB` or `150000`, in bytes; null for the empty text. */
 export const optionalSize = readable("give a size, as in 256MB, 1GiB or 150000", (text) =>

@@ -4,7 +4,9 @@ import type { Logger } from "../observe/logger.ts";
 import { connectHandlers } from "../rpc/handlers.ts";
 import { type IdleControl, noSuchRoute, unaryRoutes } from "../rpc/server.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import { MAX_MESSAGE_BYTES } from "../store/limits.ts";
 import { accessRefusal, type Tokens } from "./access.ts";
+import { withClientAddress } from "./client-address.ts";
 import type { ClientApi } from "./client-api.ts";
 import { expose, isPreflight, preflight } from "./cors.ts";
 import { demoRoutes } from "./demo.ts";
@@ -12,7 +14,7 @@ import { failure } from "./failure.ts";
 import { guard, type GuardRules } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { LateHandlers } from "./late-handlers.ts";
-import { MAX_API_BYTES } from "./limits.ts";
+import { apiBytesFor, textBytesFor } from "./limits.ts";
 import { wrongMediaType } from "./media-types.ts";
 import { metricsPage } from "./metrics.ts";
 import { refuse } from "./refuse.ts";
@@ -26,6 +28,8 @@ export interface HttpAppOptions {
   readonly rules: GuardRules;
   /** Default: nobody is asked for a token. */
   readonly tokens?: Tokens | undefined;
+  /** Bytes of a message. Default 4 MiB. */
+  readonly maxMessageBytes?: number | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -39,6 +43,11 @@ export interface HttpApp {
 
 const ROUTES =
   "there are /put /get /send /broadcast /streamsend /streambroadcast /sos /livez /readyz /metrics and POST /hedgerow.v1.HedgerowService/METHOD";
+
+/** Calls, for the limit of those that may be under way. */
+const DEMO_PATHS: ReadonlySet<string> = new Set([
+  ...["/put", "/get", "/send", "/broadcast", "/streamsend", "/streambroadcast", "/sos"],
+]);
 
 /** Of tools and balancers, by the names that gRPC gave them. */
 const TOOLS = [
@@ -54,7 +63,13 @@ interface Env {
 export function createHttpApp(options: HttpAppOptions): HttpApp {
   const { node, api, logger, clock, rules, tokens = null } = options;
   const app = new Hono<Env>();
-  const shared = { logger, maxBytes: MAX_API_BYTES };
+  const { maxMessageBytes = MAX_MESSAGE_BYTES } = options;
+  const shared = {
+    logger,
+    maxBytes: apiBytesFor(maxMessageBytes),
+    contextOf: (request: Request, server: IdleControl) =>
+      withClientAddress(server.requestIP?.(request)?.address),
+  };
   const generic = connectHandlers(api.register, shared);
   const unary = unaryRoutes({
     ...shared,
@@ -92,7 +107,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     if (listed && isPreflight(c.req.raw)) return preflight(origin);
     const authorization = headers.get("authorization");
     const denied = accessRefusal(tokens, { path: c.req.path, authorization });
-    if (denied === null) await next();
+    if (denied === null)
+      await (DEMO_PATHS.has(c.req.path) ? api.admission.calls.run(next) : next());
     else c.res = refuse(c.req.raw, denied);
     if (listed) expose(c.res, origin);
     return undefined;
@@ -100,7 +116,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
 
   app.route("/", healthRoutes(node, clock));
   app.get("/metrics", () => metricsPage(node));
-  app.route("/", demoRoutes(node, options.hostname, logger, clock));
+  const textBytes = textBytesFor(maxMessageBytes);
+  app.route("/", demoRoutes(node, options.hostname, logger, clock, textBytes));
   app.all("/hedgerow.v1.HedgerowService/*", async (c) => {
     const request = c.req.raw;
     const answer = unary(request, c.env) ?? generic.handle(request, c.env) ?? noSuchRoute(request);

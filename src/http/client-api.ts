@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescMethod, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { messageOf } from "../errors.ts";
@@ -16,6 +16,8 @@ import { DEFAULT_TIMEOUT_MS } from "../rpc/limits.ts";
 import { type PeerRoute, serve } from "../rpc/port.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
+import { Admission, type ClientLimits } from "./admission.ts";
+import { clientAddressOf } from "./client-address.ts";
 import { holdLock } from "./hold-lock.ts";
 import { semaphoreRoutes, semaphoreStreams } from "./semaphores.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
@@ -30,14 +32,33 @@ const { status, put, get, send, keepHold, spillClose } = HedgerowService.method;
 export interface ClientApi {
   /** The unary methods. */
   readonly routes: readonly PeerRoute[];
+  /** Counts what is under way of them, and of all that asks the node for as much. */
+  readonly admission: Admission;
   /** Streams, and the unary routes once more for protocols that only Connect's own handlers speak. */
   register(router: ConnectRouter): void;
 }
 
-export function createClientApi(node: HedgerowNode, clock: Clock): ClientApi {
+export function createClientApi(
+  node: HedgerowNode,
+  clock: Clock,
+  limits?: ClientLimits,
+): ClientApi {
+  const admission = new Admission(limits);
   const signs = new SignsOfLife(clock);
-  const routes = clientRoutes(node, clock, signs);
-  return { routes, register: (router) => registerAll(router, node, routes, clock, signs) };
+  const routes = clientRoutes(node, clock, signs).map((route) => gated(route, admission));
+  return {
+    routes,
+    admission,
+    register: (router) => registerAll(router, node, routes, clock, signs, admission),
+  };
+}
+
+/** What keeps or gives back what is held, and tells of the node itself, passes at all times. */
+const GATED: ReadonlySet<DescMethod> = new Set([put, get, send]);
+
+function gated(route: PeerRoute, { calls }: Admission): PeerRoute {
+  if (!GATED.has(route.method)) return route;
+  return { ...route, handle: (request, call) => calls.run(() => route.handle(request, call)) };
 }
 
 function clientRoutes(node: HedgerowNode, clock: Clock, signs: SignsOfLife): PeerRoute[] {
@@ -74,6 +95,7 @@ function registerAll(
   routes: readonly PeerRoute[],
   clock: Clock,
   signs: SignsOfLife,
+  admission: Admission,
 ): void {
   for (const { method, handle } of routes) {
     router.rpc(method, async (request, context) => {
@@ -82,31 +104,37 @@ function registerAll(
       return create(method.output, reply as MessageInitShape<typeof method.output>);
     });
   }
-  router.rpc(HedgerowService.method.broadcast, (request, context) =>
-    broadcast(node, request, context),
+  const { method } = HedgerowService;
+  const limited = <T>(context: HandlerContext, messages: () => AsyncIterable<T>) =>
+    admission.stream(clientAddressOf(context), messages);
+  router.rpc(method.broadcast, (request, context) =>
+    admission.calls.runAll(() => broadcast(node, request, context)),
   );
-  router.rpc(HedgerowService.method.streamToLeader, (requests, context) =>
-    streamToLeader(node, requests, context),
+  router.rpc(method.streamToLeader, (requests, context) =>
+    limited(context, () => streamToLeader(node, requests, context)),
   );
-  router.rpc(HedgerowService.method.streamBroadcast, (requests, context) =>
-    streamBroadcast(node, requests, context),
+  router.rpc(method.streamBroadcast, (requests, context) =>
+    limited(context, () => streamBroadcast(node, requests, context)),
   );
-  router.rpc(HedgerowService.method.watchMembers, (request, context) =>
-    watchMembers(node, request, context),
+  router.rpc(method.watchMembers, (request, context) =>
+    limited(context, () => watchMembers(node, request, context)),
   );
-  router.rpc(HedgerowService.method.watchLog, (request, context) =>
-    watchLog(node, request, context),
+  router.rpc(method.watchLog, (request, context) =>
+    limited(context, () => watchLog(node, request, context)),
   );
-  router.rpc(HedgerowService.method.holdLock, (request, context) =>
-    holdLock(node, clock, signs, request, context),
+  router.rpc(method.holdLock, (request, context) =>
+    limited(context, () => holdLock(node, clock, signs, request, context)),
   );
-  router.rpc(HedgerowService.method.spillWrite, (requests, context) =>
-    spillWrite(node, requests, context),
+  const holdSemaphore = semaphoreStreams(node, clock, signs);
+  router.rpc(method.holdSemaphore, (request, context) =>
+    limited(context, () => holdSemaphore(request, context)),
   );
-  router.rpc(HedgerowService.method.spillRead, (request, context) =>
-    spillRead(node, request, context),
+  router.rpc(method.spillRead, (request, context) =>
+    limited(context, () => spillRead(node, request, context)),
   );
-  router.rpc(HedgerowService.method.holdSemaphore, semaphoreStreams(node, clock, signs));
+  router.rpc(method.spillWrite, (requests, context) =>
+    admission.upload(clientAddressOf(context), () => spillWrite(node, requests, context)),
+  );
 }
 
 async function* broadcast(

@@ -24,11 +24,12 @@ export function demoRoutes(
   hostname: string,
   logger: Logger,
   clock: Clock,
+  maxBytes?: number,
 ): Hono {
   const app = new Hono();
 
   app.all("/put", async (c) => {
-    const body = await readText(c.req.raw, clock);
+    const body = await readText(c.req.raw, clock, maxBytes);
     const space = body.indexOf(" ");
     if (space === -1) throw new HedgerowError("invalid_argument", NO_VALUE);
     const key = body.slice(0, space);
@@ -38,7 +39,7 @@ export function demoRoutes(
   });
 
   app.all("/get", async (c) => {
-    const key = await readText(c.req.raw, clock);
+    const key = await readText(c.req.raw, clock, maxBytes);
     if (key === "") throw new HedgerowError("invalid_argument", NO_KEY);
     const entries = await node.get(key, { signal: c.req.raw.signal });
     return plain(
@@ -48,13 +49,13 @@ export function demoRoutes(
   });
 
   app.all("/send", async (c) => {
-    const message = (await readText(c.req.raw, clock)) || DEFAULT_MESSAGE;
+    const message = (await readText(c.req.raw, clock, maxBytes)) || DEFAULT_MESSAGE;
     const reply = await node.sendToLeader(message, { signal: c.req.raw.signal });
     return plain(200, `sender=${hostname}, reply=${new TextDecoder().decode(reply)}`);
   });
 
   app.all("/broadcast", async (c) => {
-    const message = (await readText(c.req.raw, clock)) || DEFAULT_MESSAGE;
+    const message = (await readText(c.req.raw, clock, maxBytes)) || DEFAULT_MESSAGE;
     const replies = await node.broadcast(message, { signal: c.req.raw.signal });
     const lines = replies.map(
       (reply) => `broadcast: sender=${hostname}, reply=${replyText(reply)}\n`,
@@ -69,14 +70,14 @@ export function demoRoutes(
   });
 
   app.all("/streamsend", async (c) => {
-    const message = (await readText(c.req.raw, clock)) || DEFAULT_STREAMED;
+    const message = (await readText(c.req.raw, clock, maxBytes)) || DEFAULT_STREAMED;
     const call = { signal: c.req.raw.signal, timeoutMs: STREAM_TIMEOUT_MS };
     for await (const _ of node.streamToLeader([message], call)); // it has ended well when all came
     return plain(200, "OK");
   });
 
   app.all("/streambroadcast", async (c) => {
-    const message = (await readText(c.req.raw, clock)) || DEFAULT_STREAMED;
+    const message = (await readText(c.req.raw, clock, maxBytes)) || DEFAULT_STREAMED;
     const call = { signal: c.req.raw.signal, timeoutMs: STREAM_TIMEOUT_MS };
     const ended = new Map<string, BroadcastReply>();
     for await (const reply of node.streamBroadcast([message], call)) ended.set(reply.node, reply);

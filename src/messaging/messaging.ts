@@ -25,10 +25,12 @@ export interface Message {
   readonly attempt: number;
   /** Address of the node that sends it. */
   readonly from: string;
+  /** What that takes as a reply; 0: 4 MiB. */
+  readonly maxReplyBytes: number;
 }
 
 /** What a handler is told beside the message's bytes. */
-export interface Context extends Omit<Message, "data"> {
+export interface Context extends Omit<Message, "data" | "maxReplyBytes"> {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
 }
@@ -48,13 +50,19 @@ export interface MessagingOptions {
   readonly members: () => readonly string[];
   readonly onSend: Handler | undefined;
   readonly onBroadcast: Handler | undefined;
+  /** Bytes of a message that this node takes, and of a reply. Default 4 MiB. */
+  readonly maxMessageBytes?: number | undefined;
   readonly onDoubt: () => void;
   readonly shutdown: AbortSignal;
 }
 
 /** Messages to the leader and to all members. */
 export class Messaging {
-  constructor(private readonly options: MessagingOptions) {}
+  readonly #maxBytes: number;
+
+  constructor(private readonly options: MessagingOptions) {
+    this.#maxBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+  }
 
   send(data: Uint8Array | string, options: CallOptions = {}): Promise<Uint8Array> {
     return this.#send(data, options, DEFAULT_TIMEOUT_MS, 1);
@@ -134,17 +142,18 @@ export class Messaging {
       const sent = { ...message, attempt: ++attempt };
       if (leader.address === self) return (await this.serveDeliver(sent, call)).data;
       const { deliver } = PeerService.method;
-      return (await peers.unary(leader.address, deliver, sent, call)).data;
+      return this.#reply(await peers.unary(leader.address, deliver, sent, call));
     });
   }
 
   #message(data: Uint8Array | string): Message {
     const { runtime, self } = this.options;
     return {
-      data: messageBytes("message", data),
+      data: messageBytes("message", data, this.#maxBytes),
       id: runtime.random.id(),
       attempt: 1,
       from: self,
+      maxReplyBytes: this.#maxBytes === MAX_MESSAGE_BYTES ? 0 : this.#maxBytes,
     };
   }
 
@@ -153,21 +162,25 @@ export class Messaging {
     const call = { timeoutMs: operation.remainingMs(), signal: operation.signal };
     const { deliverBroadcast } = PeerService.method;
     try {
-      const reply =
-        node === self
-          ? await this.serveDeliverBroadcast(message, call)
-          : await peers.unary(node, deliverBroadcast, message, call);
-      return { node, data: reply.data };
+      if (node === self) {
+        return { node, data: (await this.serveDeliverBroadcast(message, call)).data };
+      }
+      return { node, data: this.#reply(await peers.unary(node, deliverBroadcast, message, call)) };
     } catch (error) {
       return { node, error: HedgerowError.from(error) };
     }
+  }
+
+  /** Also of a node that has not heard of the limit. */
+  #reply({ data }: { readonly data: Uint8Array }): Uint8Array {
+    return messageBytes("reply", data, this.#maxBytes);
   }
 
   /** Runs a handler of the application: what it throws, or that it hangs, is this caller's error only. */
   async #handle(
     what: string,
     handler: Handler | undefined,
-    { data, id, attempt, from }: Message,
+    { data, id, attempt, from, maxReplyBytes }: Message,
     call: ServedCall,
   ): Promise<Uint8Array> {
     if (handler === undefined) {
@@ -175,7 +188,7 @@ export class Messaging {
       const message = `${what}: no message handler on ${this.options.self}: start it with ${option}`;
       throw new HedgerowError("no_handler", message);
     }
-    checkBytes("message", data, MAX_MESSAGE_BYTES);
+    checkBytes("message", data, this.#maxBytes);
     const { runtime, shutdown } = this.options;
     using operation = new Operation(
       runtime.clock,
@@ -199,14 +212,15 @@ export class Messaging {
       const message = `the handler of ${what} gave a ${typeof reply}: return a string, a Uint8Array or nothing`;
       throw new HedgerowError("handler_failed", message);
     }
-    return messageBytes("reply", reply ?? "");
+    const maxBytes = Math.min(this.#maxBytes, maxReplyBytes || MAX_MESSAGE_BYTES);
+    return messageBytes("reply", reply ?? "", maxBytes);
   }
 }
 
 const utf8 = new TextEncoder();
 
-function messageBytes(what: string, data: Uint8Array | string): Uint8Array {
+function messageBytes(what: string, data: Uint8Array | string, maxBytes: number): Uint8Array {
   const bytes = typeof data === "string" ? utf8.encode(data) : data;
-  checkBytes(what, bytes, MAX_MESSAGE_BYTES);
+  checkBytes(what, bytes, maxBytes);
   return bytes;
 }

@@ -1,6 +1,7 @@
 import type { Logger } from "../observe/logger.ts";
 import type { Retention } from "../log/expiry.ts";
 import type { GossipTiming } from "../members/timing.ts";
+import type { NodeLimits } from "./limits.ts";
 import type { SpillRoom } from "./spill-room.ts";
 import type {
   MembersChange,
@@ -31,6 +32,8 @@ export interface NodeConfig {
   /** What stays of a key's versions while this node leads; null: all. */
   readonly retention: Retention | null;
   readonly spill: SpillRoom;
+  /** Default: those of limits.ts. */
+  readonly limits?: NodeLimits | undefined;
   readonly logger: Logger;
   readonly onSend: MessageHandler | undefined;
   readonly onBroadcast: MessageHandler | undefined;

@@ -16,6 +16,7 @@ import type { Store } from "../store/ports.ts";
 import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { Joining } from "./joining.ts";
+import { streamLimitsOf } from "./limits.ts";
 import { memberInfo, peerState } from "./member-info.ts";
 import type { MemberSharder } from "./member-sharder.ts";
 import { peerRoutes } from "./routes.ts";
@@ -116,6 +117,7 @@ export class Core {
       members: () => this.#gossip.members().map((member) => member.address),
       onSend: config.onSend,
       onBroadcast: config.onBroadcast,
+      maxMessageBytes: config.limits?.maxMessageBytes,
     });
     this.streams = new Streams({
       ...shared,
@@ -123,6 +125,7 @@ export class Core {
       members: () => this.#gossip.members().map((member) => member.address),
       onStream: config.onStream,
       onStreamBroadcast: config.onStreamBroadcast,
+      limits: config.limits && streamLimitsOf(config.limits),
     });
     this.spill = new Spill({
       clock: runtime.clock,

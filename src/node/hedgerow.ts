@@ -1,8 +1,10 @@
 import { HedgerowError } from "../errors.ts";
 import { GossipService } from "../gen/hedgerow/v1/gossip_pb.ts";
+import { CallGate } from "../rpc/call-gate.ts";
 import { openCredentials } from "../rpc/credentials.ts";
 import { PEER_BASE } from "../rpc/base-route.ts";
 import type { PeerEndpoint } from "../rpc/endpoint.ts";
+import { callBytesFor } from "../rpc/limits.ts";
 import { connectPeers } from "../rpc/peers.ts";
 import type { PeerRoute } from "../rpc/port.ts";
 import type { CallOptions, Runtime } from "../runtime/runtime.ts";
@@ -18,9 +20,10 @@ import type { NodeConfig } from "./config.ts";
 import { Core } from "./core.ts";
 import { type NodeCall, NodeCounts } from "./counts.ts";
 import { InFlight } from "./in-flight.ts";
+import { streamLimitsOf } from "./limits.ts";
 import { checkOptions, type HedgerowOptions } from "./options.ts";
 import { checkSpillDir } from "./spill-room.ts";
-import { BATCHED_METHODS } from "./routes.ts";
+import { BATCHED_METHODS, GATED_METHODS } from "./routes.ts";
 import { findAddress, openTo } from "./transport.ts";
 
 /** How long a stop waits for calls under way, in milliseconds. */
@@ -51,7 +54,7 @@ export class Hedgerow implements api.HedgerowNode {
   static async start(options: HedgerowOptions = {}): Promise<Hedgerow> {
     const checked = checkOptions(options);
     const runtime = systemRuntime();
-    const { logger } = checked;
+    const { logger, limits } = checked;
     await using opening = new AsyncDisposableStack();
     const peerAddress = await findAddress(checked);
     const { address } = peerAddress;
@@ -78,6 +81,8 @@ export class Hedgerow implements api.HedgerowNode {
       label: checked.label,
       traffic: counts.traffic,
       network: checked.network,
+      streamLimits: streamLimitsOf(limits),
+      maxCallBytes: callBytesFor(limits.maxMessageBytes),
     });
     opening.defer(() => peers.close());
     let node: Hedgerow | null = null;
@@ -104,12 +109,17 @@ export class Hedgerow implements api.HedgerowNode {
       scratch: systemScratch(checked.spill.folder),
     });
     const inFlight = new InFlight();
+    const gate = new CallGate(limits.maxCalls);
     const serving = {
       logger,
       batched: BATCHED_METHODS,
       label: checked.label,
       traffic: counts.traffic,
-      routes: core.routes.map((route) => (isOfMembers(route) ? route : inFlight.route(route))),
+      routes: core.routes.map((route) =>
+        isOfMembers(route) ? route : gated(inFlight.route(route), gate),
+      ),
+      streamLimits: streamLimitsOf(limits),
+      maxCallBytes: callBytesFor(limits.maxMessageBytes),
       streamRoutes: core.streamRoutes,
     };
     const listener = openTo(serving, checked, peerAddress, credentials, runtime);
@@ -342,6 +352,12 @@ export class Hedgerow implements api.HedgerowNode {
 /** Members talk to each other all the time: a stop waits for what users wait for. */
 function isOfMembers({ method }: PeerRoute): boolean {
   return method.parent.typeName === GossipService.typeName;
+}
+
+/** Calls that cost the work of others. What keeps leases, locks and permits alive passes at all times. */
+function gated(route: PeerRoute, gate: CallGate): PeerRoute {
+  if (!GATED_METHODS.includes(route.method)) return route;
+  return { ...route, handle: (request, call) => gate.run(() => route.handle(request, call)) };
 }
 
 function stopped(): HedgerowError {

@@ -5,6 +5,7 @@ import { DEFAULT_LEASE_MS, MIN_LEASE_MS } from "../lock/timing.ts";
 import { MAX_KEPT_VERSIONS, MIN_KEEP_MS, type Retention } from "../log/expiry.ts";
 import { GOSSIP_PROFILES, type GossipTiming } from "../members/timing.ts";
 import { type Logger, silentLogger } from "../observe/logger.ts";
+import { MESSAGE_LIMIT_RANGE } from "../rpc/limits.ts";
 import { type MemoryNetwork, ProcessNetwork } from "../rpc/memory-network.ts";
 import type { TlsFiles } from "../rpc/tls.ts";
 import { checkName } from "../store/limits.ts";
@@ -12,6 +13,7 @@ import { NO_STORE } from "../store/open.ts";
 import type { MembersChange, MessageHandler, SharderChoice, StreamHandler } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { parseDuration } from "./duration.ts";
+import { DEFAULT_LIMITS, type NodeLimits } from "./limits.ts";
 import type { TransportChoice } from "./transport.ts";
 import { parseSize } from "./size.ts";
 import { DEFAULT_DISK_BYTES, spillRoom } from "./spill-room.ts";
@@ -78,6 +80,15 @@ export interface HedgerowOptions {
   readonly spillMemory?: number | string | undefined;
   /** The same of its disk. Default 1 GiB. */
   readonly spillDisk?: number | string | undefined;
+  /**
+   * Bytes (or as "4MiB") of the largest message that this node takes, of its reply, and of each message of a stream:
+   * 1 KiB to 64 MiB. Larger is `too_large`. Default 4 MiB.
+   */
+  readonly maxMessage?: number | string | undefined;
+  /** Streams that one other node may have open here; more are `overloaded`. Default 4,096. */
+  readonly maxStreams?: number | undefined;
+  /** Puts and messages of other nodes that may be under way here; more are `overloaded`. Default 10,000. */
+  readonly maxCalls?: number | undefined;
   /** Addresses to join through, beside the lock's row; see HedgerowNode.join. */
   readonly join?: readonly string[] | undefined;
   /**
@@ -221,6 +232,17 @@ const schema = z.strictObject({
   spillDir: z._default(z.string(), ""),
   spillMemory: z.optional(size),
   spillDisk: z._default(size, DEFAULT_DISK_BYTES),
+  maxMessage: z._default(
+    size.check(
+      z.refine(
+        (bytes) => bytes >= MESSAGE_LIMIT_RANGE.min && bytes <= MESSAGE_LIMIT_RANGE.max,
+        "must be from 1KiB to 64MiB",
+      ),
+    ),
+    DEFAULT_LIMITS.maxMessageBytes,
+  ),
+  maxStreams: z._default(z.int().check(z.minimum(1), z.maximum(65_536)), DEFAULT_LIMITS.maxStreams),
+  maxCalls: z._default(z.int().check(z.minimum(1), z.maximum(1_000_000)), DEFAULT_LIMITS.maxCalls),
   join: z._default(z.readonly(z.array(z.string())), []),
   sharder: z.optional(sharder),
   tls: z.optional(
@@ -243,7 +265,10 @@ const schema = z.strictObject({
 
 /** What `Hedgerow.start` works with: complete, except for the address, which is resolved next. */
 export interface CheckedOptions
-  extends Omit<NodeConfig, "address" | "incarnation" | "name" | "protections">, TransportChoice {
+  extends
+    Omit<NodeConfig, "address" | "incarnation" | "name" | "protections" | "limits">,
+    TransportChoice {
+  readonly limits: NodeLimits;
   readonly name: string | undefined;
   readonly lockTable: string;
   readonly logTable: string;
@@ -280,6 +305,11 @@ export function checkOptions(options: HedgerowOptions): CheckedOptions {
     retention: retentionOf(data),
     spillDir: data.spillDir,
     spill: spillRoom(data),
+    limits: {
+      maxMessageBytes: data.maxMessage,
+      maxStreams: data.maxStreams,
+      maxCalls: data.maxCalls,
+    },
     join: data.join,
     sharder: typeof data.sharder === "string" ? { algorithm: data.sharder } : data.sharder,
     tls: tlsOf(data, stored),

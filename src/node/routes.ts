@@ -31,6 +31,13 @@ export interface StoreParts {
  */
 export const BATCHED_METHODS: readonly DescMethodUnary[] = [PeerService.method.append];
 
+/** What other nodes ask for on behalf of their users, and of which there may be too much. */
+export const GATED_METHODS: readonly DescMethodUnary[] = [
+  PeerService.method.append,
+  PeerService.method.deliver,
+  PeerService.method.deliverBroadcast,
+];
+
 /** What a node answers to other nodes. */
 export function peerRoutes({ directory, gossip, messaging }: Parts): PeerRoute[] {
   const peer = PeerService.method;

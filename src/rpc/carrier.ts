@@ -6,7 +6,6 @@ import { type Call, type CallHolder, expireDue } from "./calls.ts";
 import { decode } from "./codec.ts";
 import type { Deadlines, Expiring } from "./deadlines.ts";
 import { errorFromFetch, errorFromResponse, fromBatchError } from "./errors.ts";
-import { MAX_CALL_BYTES } from "./limits.ts";
 import type { Session } from "./session.ts";
 import { pathOf } from "./server.ts";
 
@@ -35,6 +34,7 @@ export class Carrier implements CallHolder, Expiring {
     private readonly peer: string,
     private readonly deadlines: Deadlines,
     private readonly now: number,
+    private readonly maxReplyBytes: number,
     private readonly observer: CarrierObserver,
   ) {
     this.deadline = expireDue(calls, now);
@@ -59,7 +59,7 @@ export class Carrier implements CallHolder, Expiring {
       this.#answered = true;
       this.observer.answered();
       const { status, headers } = response;
-      const reply = await readBody(response, "reply", MAX_CALL_BYTES);
+      const reply = await readBody(response, "reply", this.maxReplyBytes);
       if (status === 200) this.#answer(reply);
       else this.fail(errorFromResponse(status, headers, reply));
     } catch (error) {

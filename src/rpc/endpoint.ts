@@ -24,6 +24,8 @@ export interface EndpointOptions {
   /** Streams of other nodes. Default: none. */
   readonly streamRoutes?: readonly StreamRoute[] | undefined;
   readonly streamLimits?: StreamLimits | undefined;
+  /** Bytes of a request, and of a reply. Default 4 MiB + 64 KiB. */
+  readonly maxCallBytes?: number | undefined;
   /** What Connect's own handlers serve beside them. Default: nothing. */
   readonly generic?: ConnectHandlers | undefined;
   /** Counts what is served. Default: nobody reads it. */
@@ -49,6 +51,7 @@ export class PeerEndpoint {
       pathOf: peerPathOf,
       byteRoutes: [batchRoute(inBatches, shared)],
       ...(generic && { next: generic.handle }),
+      ...(options.maxCallBytes !== undefined && { maxBytes: options.maxCallBytes }),
     });
     const { streamRoutes = [], streamLimits: limits } = options;
     const streams = new StreamServer({ ...shared, routes: streamRoutes, limits });

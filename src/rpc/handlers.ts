@@ -1,6 +1,7 @@
 import {
   Code,
   ConnectError,
+  type ContextValues,
   type ConnectRouter,
   type ConnectRouterOptions,
   createConnectRouter,
@@ -15,12 +16,14 @@ import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { publicError, toConnectError } from "./errors.ts";
 import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
-import type { WireHandler } from "./server.ts";
+import type { IdleControl, WireHandler } from "./server.ts";
 
 export interface ConnectHandlersOptions {
   readonly logger: Logger;
   /** Bytes of one message. Default 4 MiB + 64 KiB. */
   readonly maxBytes?: number;
+  /** What handlers are told of a request beside its headers. Default: nothing. */
+  readonly contextOf?: (request: Request, server: IdleControl) => ContextValues;
 }
 
 /** Connect's own handlers, for what unaryRoutes does not serve: streams, and gRPC-Web. */
@@ -47,7 +50,7 @@ export function connectHandlers(
       const handler = handlers.get(new URL(request.url).pathname);
       if (handler === undefined) return undefined;
       server.timeout(request, 0); // streams may be quiet for as long as they like
-      return answer(handler, request);
+      return answer(handler, request, options.contextOf?.(request, server));
     },
     stop: () => shutdown.abort(stoppedReason()),
   };
@@ -74,9 +77,16 @@ export function stoppedReason(): ConnectError {
   return toConnectError(new HedgerowError("stopped", "the node is stopping"));
 }
 
-async function answer(handler: UniversalHandler, request: Request): Promise<Response> {
+async function answer(
+  handler: UniversalHandler,
+  request: Request,
+  contextValues: ContextValues | undefined,
+): Promise<Response> {
   // Full-duplex streams are refused for anything below HTTP/2, but Bun serves them over HTTP/1.1 too.
-  const received = universalServerRequestFromFetch(request, { httpVersion: "2" });
+  const received = universalServerRequestFromFetch(request, {
+    httpVersion: "2",
+    ...(contextValues && { contextValues }),
+  });
   return universalServerResponseToFetch(await handler(received));
 }
 

@@ -23,6 +23,8 @@ export interface PeerContext extends SessionContext {
   readonly deadlines: Deadlines;
   readonly slots: Slots;
   readonly streamLimits?: StreamLimits | undefined;
+  /** Bytes of a request, and of a reply. */
+  readonly maxCallBytes: number;
   readonly traffic: Traffic;
 }
 
@@ -134,9 +136,9 @@ export class Peer {
   }
 
   readonly #carry = async (calls: Call[]): Promise<void> => {
-    const { clock, deadlines } = this.context;
+    const { clock, deadlines, maxCallBytes } = this.context;
     const startedAt = clock.now();
-    const carrier = new Carrier(calls, this.address, deadlines, startedAt, {
+    const carrier = new Carrier(calls, this.address, deadlines, startedAt, maxCallBytes, {
       answered: () => {
         this.#heardAt = clock.now();
       },

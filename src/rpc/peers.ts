@@ -40,6 +40,8 @@ export interface PeersOptions {
   /** Counts the calls. Default: nobody reads it. */
   readonly traffic?: Traffic | undefined;
   readonly streamLimits?: StreamLimits | undefined;
+  /** Bytes of a request, and of a reply. Default 4 MiB + 64 KiB. */
+  readonly maxCallBytes?: number | undefined;
   /** Instead of sockets. Default: none. */
   readonly network?: ProcessNetwork | undefined;
 }
@@ -63,7 +65,7 @@ export class PeerClients implements Peers {
   #closed = false;
 
   constructor(private readonly options: PeersOptions) {
-    const { clock, tls, label, streamLimits } = options;
+    const { clock, tls, label, streamLimits, maxCallBytes = MAX_CALL_BYTES } = options;
     const session: SessionContext = {
       clock,
       tls,
@@ -77,6 +79,7 @@ export class PeerClients implements Peers {
       traffic: this.#traffic,
       ...session,
       streamLimits,
+      maxCallBytes,
       open: (address) =>
         options.network?.session(address, session) ?? new PeerSession(address, session),
       deadlines: new Deadlines(clock),
@@ -99,7 +102,7 @@ export class PeerClients implements Peers {
       const timeoutMs = Math.min(wanted ?? DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS);
       const settings = {
         target,
-        request: encodeRequest(method.input, request),
+        request: encodeRequest(method.input, request, this.#context.maxCallBytes),
         deadline: this.options.clock.now() + timeoutMs,
         timeoutMs,
         signal,
@@ -181,6 +184,7 @@ export class PeerClients implements Peers {
 function encodeRequest<I extends DescMessage>(
   input: I,
   request: MessageInitShape<I>,
+  maxBytes: number,
 ): Uint8Array<ArrayBuffer> {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
@@ -188,8 +192,8 @@ function encodeRequest<I extends DescMessage>(
   } catch (cause) {
     throw new HedgerowError("invalid_argument", `${input.name}: ${messageOf(cause)}`, { cause });
   }
-  if (bytes.length > MAX_CALL_BYTES) {
-    throw new HedgerowError("too_large", `the request is over ${MAX_CALL_BYTES} bytes: shorten it`);
+  if (bytes.length > maxBytes) {
+    throw new HedgerowError("too_large", `the request is over ${maxBytes} bytes: shorten it`);
   }
   return bytes;
 }

@@ -14,6 +14,8 @@ import type { MethodTraffic, Traffic } from "./traffic.ts";
 
 /** The one thing that handlers need of a Bun.Server. */
 export interface IdleControl {
+  /** Where the request comes from. */
+  requestIP?(request: Request): { readonly address: string } | null;
   /** Ends the request's connection after so many quiet seconds; 0: never. */
   timeout(request: Request, seconds: number): void;
 }

@@ -18,6 +18,8 @@ export interface CallbacksOptions {
   /** null: requests are not signed. */
   readonly keyFile: string | null;
   readonly about: CallbackOptions["about"];
+  /** Bytes of a reply. Default 4 MiB. */
+  readonly maxReplyBytes?: number | undefined;
   readonly runtime: Runtime;
   readonly logger: Logger;
 }

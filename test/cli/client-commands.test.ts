@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { runProgram } from "../../src/cli/program.ts";
 import { HedgerowError } from "../../src/errors.ts";
 import type * as api from "../../src/node/api.ts";
-import { MAX_MESSAGE_BYTES, MAX_VALUE_BYTES } from "../../src/store/limits.ts";
+import { MESSAGE_LIMIT_RANGE } from "../../src/rpc/limits.ts";
+import { MAX_VALUE_BYTES } from "../../src/store/limits.ts";
 import { fakeNode } from "../http/fake-node.ts";
 import { cli, cliKit } from "./cli-kit.ts";
 import { run, withServer } from "./server-kit.ts";
@@ -237,8 +238,8 @@ describe("- stands for stdin", () => {
   test("too much of it, and a value that is no text, are refused", async () => {
     for (const [argv, bytes] of [
       [["put", "k", "-"], MAX_VALUE_BYTES],
-      [["send", "-"], MAX_MESSAGE_BYTES],
-      [["broadcast", "-"], MAX_MESSAGE_BYTES],
+      [["send", "-"], MESSAGE_LIMIT_RANGE.max],
+      [["broadcast", "-"], MESSAGE_LIMIT_RANGE.max],
     ] as const) {
       const { code, stderr } = await from(text(bytes + 1), ...argv);
       expect(code).toBe(2);

@@ -19,8 +19,10 @@ import type { HedgerowNode } from "../../node/api.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { handlerOptions, stoppedReason } from "../../rpc/handlers.ts";
 import type { Clock } from "../../runtime/runtime.ts";
+import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
+import { withClientAddress } from "../client-address.ts";
 import type { ClientApi } from "../client-api.ts";
-import { MAX_API_BYTES } from "../limits.ts";
+import { apiBytesFor } from "../limits.ts";
 import type { GrpcServed } from "./listener.ts";
 import { trailersOnly, withStatus } from "./status.ts";
 import { registerTools } from "./tools.ts";
@@ -30,6 +32,8 @@ export interface GrpcServiceOptions {
   readonly api: ClientApi;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Bytes of a message. Default 4 MiB. */
+  readonly maxMessageBytes?: number | undefined;
   /** Why a call is refused, judged before its body is read; null: it is not. Default: none is. */
   readonly refusal?: (path: string, headers: Headers) => HedgerowError | null;
 }
@@ -37,9 +41,10 @@ export interface GrpcServiceOptions {
 /** The client API, health and reflection in native gRPC, of which browsers can speak nothing. */
 export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
   const { node, api, logger, clock } = options;
+  const maxBytes = apiBytesFor(options.maxMessageBytes ?? MAX_MESSAGE_BYTES);
   const shutdown = new AbortController();
   const router = createConnectRouter({
-    ...handlerOptions({ logger, maxBytes: MAX_API_BYTES }, shutdown.signal),
+    ...handlerOptions({ logger, maxBytes }, shutdown.signal),
     grpc: true,
     grpcWeb: false,
     connect: false,
@@ -82,12 +87,8 @@ function received(
   response: Http2ServerResponse,
 ): UniversalServerRequest {
   try {
-    const { body, ...head } = universalRequestFromNodeRequest(
-      request,
-      response,
-      undefined,
-      undefined,
-    );
+    const from = withClientAddress(response.stream.session?.socket.remoteAddress);
+    const { body, ...head } = universalRequestFromNodeRequest(request, response, undefined, from);
     return { ...head, body: whole(body as AsyncIterable<Uint8Array>) };
   } catch (cause) {
     throw new HedgerowError("invalid_argument", ":authority is missing or malformed", { cause });

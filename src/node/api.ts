@@ -17,6 +17,8 @@ export interface HedgerowNode extends AsyncDisposable {
   readonly leader: string | null;
   /** Fencing token of that leader: decimal microseconds since the epoch; null when there is none. */
   readonly token: string | null;
+  /** Its own: what it said last, which others may not have heard yet. */
+  readonly state: PeerStateName;
   /** From the end of `start` until `stop`. */
   readonly running: boolean;
 

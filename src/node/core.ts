@@ -17,7 +17,7 @@ import type * as api from "./api.ts";
 import type { NodeConfig } from "./config.ts";
 import { Joining } from "./joining.ts";
 import { streamLimitsOf } from "./limits.ts";
-import { memberInfo, peerState } from "./member-info.ts";
+import { memberInfo, peerState, stateName } from "./member-info.ts";
 import type { MemberSharder } from "./member-sharder.ts";
 import { peerRoutes } from "./routes.ts";
 import type { StoreSide } from "./store-side.ts";
@@ -80,7 +80,8 @@ export class Core {
       onFatal,
     });
     const gossip = this.#gossip;
-    this.#joining = new Joining({ runtime, logger, address, gossip, onFatal });
+    const onAnswer = () => this.#participate();
+    this.#joining = new Joining({ runtime, logger, address, gossip, onAnswer, onFatal });
     const shutdown = this.#shutdown.signal;
     const stored =
       store === null
@@ -191,6 +192,10 @@ export class Core {
     return [...members, ...(await this.#stored.metrics())];
   }
 
+  get state(): api.PeerStateName {
+    return stateName(this.#gossip.state);
+  }
+
   get sharder(): api.MemberSharder {
     this.#sharder ??= this.#makeSharder();
     return this.#sharder;
@@ -219,8 +224,8 @@ export class Core {
     await this.#joining.join(this.config.join);
     this.#stored.start();
     this.#gossip.start();
-    if (this.config.state === "participant") this.#gossip.become(PeerState.PARTICIPANT);
     this.#running = true;
+    this.#participate();
   }
 
   async ready(): Promise<void> {
@@ -274,6 +279,7 @@ export class Core {
     }
     this.#updateSharder();
     this.#observers.notify(this.#gossip.members());
+    this.#participate();
     if (joined.length + left.length === 0) return;
     this.#callBack("onMembersChanged", () => this.config.onMembersChanged?.({ joined, left }));
   }
@@ -287,6 +293,13 @@ export class Core {
       )
       .map(({ address }) => address)
       .filter((address) => address !== this.config.address);
+  }
+
+  /** Once it has joined, and if it is to. */
+  #participate(): void {
+    const isDue = this.#running && this.#stored.hasJoined && this.config.state === "participant";
+    if (isDue && this.#gossip.state === PeerState.VIEWER)
+      this.#gossip.become(PeerState.PARTICIPANT);
   }
 
   #makeSharder(): MemberSharder {

@@ -154,6 +154,10 @@ export class Hedgerow implements api.HedgerowNode {
     return this.core.token;
   }
 
+  get state(): api.PeerStateName {
+    return this.core.state;
+  }
+
   get running(): boolean {
     return this.core.running;
   }

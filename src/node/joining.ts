@@ -19,6 +19,8 @@ export interface JoiningOptions {
   readonly logger: Logger;
   /** Of this node. */
   readonly address: string;
+  /** An address answered. */
+  readonly onAnswer: () => void;
   /** This node's settings turned out not to be the cluster's. */
   readonly onFatal: (error: HedgerowError) => void;
 }
@@ -80,11 +82,10 @@ export class Joining {
     return null;
   }
 
-  /** Throws `unavailable` while this node has met no other and an address that it was given does not answer. */
-  check(): void {
-    const silent = [...this.#seeds].filter(([, seed]) => seed.silent).map(([address]) => address);
-    if (this.#met || silent.length === 0 || !this.#isAlone()) return;
-    throw new HedgerowError("unavailable", `not joined yet: no answer from ${silent.join()}`);
+  /** Addresses that do not answer, while this node has met no other; none: it has joined. */
+  get awaited(): string[] {
+    if (this.#met || !this.#isAlone()) return [];
+    return [...this.#seeds].filter(([, seed]) => seed.silent).map(([address]) => address);
   }
 
   stop(): void {
@@ -103,6 +104,7 @@ export class Joining {
     const ask = () => void this.#askAgain(address, met ? 0 : vain);
     this.#seeds.get(address)?.timer.cancel();
     this.#seeds.set(address, { timer: clock.schedule(pauseMs, ask), silent: failure !== null });
+    if (failure === null) this.options.onAnswer();
   }
 
   async #askAgain(address: string, vain: number): Promise<void> {

@@ -20,6 +20,10 @@ export function peerState(name: PeerStateName): PeerState {
   );
 }
 
+export function stateName(state: PeerState): PeerStateName {
+  return STATE_NAMES[state];
+}
+
 /** A member as users see it. */
 export function memberInfo(record: MemberRecord): MemberInfo {
   const { name, address, incarnation, state, liveness } = record;

@@ -58,7 +58,10 @@ export interface HedgerowOptions {
    */
   readonly gossip?:
     GossipPace | (Partial<GossipTiming> & { readonly profile?: GossipPace }) | undefined;
-  /** What the node becomes when it has started; `changeState` changes it. Default "participant". */
+  /**
+   * What the node becomes when it has started, and joined: `changeState` changes it. Until then it is a viewer, and so
+   * owner of nothing. Default "participant".
+   */
   readonly state?: "viewer" | "participant" | undefined;
   /**
    * How many of the newest versions of each key stay, 1 to 10,000: while this node leads it removes older

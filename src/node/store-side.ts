@@ -32,6 +32,8 @@ export interface StoreSide {
   start(): void;
   /** What it has counted. */
   metrics(): Promise<Family[]>;
+  /** Whether this node may take part: one that waits to meet the others would hold itself for the only owner. */
+  readonly hasJoined: boolean;
   /** Rejects with what is missing. */
   ready(): Promise<void>;
   /** Another process than before may run at this address. */

@@ -98,6 +98,11 @@ export class WithStore implements StoreSide {
     return leader?.address === this.options.config.address && !leads ? null : leader;
   }
 
+  /** The lock's row tells of the others. */
+  get hasJoined(): boolean {
+    return true;
+  }
+
   get iterations(): number {
     return this.#lease.iterations;
   }

@@ -27,8 +27,14 @@ export class WithoutStore implements StoreSide {
 
   start(): void {}
 
+  get hasJoined(): boolean {
+    return this.joining.awaited.length === 0;
+  }
+
   async ready(): Promise<void> {
-    this.joining.check();
+    const { awaited } = this.joining;
+    if (awaited.length === 0) return;
+    throw new HedgerowError("unavailable", `not joined yet: no answer from ${awaited.join()}`);
   }
 
   async metrics(): Promise<Family[]> {

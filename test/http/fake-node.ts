@@ -21,6 +21,7 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     isLeader: true,
     leader: self,
     token: "1735787045123456",
+    state: "participant",
     running: true,
     async put(key, value, options = {}) {
       if (options.id === "taken") throw new HedgerowError("conflict", "id taken has another value");

@@ -96,9 +96,14 @@ describe("joining", () => {
     expect((await failure(waiting.ready())).message).toBe(
       `not joined yet: no answer from ${address}`,
     );
+    // A lone owner of all keys would be wrong as soon as it meets the others.
+    expect(waiting.state).toBe("viewer");
+    expect(waiting.sharder.size()).toBe(0);
     await start({ address });
     await until("it has joined", () => addresses(waiting).length === 2);
     await waiting.ready();
+    expect(waiting.state).toBe("participant");
+    await until("both own keys", () => waiting.sharder.size() === 2);
   });
 
   test("more addresses may be given later", async () => {

@@ -1,6 +1,5 @@
 import { hostname } from "node:os";
 import { HedgerowError } from "../errors.ts";
-import { accessRefusal } from "../http/access.ts";
 import { HttpListener, type ListenerTls } from "../http/listener.ts";
 import type { HedgerowNode } from "../node/api.ts";
 import { boundedWrite } from "../observe/bounded.ts";
@@ -93,25 +92,14 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
   closing.defer(() => node.stop());
 
   const api = createClientApi(node, clock, config);
-  const app = createHttpApp({
-    node,
-    api,
-    hostname: host,
-    rules: {
-      boundHost: listener.host,
-      hosts: [host.toLowerCase(), ...config.httpHosts],
-      origins: config.corsOrigin,
-    },
-    tokens,
-    maxMessageBytes: config.maxMessage,
-    logger,
-    clock,
-  });
-  listener.serve(app);
-  const serving = { node, api, maxMessageBytes: config.maxMessage, logger, clock };
-  const refusal = (path: string, headers: Headers) =>
-    accessRefusal(tokens ?? null, { path, authorization: headers.get("authorization") });
-  grpc?.listener.serve(grpc.createGrpcService({ ...serving, refusal }));
+  const served = { node, api, tokens, maxMessageBytes: config.maxMessage, logger, clock };
+  const rules = {
+    boundHost: listener.host,
+    hosts: [host.toLowerCase(), ...config.httpHosts],
+    origins: config.corsOrigin,
+  };
+  listener.serve(createHttpApp({ ...served, hostname: host, rules }));
+  grpc?.listener.serve(grpc.createGrpcService(served));
   logger.info("serving", {
     http: listener.url,
     ...(grpc !== null && { grpc: grpc.listener.address }),

@@ -1,6 +1,5 @@
 import { HedgerowError } from "../errors.ts";
 import type { HedgerowNode } from "../node/api.ts";
-import { labelOf } from "../node/options.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Callbacks } from "../sidecar/callbacks.ts";
@@ -23,6 +22,7 @@ export async function openSidecar(
     throw new HedgerowError("invalid_argument", message);
   }
   const { openCallbacks } = await import("../sidecar/callbacks.ts");
+  const { labelOf } = await import("../node/options.ts");
   const label = labelOf(config);
   const about = async () => {
     const { address, token } = await node;

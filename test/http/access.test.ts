@@ -128,9 +128,7 @@ describe("the client listeners", () => {
     const shared = { node, api: createClientApi(node, clock), logger: silentLogger, clock };
     const rules = { boundHost: "127.0.0.1", hosts: [], origins: ["https://ui.example.com"] };
     listener.serve(createHttpApp({ ...shared, hostname: "pod-1", rules, tokens }));
-    const refusal = (path: string, headers: Headers) =>
-      accessRefusal(tokens, { path, authorization: headers.get("authorization") });
-    grpc.serve(createGrpcService({ ...shared, refusal }));
+    grpc.serve(createGrpcService({ ...shared, tokens }));
   });
   afterAll(async () => {
     await listener.stop();

@@ -20,6 +20,7 @@ import type { Logger } from "../../observe/logger.ts";
 import { handlerOptions, stoppedReason } from "../../rpc/handlers.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
+import { accessRefusal, type Tokens } from "../access.ts";
 import { withClientAddress } from "../client-address.ts";
 import type { ClientApi } from "../client-api.ts";
 import { apiBytesFor } from "../limits.ts";
@@ -34,13 +35,13 @@ export interface GrpcServiceOptions {
   readonly clock: Clock;
   /** Bytes of a message. Default 4 MiB. */
   readonly maxMessageBytes?: number | undefined;
-  /** Why a call is refused, judged before its body is read; null: it is not. Default: none is. */
-  readonly refusal?: (path: string, headers: Headers) => HedgerowError | null;
+  /** Default: nobody is asked for a token. */
+  readonly tokens?: Tokens | undefined;
 }
 
 /** The client API, health and reflection in native gRPC, of which browsers can speak nothing. */
 export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
-  const { node, api, logger, clock } = options;
+  const { node, api, tokens = null, logger, clock } = options;
   const maxBytes = apiBytesFor(options.maxMessageBytes ?? MAX_MESSAGE_BYTES);
   const shutdown = new AbortController();
   const router = createConnectRouter({
@@ -55,7 +56,8 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
 
   const answer = async (request: UniversalServerRequest): Promise<UniversalServerResponse> => {
     const path = new URL(request.url).pathname;
-    const refusal = options.refusal?.(path, request.header) ?? null;
+    const authorization = request.header.get("authorization");
+    const refusal = accessRefusal(tokens, { path, authorization }); // before its body is read
     if (refusal !== null) return trailersOnly(refusal);
     const handler: UniversalHandler | undefined = handlers.get(path);
     if (handler !== undefined) return withStatus(await handler(request));

@@ -115,21 +115,24 @@ test("until there is something to serve calls are told to try again", async () =
   expect([code, message]).toEqual(["unavailable", "the node is starting: try again"]);
 });
 
-test("a call can be refused before its message is read", async () => {
-  const asked: unknown[] = [];
+test("a call whose token is not good is refused before its message is read", async () => {
+  const asked: string[] = [];
+  let sent = 0;
   await using kit = await GrpcKit.serving(
-    {},
+    { send: async () => new Uint8Array([++sent]) },
     {
-      refusal(path, headers) {
-        asked.push([path, headers.get("authorization")]);
-        return new HedgerowError("forbidden", "not with this token");
+      tokens: {
+        permissionOf(token) {
+          asked.push(token);
+          return "read";
+        },
       },
     },
   );
   const headers = { authorization: "Bearer t" };
-  const { code } = await failureOf(kit.client(HedgerowService).status({}, { headers }));
+  const { code } = await failureOf(kit.client(HedgerowService).send({}, { headers }));
   expect(code).toBe("forbidden");
-  expect(asked).toEqual([["/hedgerow.v1.HedgerowService/Status", "Bearer t"]]);
+  expect([asked, sent]).toEqual([["t"], 0]);
 });
 
 test("stop ends streams with `stopped`", async () => {

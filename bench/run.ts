@@ -19,6 +19,7 @@ const BENCHMARKS: Benchmarks = {
   gossip: () => import("./gossip.ts"),
   many: () => import("./many.ts"),
   shard: () => import("./shard.ts"),
+  spill: () => import("./spill.ts"),
   start: () => import("./start.ts"),
 };
 

@@ -21,6 +21,8 @@ export interface SpillWork {
 
 /** Of one write or read of the machine's own. */
 const IO_BYTES = 1024 * 1024;
+/** What is written comes from memory, as records do: more than the processor's caches hold. */
+const SOURCE_BYTES = 64 * IO_BYTES;
 /** The builder has no limit but memory. */
 const BUILDER_BYTES = 64 * 1024 * 1024;
 
@@ -127,7 +129,7 @@ function bareBatches(work: SpillWork): Subject {
   return { bytes, pass: () => touch(offsets, values, count), async [Symbol.asyncDispose]() {} };
 }
 
-/** One file, written from one buffer and read into one, in large pieces. */
+/** One file, written from memory and read into a buffer, in large pieces. */
 async function bareDisk(work: SpillWork): Promise<Subject> {
   const folder = mkdtempSync(join(tmpdir(), "hedgerow-bench-"));
   const path = join(folder, "file");
@@ -137,10 +139,13 @@ async function bareDisk(work: SpillWork): Promise<Subject> {
     return handle;
   };
   let handle = await make();
-  const buffer = new Uint8Array(IO_BYTES).fill(7);
+  const buffer = new Uint8Array(IO_BYTES);
+  const source = new Uint8Array(SOURCE_BYTES).fill(7);
   const pieces = Math.floor(work.totalBytes / IO_BYTES);
   const write = async () => {
-    for (let i = 0; i < pieces; i++) await handle.write(buffer, 0, IO_BYTES, i * IO_BYTES);
+    for (let i = 0; i < pieces; i++) {
+      await handle.write(source, (i * IO_BYTES) % SOURCE_BYTES, IO_BYTES, i * IO_BYTES);
+    }
   };
   const read = async () => {
     for (let i = 0; i < pieces; i++) await handle.read(buffer, 0, IO_BYTES, i * IO_BYTES);

@@ -1,11 +1,11 @@
 /** Files for what need not outlive the process. Nobody else can open, truncate or leave them behind. */
 export interface ScratchFiles {
   /** A new, empty file without a name. Throws the system's error (`code` as in `ENOSPC`). */
-  create(): Promise<ScratchFile>;
+  create(): ScratchFile;
 }
 
 export interface ScratchFile {
-  /** Appends all of it. Throws the system's error, as on a full disk; then only `close` is of use. */
+  /** Appends all of it; begins at once, whatever else the caller does. Throws the system's error, as on a full disk; then only `close` is of use. */
   write(pieces: readonly Uint8Array[]): Promise<void>;
   /**
    * What was written, as pages of the file: nothing is copied. A mapping of its own each time, which goes with the

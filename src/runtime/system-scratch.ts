@@ -1,6 +1,5 @@
 import { dlopen } from "bun:ffi";
-import { constants } from "node:fs";
-import { type FileHandle, open, unlink } from "node:fs/promises";
+import { close, closeSync, constants, openSync, unlinkSync, writev } from "node:fs";
 import { join } from "node:path";
 import type { ScratchFile, ScratchFiles } from "./scratch.ts";
 
@@ -19,33 +18,36 @@ let made = 0;
 
 /** Scratch files in `folder`: without a name from the start, or, where that cannot be, as soon as they are open. */
 export function systemScratch(folder: string): ScratchFiles {
-  return {
-    async create() {
-      return new UnlinkedFile((await openNameless(folder)) ?? (await openUnlinked(folder)));
-    },
-  };
+  return { create: () => new UnlinkedFile(openNameless(folder) ?? openUnlinked(folder)) };
 }
 
 /** null where the system or the file system has no such files. */
-async function openNameless(folder: string): Promise<FileHandle | null> {
+function openNameless(folder: string): number | null {
   if (process.platform !== "linux") return null;
   try {
-    return await open(folder, TEMPORARY, MODE);
+    return openSync(folder, TEMPORARY, MODE);
   } catch (error) {
     if (["EOPNOTSUPP", "EISDIR", "EINVAL"].includes(codeOf(error))) return null;
     throw error;
   }
 }
 
-async function openUnlinked(folder: string): Promise<FileHandle> {
+function openUnlinked(folder: string): number {
   for (let tries = 1; ; tries++) {
     const path = join(folder, `.hedgerow-scratch-${process.pid}-${made++}`);
+    let fd: number;
     try {
-      const handle = await open(path, "wx+", MODE);
-      await unlink(path);
-      return handle;
+      fd = openSync(path, "wx+", MODE);
     } catch (error) {
-      if (codeOf(error) !== "EEXIST" || tries === MAX_NAMES) throw error;
+      if (codeOf(error) === "EEXIST" && tries < MAX_NAMES) continue;
+      throw error;
+    }
+    try {
+      unlinkSync(path);
+      return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
     }
   }
 }
@@ -58,27 +60,33 @@ class UnlinkedFile implements ScratchFile {
   #length = 0;
   #closed = false;
 
-  constructor(private readonly handle: FileHandle) {}
+  constructor(private readonly fd: number) {}
 
   async write(pieces: readonly Uint8Array[]): Promise<void> {
     let left = pieces.filter((piece) => piece.length > 0);
     while (left.length > 0) {
-      const { bytesWritten } = await this.handle.writev(left, this.#length);
-      this.#length += bytesWritten;
-      left = after(left, bytesWritten);
+      const written = await writeSome(this.fd, left, this.#length);
+      this.#length += written;
+      left = after(left, written);
     }
   }
 
   map(): Uint8Array<ArrayBuffer> {
-    return Bun.mmap(`${OPEN_FILES}/${this.handle.fd}`);
+    return Bun.mmap(`${OPEN_FILES}/${this.fd}`);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#length > 0) punchHole(this.handle.fd, this.#length);
-    void this.handle.close().catch(() => {}); // nothing of the file is wanted any more
+    if (this.#length > 0) punchHole(this.fd, this.#length);
+    close(this.fd, () => {}); // nothing of the file is wanted any more
   }
+}
+
+function writeSome(fd: number, pieces: readonly Uint8Array[], at: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    writev(fd, pieces, at, (error, written) => (error === null ? resolve(written) : reject(error)));
+  });
 }
 
 /** What is left of `pieces` once so many bytes of them were written. */

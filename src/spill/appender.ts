@@ -8,7 +8,7 @@ import type { Elsewhere } from "./elsewhere.ts";
 import { type CompleteLimits, STAGING_SEGMENTS } from "./limits.ts";
 import { closedStore, lostRecords } from "./errors.ts";
 import { toDisk } from "./local-disk.ts";
-import { type Sealed, seal } from "./sealed.ts";
+import { loadSealing, type Sealed, seal } from "./sealed.ts";
 import { Segment, segmentBytes } from "./segment.ts";
 
 export interface AppenderOptions {
@@ -172,8 +172,10 @@ export class Appender {
   }
 
   async #place({ segment, stored }: Active): Promise<void> {
-    const sealed = await seal(segment);
-    const place = await this.#findPlace(sealed);
+    // Nothing is waited for before the write begins: whoever appends on and on lets nothing else run meanwhile.
+    const loading = loadSealing();
+    if (loading !== null) await loading;
+    const place = await this.#findPlace(seal(segment));
     if (this.#closing.signal.aborted) freePlace(place, this.options.disk);
     else stored.place = place;
   }

@@ -15,7 +15,7 @@ export async function toDisk(
   const { pieces, layout } = sealed;
   if (!disk.tryTake(layout.bytes)) return null;
   try {
-    const file = await files.create();
+    const file = files.create();
     try {
       await file.write(pieces);
     } catch (error) {

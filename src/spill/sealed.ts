@@ -1,3 +1,4 @@
+import type { RecordBatch } from "apache-arrow";
 import { HedgerowError } from "../errors.ts";
 import type { Columns } from "./batch.ts";
 import type { Segment } from "./segment.ts";
@@ -23,12 +24,24 @@ export interface Sealed {
 /** Name of the one column. */
 export const COLUMN = "record";
 
+type Arrow = typeof import("apache-arrow");
+
+let arrow: Arrow | null = null;
+
+/** Loads apache-arrow, which takes 60 ms and which nothing before needs; null once it is there. */
+export function loadSealing(): Promise<void> | null {
+  if (arrow !== null) return null;
+  return import("apache-arrow").then((loaded) => {
+    arrow = loaded;
+  });
+}
+
 /**
  * The segment as the bytes of an Arrow file (arrow.apache.org/docs/format/Columnar.html) with one record batch of one
- * Binary column. Copies none of the records. Loads apache-arrow, which nothing before needs.
+ * Binary column. Copies none of the records. Sealing must be loaded.
  */
-export async function seal(segment: Segment): Promise<Sealed> {
-  const arrow = await import("apache-arrow");
+export function seal(segment: Segment): Sealed {
+  if (arrow === null) throw new HedgerowError("internal", "sealing is not loaded");
   const { count, end } = segment;
   const offsets = segment.offsets.subarray(0, count + 1);
   const values = segment.values.subarray(0, end);
@@ -46,11 +59,24 @@ export async function seal(segment: Segment): Promise<Sealed> {
     nullCount: 0,
     children: [column],
   });
-  const writer = new arrow.RecordBatchFileWriter();
-  writer.write(new arrow.RecordBatch(schema, rows));
-  writer.finish();
-  const pieces: Uint8Array[] = await Array.fromAsync(writer);
+  const pieces = written(arrow, new arrow.RecordBatch(schema, rows));
   return { pieces, layout: layoutOf(pieces, offsets, values, count) };
+}
+
+/** The writer's pieces as it makes them, without waiting for a reader of its queue. */
+function written(loaded: Arrow, batch: RecordBatch): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  class Pieces extends loaded.AsyncByteQueue {
+    override write(piece: ArrayBufferView): void {
+      const { buffer, byteOffset, byteLength } = piece;
+      if (byteLength > 0) pieces.push(new Uint8Array(buffer, byteOffset, byteLength));
+    }
+  }
+  const writer = new loaded.RecordBatchFileWriter();
+  writer.reset(new Pieces());
+  writer.write(batch);
+  writer.finish();
+  return pieces;
 }
 
 /**

@@ -25,7 +25,7 @@ export class FakeFiles implements ScratchFiles {
   readonly files: FakeFile[] = [];
   failure: (Error & { code?: string }) | null = null;
 
-  async create(): Promise<FakeFile> {
+  create(): FakeFile {
     const file = new FakeFile(this);
     this.files.push(file);
     return file;

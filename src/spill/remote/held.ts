@@ -41,7 +41,7 @@ export async function holdOnDisk(
   files: ScratchFiles,
   disk: Budget,
 ): Promise<Held> {
-  const file: ScratchFile = await files.create();
+  const file: ScratchFile = files.create();
   try {
     let waiting: Uint8Array[] = [];
     let waitingBytes = 0;

@@ -20,8 +20,13 @@ export function envelope(data: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /** Cuts a stream of bytes into envelopes, however they are spread over its chunks. */
 export class EnvelopeReader {
-  #chunks: Uint8Array[] = [];
+  readonly #chunks: Uint8Array[] = [];
+  /** Of the first chunk, what has been read. */
+  #at = 0;
+  /** Unread, in all chunks. */
   #bytes = 0;
+  /** Of the envelope that is not complete yet. */
+  #header: { readonly flags: number; readonly length: number } | null = null;
 
   constructor(private readonly maxBytes: number) {}
 
@@ -33,30 +38,52 @@ export class EnvelopeReader {
 
   /** The next envelope, null until it is complete. Throws `too_large` from its header on. */
   next(): Envelope | null {
+    const header = this.#header ?? this.#readHeader();
+    if (header === null || this.#bytes < header.length) return null;
+    this.#header = null;
+    return { flags: header.flags, data: this.#take(header.length) };
+  }
+
+  #readHeader() {
     if (this.#bytes < HEADER_BYTES) return null;
-    const header = this.#join(HEADER_BYTES);
-    const length = new DataView(header.buffer, header.byteOffset).getUint32(1);
+    const bytes = this.#take(HEADER_BYTES);
+    const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
     if (length > this.maxBytes) {
       throw new HedgerowError(
         "too_large",
         `a message of the stream is over ${this.maxBytes} bytes`,
       );
     }
-    const end = HEADER_BYTES + length;
-    if (this.#bytes < end) return null;
-    const whole = this.#join(end);
-    this.#bytes -= end;
-    if (whole.length === end) this.#chunks.shift();
-    else this.#chunks[0] = whole.subarray(end);
-    return { flags: whole[0] as number, data: whole.subarray(HEADER_BYTES, end) };
+    this.#header = { flags: bytes[0] as number, length };
+    return this.#header;
   }
 
-  /** The first chunk, made at least `bytes` long of those behind it. */
-  #join(bytes: number): Uint8Array {
-    let length = 0;
-    let count = 0;
-    while (length < bytes) length += (this.#chunks[count++] as Uint8Array).length;
-    if (count > 1) this.#chunks.unshift(Buffer.concat(this.#chunks.splice(0, count)));
-    return this.#chunks[0] as Uint8Array;
+  /** The next so many bytes, which are there: a part of a chunk, or a copy where they lie in several. */
+  #take(length: number): Uint8Array {
+    const first = this.#chunks[0];
+    if (first === undefined) return new Uint8Array();
+    if (first.length - this.#at >= length) {
+      const bytes = first.subarray(this.#at, this.#at + length);
+      this.#pass(length);
+      return bytes;
+    }
+    const copy = Buffer.allocUnsafeSlow(length);
+    for (let filled = 0; filled < length;) {
+      const chunk = this.#chunks[0] as Uint8Array;
+      const end = Math.min(chunk.length, this.#at + length - filled);
+      copy.set(chunk.subarray(this.#at, end), filled);
+      filled += end - this.#at;
+      this.#pass(end - this.#at);
+    }
+    return copy;
+  }
+
+  /** Bytes of the first chunk have been read. */
+  #pass(bytes: number): void {
+    this.#bytes -= bytes;
+    this.#at += bytes;
+    if (this.#at < (this.#chunks[0]?.length ?? 0)) return;
+    this.#chunks.shift();
+    this.#at = 0;
   }
 }

@@ -24,7 +24,7 @@ export const MESSAGE_COST_BYTES = 64;
 /** What each side may send before it is told more; both sides must have the same. */
 export const FIRST_CREDIT_BYTES = 64 * 1024;
 /** One stream gets no more: at 1 GB/s it lasts for a millisecond, longer than a round trip in a data center. */
-const MAX_WINDOW_BYTES = 1024 * 1024;
+const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
 
 /** The credit of one of so many streams: all that waits for slow readers stays within the limit. */
 export function windowBytes(limits: StreamLimits, streams: number): number {

@@ -13,6 +13,7 @@ const BENCHMARKS: Benchmarks = {
   get: () => import("./get.ts"),
   send: () => import("./send.ts"),
   broadcast: () => import("./broadcast.ts"),
+  stream: () => import("./stream.ts"),
   lock: () => import("./lock.ts"),
   failover: () => import("./failover.ts"),
   semaphore: () => import("./semaphore.ts"),

@@ -65,6 +65,15 @@ export function atMostAbove(ours: string, amount: number, other: string, key: st
   );
 }
 
+/** The median of ours is at least `bound`. */
+export function atLeast(ours: string, bound: number, key: string): Target {
+  return target(
+    `${ours}: ${key} at least ${bound}`,
+    (rows) => median(rows, ours, key),
+    (figure) => figure >= bound,
+  );
+}
+
 /** The median of ours is at most `bound`. */
 export function atMost(ours: string, bound: number, key: string): Target {
   return target(

@@ -4,7 +4,7 @@ import { silentLogger } from "../../src/observe/logger.ts";
 import { createAuthority, issueCertificate } from "../../src/rpc/certificates.ts";
 import { startPeerListener } from "../../src/rpc/listener.ts";
 import { connectPeers } from "../../src/rpc/peers.ts";
-import { type PeerRoute, type Peers, serve } from "../../src/rpc/port.ts";
+import { type PeerRoute, type Peers, type StreamRoute, serve } from "../../src/rpc/port.ts";
 import type { TlsMaterial } from "../../src/rpc/tls.ts";
 import { systemClock, systemRuntime } from "../../src/runtime/system.ts";
 import { type Info, playRole } from "../roles.ts";
@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 const LABEL = "locktable/bench";
 
 /** What two processes need to trust each other. */
-function makeTls(): { server: TlsMaterial; client: TlsMaterial } {
+export function makeTls(): { server: TlsMaterial; client: TlsMaterial } {
   const validity = { notBeforeMs: Date.now() - HOUR_MS, notAfterMs: Date.now() + HOUR_MS };
   const authority = createAuthority(validity);
   const issue = (name: string) => ({
@@ -28,6 +28,7 @@ export function servePeers(
   routes: readonly PeerRoute[],
   tls: boolean,
   batched: readonly PeerRoute["method"][],
+  streamRoutes: readonly StreamRoute[] = [],
 ): Info {
   const material = tls ? makeTls() : null;
   const listener = startPeerListener({
@@ -37,6 +38,7 @@ export function servePeers(
     port: 0,
     tls: material?.server ?? null,
     routes,
+    streamRoutes,
     batched,
     label: LABEL,
   });

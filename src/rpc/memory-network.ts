@@ -3,7 +3,10 @@ import type { Clock } from "../runtime/runtime.ts";
 import { PEER_BASE } from "./base-route.ts";
 import type { PeerEndpoint } from "./endpoint.ts";
 import type { Address } from "./port.ts";
-import type { Session, SessionContext, StreamInit } from "./session.ts";
+import type { Session, SessionContext } from "./session.ts";
+import type { Exchange } from "./streams/exchange.ts";
+import { NO_ROOM } from "./streams/frame-writer.ts";
+import { exchangeOverFetch } from "./streams/over-fetch.ts";
 
 /** Made by `memoryNetwork`. */
 export interface MemoryNetwork {
@@ -62,7 +65,7 @@ export class ProcessNetwork implements MemoryNetwork {
 }
 
 class MemorySession implements Session {
-  readonly current = true;
+  readonly room = NO_ROOM;
 
   constructor(
     private readonly address: Address,
@@ -89,8 +92,8 @@ class MemorySession implements Session {
     return response;
   }
 
-  stream(path: string, init: StreamInit): Promise<Response> {
-    return this.fetch(path, init);
+  stream(path: string, exchange: Exchange): Promise<void> {
+    return exchangeOverFetch((init) => this.fetch(path, init), exchange);
   }
 
   close(): void {}

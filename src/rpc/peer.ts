@@ -11,6 +11,7 @@ import { RENEWAL_MS, type Session, type SessionContext } from "./session.ts";
 import type { Slots } from "./slots.ts";
 import { ClientLink } from "./streams/client.ts";
 import type { StreamLimits } from "./streams/limits.ts";
+import type { TlsMaterial } from "./tls.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** A request without an answer for this long, milliseconds, casts doubt on its connection. */
@@ -36,6 +37,7 @@ export class Peer {
   readonly #carriers = new Map<Carrier, Promise<void>>();
   /** The request that takes new streams, and those that carry streams yet. */
   #line: ClientLink | null = null;
+  #lineMaterial: TlsMaterial | null = null;
   readonly #lines = new Set<ClientLink>();
   /** When a call was last answered without an error: a stranger at the address may answer with one. */
   answeredAt = Number.NEGATIVE_INFINITY;
@@ -79,11 +81,9 @@ export class Peer {
   }
 
   #openLine(): ClientLink {
-    const { clock, slots, streamLimits: limits } = this.context;
-    if (this.#line !== null && !this.#line.link.ended && this.#session.current) return this.#line;
-    if (!slots.takeLasting()) {
-      throw new HedgerowError("overloaded", "too many nodes have streams of this one already");
-    }
+    const { clock, tls, streamLimits: limits } = this.context;
+    const material = tls();
+    if (this.#line?.link.ended === false && this.#lineMaterial === material) return this.#line;
     const line = new ClientLink(this.#session, {
       clock,
       address: this.address,
@@ -91,9 +91,9 @@ export class Peer {
       traffic: this.context.traffic.streams,
     });
     this.#line = line;
+    this.#lineMaterial = material;
     this.#lines.add(line);
     void line.ended.then(() => {
-      slots.giveLasting();
       this.#lines.delete(line);
       if (this.#line === line) this.#line = null;
     });

@@ -9,11 +9,9 @@ export interface SlotLimits {
   readonly ordinary: number;
   /** While more than this are taken, each lane of a peer has only its least. */
   readonly shared: number;
-  /** Of all these, requests that last as long as streams do: one for each peer that there are streams to. */
-  readonly lasting: number;
 }
 
-export const SLOT_LIMITS: SlotLimits = { total: 224, ordinary: 192, shared: 144, lasting: 128 };
+export const SLOT_LIMITS: SlotLimits = { total: 224, ordinary: 192, shared: 144 };
 
 export interface LaneLimits {
   readonly max: number;
@@ -31,7 +29,6 @@ export interface Lane {
 
 export class Slots {
   #taken = 0;
-  #lasting = 0;
   readonly #waiting = new Set<() => void>();
 
   constructor(private readonly limits: SlotLimits = SLOT_LIMITS) {}
@@ -52,25 +49,8 @@ export class Slots {
   }
 
   give(lane: Lane): void {
-    lane.inFlight--;
-    this.#give();
-  }
-
-  /** Takes a slot for a request that lasts; false if there is none. */
-  takeLasting(): boolean {
-    if (this.#lasting >= this.limits.lasting || this.#taken >= this.limits.total) return false;
-    this.#lasting++;
-    this.#taken++;
-    return true;
-  }
-
-  giveLasting(): void {
-    this.#lasting--;
-    this.#give();
-  }
-
-  #give(): void {
     this.#taken--;
+    lane.inFlight--;
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const retry of waiting) retry();

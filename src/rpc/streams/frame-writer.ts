@@ -5,6 +5,14 @@ import { ENVELOPE_BYTES } from "./limits.ts";
 // CarryRequest and CarryResponse of peer.proto, which are the same, written by hand: a message is copied once, to
 // its place in the envelope that carries it. test/rpc/streams/frames.test.ts holds this to protobuf's own codec.
 
+/** Bytes that are left free around an envelope for what carries it. */
+export interface Room {
+  readonly before: number;
+  readonly after: number;
+}
+
+export const NO_ROOM: Room = { before: 0, after: 0 };
+
 /** Flags and length before each message of a Connect stream. */
 const ENVELOPE_HEADER = 5;
 /** A tag, and a length that is filled in when it is known: a varint may be longer than it needs to be. */
@@ -23,7 +31,9 @@ const LEAST_BYTES = 512;
  */
 export class FrameWriter {
   #bytes = Buffer.alloc(0);
-  #used = ENVELOPE_HEADER;
+  /** What has been written of it, and where its frames begin. */
+  #used: number;
+  readonly #start: number;
   /** Where the frame begins that messages are added to, and whose it is; 0: none. */
   #frameAt = 0;
   #frameStream = 0;
@@ -32,9 +42,14 @@ export class FrameWriter {
   readonly #full: Buffer<ArrayBuffer>[] = [];
   #fullBytes = 0;
 
+  constructor(private readonly room: Room = NO_ROOM) {
+    this.#start = room.before + ENVELOPE_HEADER;
+    this.#used = this.#start;
+  }
+
   /** Bytes that wait to be taken. */
   get unsent(): number {
-    return this.#fullBytes + this.#used - ENVELOPE_HEADER;
+    return this.#fullBytes + this.#used - this.#start;
   }
 
   addMessage(stream: number, data: Uint8Array): void {
@@ -63,10 +78,10 @@ export class FrameWriter {
     this.#seal();
   }
 
-  /** The next envelope, null if there is nothing to send. */
+  /** The next envelope, with the room around it; null if there is nothing to send. */
   take(): Uint8Array<ArrayBuffer> | null {
     if (this.#full.length === 0) {
-      if (this.#used === ENVELOPE_HEADER) return null;
+      if (this.#used === this.#start) return null;
       this.#seal();
     }
     const envelope = this.#full.shift() as Buffer<ArrayBuffer>;
@@ -103,9 +118,10 @@ export class FrameWriter {
 
   /** Makes room for so many bytes more: in a new envelope, if much would have to be moved for a large message. */
   #reserve(bytes: number): void {
-    if (this.#used + bytes <= this.#bytes.length) return;
+    const { after } = this.room;
+    if (this.#used + bytes + after <= this.#bytes.length) return;
     if (Math.min(this.#used, bytes) >= ENVELOPE_BYTES / 4) this.#seal();
-    const needed = this.#used + bytes;
+    const needed = this.#used + bytes + after;
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#expected, 2 * this.#used));
     larger.set(this.#bytes.subarray(0, this.#used));
     this.#bytes = larger;
@@ -113,13 +129,14 @@ export class FrameWriter {
 
   #seal(): void {
     this.#closeFrame();
-    const envelope = this.#bytes.subarray(0, this.#used);
-    envelope[0] = 0;
-    envelope.writeUInt32BE(this.#used - ENVELOPE_HEADER, 1);
+    const { before, after } = this.room;
+    this.#bytes[before] = 0;
+    this.#bytes.writeUInt32BE(this.#used - this.#start, before + 1);
+    const envelope = this.#bytes.subarray(0, this.#used + after);
     this.#full.push(envelope);
     this.#fullBytes += envelope.length;
     this.#expected = Math.max(LEAST_BYTES, Math.min(ENVELOPE_BYTES, this.#used));
     this.#bytes = Buffer.alloc(0);
-    this.#used = ENVELOPE_HEADER;
+    this.#used = this.#start;
   }
 }

@@ -18,7 +18,7 @@ import type {
   StreamRules,
 } from "../port.ts";
 import { type FrameSink, readFrames } from "./frame-reader.ts";
-import { FrameWriter } from "./frame-writer.ts";
+import { FrameWriter, type Room } from "./frame-writer.ts";
 import {
   BEAT_MS,
   DEFAULT_STREAM_LIMITS,
@@ -33,7 +33,7 @@ import { StreamTraffic } from "../traffic.ts";
 import { LinkStream, type StreamLine } from "./stream.ts";
 
 /** Promises that settle one after the other until the next message is there, if the producer waits for nothing else. */
-const GATHERING_TURNS = 8;
+const GATHERING_TURNS = 32;
 /** Milliseconds without a turn of the event loop, at the most. */
 const TURN_MS = 10;
 
@@ -47,6 +47,8 @@ export interface LinkOptions {
   readonly limits?: StreamLimits | undefined;
   /** Counts the streams. Default: nobody reads it. */
   readonly traffic?: StreamTraffic | undefined;
+  /** Left free around what `next` gives, for what carries it. Default: none. */
+  readonly room?: Room | undefined;
   /** For ends in one process, of which neither can go alone: no signs of life. Default false. */
   readonly isSilent?: boolean;
   /** Called once, when no stream can be opened any more. */
@@ -66,7 +68,7 @@ export class StreamLink implements StreamLine, FrameSink {
   readonly #queue = new Set<LinkStream>();
   /** Streams that the other side has not taken yet, and what to do when it has. */
   readonly #opening = new Map<number, () => void>();
-  readonly #writer = new FrameWriter();
+  readonly #writer: FrameWriter;
   readonly #reader: EnvelopeReader;
   #lastId = 0;
   #heard = false;
@@ -81,6 +83,7 @@ export class StreamLink implements StreamLine, FrameSink {
     this.limits = options.limits ?? DEFAULT_STREAM_LIMITS;
     this.#traffic = options.traffic ?? new StreamTraffic();
     this.#reader = new EnvelopeReader(this.limits.maxMessageBytes + 2 * ENVELOPE_BYTES);
+    this.#writer = new FrameWriter(options.room);
     this.#turnAt = options.clock.now();
     if (options.isSilent !== true) this.#armBeat();
   }
@@ -146,23 +149,21 @@ export class StreamLink implements StreamLine, FrameSink {
 
   /** The next bytes for the other side; null when there will be no more. */
   async next(): Promise<Uint8Array<ArrayBuffer> | null> {
-    for (;;) {
-      const bytes = this.#writer.take();
-      if (bytes !== null) {
-        await this.#leaveTurns();
-        for (const stream of this.#queue) {
-          if (!this.writable) break;
-          this.#queue.delete(stream);
-          stream.flush();
-        }
-        return bytes;
-      }
+    while (this.#writer.unsent === 0) {
       if (this.#end !== null) return null;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-      await this.#gather();
     }
+    await this.#gather();
+    await this.#leaveTurns();
+    const bytes = this.#writer.take();
+    for (const stream of this.#queue) {
+      if (!this.writable) break;
+      this.#queue.delete(stream);
+      stream.flush();
+    }
+    return bytes;
   }
 
   /** Bytes of the other side, cut anywhere. */
@@ -231,11 +232,12 @@ export class StreamLink implements StreamLine, FrameSink {
     this.#queue.delete(stream);
   }
 
-  /** Waits for as long as messages come that are there already, which takes promises alone and no time. */
+  /** Waits for messages that are there already, up to a full envelope: it takes promises alone, and no time. */
   async #gather(): Promise<void> {
-    for (let before = 0; before !== this.#writer.unsent;) {
+    let before = 0;
+    while (before !== this.#writer.unsent && this.#writer.unsent < ENVELOPE_BYTES) {
       before = this.#writer.unsent;
-      for (let i = 0; i < GATHERING_TURNS && this.writable; i++) await null;
+      for (let i = 0; i < GATHERING_TURNS; i++) await null;
     }
   }
 

@@ -8,7 +8,7 @@ import type { ConnectHandlers } from "../handlers.ts";
 import type { StreamRoute } from "../port.ts";
 import { type IdleControl, pathOf } from "../server.ts";
 import type { Traffic } from "../traffic.ts";
-import { bodyOf, endOfStream } from "./http-body.ts";
+import { answerOf } from "./answer.ts";
 import type { StreamLimits } from "./limits.ts";
 import { StreamLink } from "./link.ts";
 
@@ -80,7 +80,7 @@ export class StreamServer implements ConnectHandlers {
     const gone = (error: unknown) => link.cut(errorFromFetch(error, peer));
     request.signal.addEventListener("abort", () => gone(new Error("it went away")), { once: true });
     void receiveAll(request.body as ReadableStream<Uint8Array>, link).catch(gone);
-    const body = bodyOf(link, () => gone(new Error("it went away")), endOfStream());
+    const body = answerOf(link, () => gone(new Error("it went away")));
     return new Response(body, { headers: { "content-type": STREAM_TYPE } });
   }
 }

@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { HedgerowError } from "../../errors.ts";
 import {
   Health,
@@ -48,7 +48,10 @@ export function registerHealth(
         await sleep(clock, WATCH_INTERVAL_MS, signal).catch(() => {}); // what has ended is looked at here
       }
       // The server's stop and the caller's deadline say so; somebody who has gone hears nothing.
-      if (signal.reason instanceof ConnectError) throw signal.reason;
+      if (!(signal.reason instanceof ConnectError)) return;
+      const stops = signal.reason.code === Code.Unavailable;
+      if (stops && told === Status.SERVING) yield { status: Status.NOT_SERVING };
+      throw signal.reason;
     },
   });
 }

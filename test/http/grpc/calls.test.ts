@@ -88,6 +88,12 @@ test.each([
   }
 });
 
+test("a deadline of years is as good as none", async () => {
+  await using kit = await GrpcKit.serving();
+  const headers = { "grpc-timeout": "99999999S" };
+  expect((await kit.client(HedgerowService).status({}, { headers })).node).toBe("10.0.0.1:8080");
+});
+
 test("a message over the limit is refused with our detail, the connection goes on, and a stop does not wait", async () => {
   const kit = await GrpcKit.serving();
   const client = kit.client(HedgerowService);

@@ -53,9 +53,17 @@ test("Watch tells the state, and each change of it", async () => {
   expect((await watch.next()).value?.status).toBe(Status.NOT_SERVING);
   ready = true;
   expect((await watch.next()).value?.status).toBe(Status.SERVING);
-  const end = watch.next().catch((thrown: unknown) => thrown);
+});
+
+test("at a stop those who watch hear of it before the stream ends", async () => {
+  await using kit = await GrpcKit.serving();
+  const watch = kit.client(Health).watch({})[Symbol.asyncIterator]();
+  expect((await watch.next()).value?.status).toBe(Status.SERVING);
+  const last = watch.next();
   await kit.listener.stop();
-  expect(((await end) as ConnectError).code).toBe(Code.Unavailable);
+  expect((await last).value?.status).toBe(Status.NOT_SERVING);
+  const end = await watch.next().catch((thrown: unknown) => thrown);
+  expect((end as ConnectError).code).toBe(Code.Unavailable);
 });
 
 test("however many ask at one time, the node is asked once", async () => {

@@ -213,7 +213,7 @@ export class Exchange {
     const { table, runtime } = this.options;
     if (reply.digest === table.digest || reply.updates.length > 0 || table.hasNews) return;
     const now = runtime.clock.now();
-    if (this.#comparing || now - this.#comparedAt < SYNC_PAUSE_MS || !table.names.has(name)) return;
+    if (this.#comparing || now - this.#comparedAt < SYNC_PAUSE_MS || !table.has(name)) return;
     this.#comparing = true;
     this.#comparedAt = now;
     void this.syncQuietly(address).finally(() => {

@@ -225,7 +225,8 @@ export class Gossip {
     delete this.#timers.deaths;
     const next = this.#table.nextDeath();
     if (next === null) return;
-    const waitMs = Math.min(DEATH_WATCH_MS, Math.max(0, next - this.#now()));
+    // At the least the 1 ms of any timer: one that fires a hair early must not fire again at once.
+    const waitMs = Math.min(DEATH_WATCH_MS, Math.max(1, next - this.#now()));
     this.#timers.deaths = this.#pace.schedule(waitMs, () => {
       this.figures.deaths += this.#table.expire(this.#now());
       this.#scheduleDeaths();

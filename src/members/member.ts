@@ -61,9 +61,14 @@ export function isAccused(record: MemberRecord): boolean {
   return record.liveness === Liveness.SUSPECT || record.liveness === Liveness.DEAD;
 }
 
+/** A statement is told many times, and never changes: its message is made once. */
+const wire = new WeakMap<MemberRecord, Member>();
+
 export function toWire(record: MemberRecord): Member {
+  const made = wire.get(record);
+  if (made !== undefined) return made;
   const { name, address, version, liveness, state } = record;
-  return create(MemberSchema, {
+  const message = create(MemberSchema, {
     name: name === address ? "" : name,
     address,
     incarnation: BigInt(record.incarnation),
@@ -72,6 +77,8 @@ export function toWire(record: MemberRecord): Member {
     state,
     accusers: [...(record.accusers ?? [])],
   });
+  wire.set(record, message);
+  return message;
 }
 
 /** A statement from the wire. Throws `invalid_argument` for one that no node makes. */

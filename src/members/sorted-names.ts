@@ -22,10 +22,6 @@ export class SortedNames {
     return low;
   }
 
-  has(name: string): boolean {
-    return this.#names[this.indexOf(name)] === name;
-  }
-
   add(name: string): void {
     const index = this.indexOf(name);
     if (this.#names[index] !== name) this.#names.splice(index, 0, name);

@@ -38,12 +38,13 @@ export type Source = "news" | "list" | "welcome";
 export class MemberTable {
   readonly #known = new Map<string, Known>();
   readonly #names = new SortedNames();
-  readonly #suspects = new Set<string>();
+  readonly #suspects = new Map<string, Known>();
   /** Dead or left, the longest gone first; without this node. */
   readonly #gone = new Set<string>();
   readonly #news = new NewsQueue();
   #self: MemberRecord;
   #digest = 0;
+  #suspicions: { members: number; ms: number[] } = { members: 0, ms: [] };
   #present: MemberRecord[] | null = null;
   #joined: MemberRecord[] = [];
   #left: MemberRecord[] = [];
@@ -108,10 +109,17 @@ export class MemberTable {
     return this.#known.get(name)?.record;
   }
 
+  /** Whether a member of this name counts. */
+  has(name: string): boolean {
+    const record = this.find(name);
+    return record !== undefined && isPresent(record);
+  }
+
   /** Takes a statement in; tells whether it was news. One about this node that is wrong is refuted. */
   hear(said: MemberRecord, now: number, source: Source = "news"): boolean {
     if (said.name === this.#self.name) return this.#hearOfSelf(said, now);
     const known = this.find(said.name);
+    if (known !== undefined && this.#addsNothing(said, known)) return false;
     // Only a newcomer needs to know who was there before its time: replays shall not bring them back.
     const matters = known !== undefined || isPresent(said) || source === "welcome";
     if (!matters || (known === undefined && !this.#hasRoom())) return false;
@@ -134,8 +142,10 @@ export class MemberTable {
   /** When the next suspect's time is over; null while there is none. */
   nextDeath(): number | null {
     let next: number | null = null;
-    for (const name of this.#suspects) {
-      const at = this.#diesAt(this.#known.get(name) as Known);
+    const leastMs = this.#suspicionMs(Infinity);
+    for (const suspect of this.#suspects.values()) {
+      if (next !== null && suspect.since + leastMs >= next) continue;
+      const at = this.#diesAt(suspect);
       if (next === null || at < next) next = at;
     }
     return next;
@@ -143,19 +153,18 @@ export class MemberTable {
 
   /** Suspects whose time is over are dead; tells how many. */
   expire(now: number): number {
-    let died = 0;
-    for (const name of [...this.#suspects]) {
-      const known = this.#known.get(name) as Known;
-      if (now < this.#diesAt(known)) continue;
-      this.#store({ ...known.record, liveness: Liveness.DEAD }, now);
-      died++;
+    const leastMs = this.#suspicionMs(Infinity);
+    const due: Known[] = [];
+    for (const suspect of this.#suspects.values()) {
+      if (now >= suspect.since + leastMs && now >= this.#diesAt(suspect)) due.push(suspect);
     }
-    return died;
+    for (const { record } of due) this.#store({ ...record, liveness: Liveness.DEAD }, now);
+    return due.length;
   }
 
   /** This node slept for `ms`, in which it could have heard no refutation: suspects have as much longer. */
   forgive(ms: number): void {
-    for (const name of this.#suspects) (this.#known.get(name) as Known).since += ms;
+    for (const suspect of this.#suspects.values()) suspect.since += ms;
   }
 
   /** Those who are gone for long are forgotten. Gives those who died, and may be back, of the others. */
@@ -221,20 +230,31 @@ export class MemberTable {
     return change;
   }
 
+  /** The usual case by far: what is said is known or older, and brings no witness against a suspect. */
+  #addsNothing(said: MemberRecord, known: MemberRecord): boolean {
+    if (supersedes(said, known)) return false;
+    const { SUSPECT } = Liveness;
+    const bothDoubt = said.liveness === SUSPECT && known.liveness === SUSPECT;
+    if (!bothDoubt || supersedes(known, said)) return true;
+    const { accusers = [] } = known;
+    const enough = accusers.length > this.timing.confirmations;
+    return enough || said.accusers?.every((name) => accusers.includes(name)) === true;
+  }
+
   /**
    * What is made of a statement. Nobody dies by the word of others alone: whom this node has not suspected for the
    * least time may be about to refute, or be on this node's side of a partition that ends.
    */
   #believed(said: MemberRecord, now: number): MemberRecord {
     const accusers = said.accusers
-      ?.filter((name) => name !== said.name && this.#names.has(name))
+      ?.filter((name) => name !== said.name && this.has(name))
       .slice(0, this.timing.confirmations + 1);
     const heard = accusers === undefined ? said : { ...said, accusers };
     const known = this.#known.get(said.name);
     if (said.liveness !== Liveness.DEAD || known === undefined || !isPresent(known.record)) {
       return heard;
     }
-    const leastMs = suspicionMs(this.timing, this.#names.size, MAX_MEMBERS);
+    const leastMs = this.#suspicionMs(Infinity);
     const waited = known.record.liveness === Liveness.SUSPECT && now - known.since >= leastMs;
     return waited ? heard : { ...heard, liveness: Liveness.SUSPECT };
   }
@@ -269,8 +289,19 @@ export class MemberTable {
   }
 
   #diesAt({ record, since, confirmed }: Known): number {
-    const accusers = confirmed ? MAX_MEMBERS : (record.accusers?.length ?? 0);
-    return since + suspicionMs(this.timing, this.#names.size, accusers);
+    return since + this.#suspicionMs(confirmed ? Infinity : (record.accusers?.length ?? 0));
+  }
+
+  /** Asked of every suspect each time: reckoned once per number of members and of accusers. */
+  #suspicionMs(accusers: number): number {
+    const members = this.#names.size;
+    if (this.#suspicions.members !== members) this.#suspicions = { members, ms: [] };
+    const counted = Math.min(accusers, this.timing.confirmations + 1);
+    const known = this.#suspicions.ms[counted];
+    if (known !== undefined) return known;
+    const ms = suspicionMs(this.timing, members, counted);
+    this.#suspicions.ms[counted] = ms;
+    return ms;
   }
 
   #restate(change: Partial<MemberRecord>, now: number): void {
@@ -291,25 +322,25 @@ export class MemberTable {
     const { name } = record;
     const before = this.#known.get(name);
     const is = isPresent(record);
-    const sameLiveness =
-      before?.record.liveness === record.liveness &&
-      before.record.incarnation === record.incarnation;
+    const stands = before !== undefined && isContinued(before.record, record);
     const hash = is ? hashOf(record) : 0;
     // Whoever is told of the gone forgets them by the time at which the teller does, and tells nobody.
     const toldGone = !is && before === undefined && record !== this.#self;
     const startedAt = toldGone ? now - this.timing.tombstoneMs / 2 : now;
-    const since = sameLiveness ? before.since : startedAt;
-    this.#known.set(name, { record, since, confirmed, hash });
+    const since = stands ? before.since : startedAt;
+    const known = { record, since, confirmed, hash };
+    this.#known.set(name, known);
     this.#digest ^= (before?.hash ?? 0) ^ hash;
     this.#present = null;
     if (isNews) this.#news.add(name);
-    if (record.liveness === Liveness.SUSPECT) this.#suspects.add(name);
+    if (record.liveness === Liveness.SUSPECT) this.#suspects.set(name, known);
     else this.#suspects.delete(name);
-    if (is) this.#names.add(name);
-    else this.#names.delete(name);
+    const was = before !== undefined && isPresent(before.record);
+    if (is && !was) this.#names.add(name);
+    if (was && !is) this.#names.delete(name);
     if (is || record === this.#self) this.#gone.delete(name);
     else this.#gone.add(name);
-    this.#note(before === undefined || !isPresent(before.record) ? null : before.record, record);
+    this.#note(was ? before.record : null, record);
   }
 
   /** Keeps what observers are told. */
@@ -336,6 +367,12 @@ export class MemberTable {
     this.#gone.delete(name);
     this.#news.delete(name);
   }
+}
+
+/** Whether it goes on being what it was. A later suspicion is one anew: it was refuted in between. */
+function isContinued(was: MemberRecord, is: MemberRecord): boolean {
+  if (was.liveness !== is.liveness || was.incarnation !== is.incarnation) return false;
+  return was.liveness !== Liveness.SUSPECT || was.version === is.version;
 }
 
 function hashOf({ name, address, incarnation, version, state }: MemberRecord): number {

@@ -31,6 +31,8 @@ interface Crash {
 export interface SwarmOptions {
   readonly nodes: number;
   readonly timing: GossipTiming;
+  /** One of so many messages goes through the real codec. Default 1: all do. */
+  readonly codecEvery?: number;
 }
 
 const LABEL = "swarm";
@@ -55,7 +57,7 @@ export class Swarm {
     readonly options: SwarmOptions,
   ) {
     this.prng = new Prng(seed);
-    this.transport = new Transport(this.scheduler, this.prng.fork());
+    this.transport = new Transport(this.scheduler, this.prng.fork(), options.codecEvery ?? 1);
     for (let i = 0; i < options.nodes; i++) this.#boot(addressOf(i));
     this.#introduce();
   }

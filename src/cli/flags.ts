@@ -75,7 +75,7 @@ export const SERVE_FLAGS = {
     value: "URL",
     fallback: "sqlite:./hedgerow.db",
     section: STORE,
-    help: "the database that all nodes share: sqlite:PATH or spanner:projects/P/instances/I/databases/D; none: members, broadcasts and sharders only, with --tls files or none",
+    help: "the database that all nodes share: sqlite:PATH or spanner:projects/P/instances/I/databases/D; none: what needs no leader works, with --tls files or none",
   },
   lockTable: {
     schema: values.tableName,

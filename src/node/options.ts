@@ -24,7 +24,7 @@ export type GossipPace = "fast" | "lan" | "wan";
 export interface HedgerowOptions {
   /**
    * `sqlite:PATH` or `spanner:projects/P/instances/I/databases/D`, the same on all nodes; or `none`: then there are
-   * members, broadcasts and sharders, and whatever needs a leader answers `not_supported`. Default
+   * members, broadcasts, sharders and spill stores, and whatever needs a leader answers `not_supported`. Default
    * `sqlite:./hedgerow.db`.
    */
   readonly store?: string | undefined;

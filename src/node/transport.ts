@@ -35,20 +35,15 @@ export interface Opening {
 export async function findAddress(choice: TransportChoice): Promise<PeerAddress> {
   const { address: given, network, listen } = choice;
   if (network !== undefined) return addressIn(network, given);
-  const address = given ?? ":8080";
-  if (listen) {
-    const found = await resolvePeerAddress(address);
-    checkReachable(choice, address, found);
-    return found;
-  }
-  if (given === null || given === "" || splitAddress(given).port === 0) {
+  if (!listen && (given === null || given === "" || splitAddress(given).port === 0)) {
     throw new HedgerowError(
       "invalid_argument",
       "listen: false needs the address at which others reach your server: give address as host:port or :port",
     );
   }
-  const found = await resolvePeerAddress(given);
-  checkReachable(choice, given, found);
+  const address = given ?? ":8080";
+  const found = await resolvePeerAddress(address);
+  checkReachable(choice, address, found);
   return found;
 }
 

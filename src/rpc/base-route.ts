@@ -3,15 +3,23 @@
  * listener of peers alone takes the paths without it as well.
  */
 export const PEER_BASE = "/hedgerow/peer";
+const BENEATH = `${PEER_BASE}/`;
 
 /** The path of a URL without the base route, as `pathOf` has it. */
 export function peerPathOf(url: string): string {
-  const path = pathOfUrl(url);
-  return path.startsWith(`${PEER_BASE}/`) ? path.slice(PEER_BASE.length) : path;
+  const start = pathStart(url);
+  return untilQuery(url, url.startsWith(BENEATH, start) ? start + PEER_BASE.length : start);
 }
 
 export function pathOfUrl(url: string): string {
-  const start = url.indexOf("/", url.indexOf("//") + 2);
+  return untilQuery(url, pathStart(url));
+}
+
+function pathStart(url: string): number {
+  return url.indexOf("/", url.indexOf("//") + 2);
+}
+
+function untilQuery(url: string, start: number): string {
   const end = url.indexOf("?", start);
   return end === -1 ? url.slice(start) : url.slice(start, end);
 }

@@ -109,6 +109,6 @@ test("what needs a store, or a place for the authority, says so", async () => {
   }
   const doctor = await cli(["doctor", "--store", "none", ...listeners]);
   expect(doctor.stdout).toContain(
-    "none: there are members, broadcasts and sharders, and no leader",
+    "none: nobody leads; members, broadcasts, sharders and spill stores do without",
   );
 });

@@ -47,6 +47,8 @@ async function mounted(application: Application, options: HedgerowOptions = {}):
     listen: false,
     address: `127.0.0.1:${server.port}`,
     onBroadcast: (data) => data,
+    spillMemory: 1_000_000,
+    spillDisk: 0,
     ...options,
   });
   opened.push(() => node.stop());
@@ -88,6 +90,17 @@ describe.each([
     });
     opened.push(() => own.stop());
     await until("all know all", () => [a, b, own].every((node) => count(node) === 3));
+    // Streams, too: what does not fit into this node's memory.
+    const spilled = a.spill("records");
+    const records = Array.from({ length: 2_600 }, (_, i) => `${i}`.padEnd(500));
+    await spilled.writer().appendAll(records);
+    expect(spilled.stats().tiers.remoteMemory.records).toBeGreaterThan(0);
+    let read = 0;
+    for await (const record of spilled.reader()) {
+      expect(Buffer.from(record).toString()).toBe(records[read++] as string);
+    }
+    expect(read).toBe(records.length);
+    await spilled.close();
     await b.stop();
     await until("it is gone", () => count(a) === 2);
     const stopped = await b.handler().fetch(new Request(`http://${b.address}/hedgerow/peer/x`));

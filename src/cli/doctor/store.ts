@@ -7,7 +7,7 @@ import type { StoreQuestion, StoreReport } from "./question.ts";
 export async function checkStore(question: StoreQuestion, runtime: Runtime): Promise<StoreReport> {
   const { kind, path } = parseStore(question.spec);
   if (kind === "none") {
-    const says = "none: there are members, broadcasts and sharders, and no leader";
+    const says = "none: nobody leads; members, broadcasts, sharders and spill stores do without";
     return { findings: [fine("store", says)], writtenMs: null, leader: null };
   }
   if (kind === "spanner") {

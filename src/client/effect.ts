@@ -7,28 +7,36 @@ import { HedgerowService, type PutRequest } from "../gen/hedgerow/v1/hedgerow_pb
  */
 export type Effect = "none" | "same" | "twice";
 
-const { status, get, watchLog, watchMembers, spillRead } = HedgerowService.method;
-const { put, keepHold, acquireSemaphore, releaseSemaphore } = HedgerowService.method;
+type Method = keyof typeof HedgerowService.method;
 
-const NO_EFFECT: ReadonlySet<DescMethod> = new Set([
-  status,
-  get,
-  watchLog,
-  watchMembers,
-  spillRead,
-]);
-/** An owner of a semaphore has one permit, which the same call again prolongs. */
-const SAME_EFFECT: ReadonlySet<DescMethod> = new Set([
-  keepHold,
-  acquireSemaphore,
-  releaseSemaphore,
-]);
+const EFFECTS: Readonly<Record<Exclude<Method, "put">, Effect>> = {
+  status: "none",
+  get: "none",
+  watchLog: "none",
+  watchMembers: "none",
+  spillRead: "none",
+  keepHold: "same",
+  // An owner has one permit, which the same call again prolongs.
+  acquireSemaphore: "same",
+  releaseSemaphore: "same",
+  send: "twice",
+  broadcast: "twice",
+  streamToLeader: "twice",
+  streamBroadcast: "twice",
+  holdLock: "twice",
+  holdSemaphore: "twice",
+  spillWrite: "twice",
+  spillClose: "twice",
+};
 
-/** `request` is one of the method's. A put has the same effect if it has an id: an entry is inserted once. */
-export function effectOf(method: DescMethod, request: unknown): Effect {
-  if (NO_EFFECT.has(method)) return "none";
-  if (SAME_EFFECT.has(method)) return "same";
-  if (method !== put) return "twice";
-  const { noAppend, id } = request as PutRequest;
+/** `request` is one of the method's. */
+export function effectOf({ parent, localName }: DescMethod, request: unknown): Effect {
+  if (parent !== HedgerowService) return "twice";
+  if (localName === "put") return effectOfPut(request as PutRequest);
+  return EFFECTS[localName as Exclude<Method, "put">];
+}
+
+/** An entry is inserted once, if it has an id. */
+function effectOfPut({ noAppend, id }: PutRequest): Effect {
   return !noAppend && id !== "" ? "same" : "twice";
 }

@@ -99,17 +99,14 @@ function received(
   }
 }
 
-const TIMEOUT = /^(\d{1,8})([HMS])$/;
-const UNIT_MS = { H: 3_600_000, M: 60_000, S: 1_000 } as const;
+const LONG_TIMEOUT = /^(\d{1,8})([HMS])$/;
+const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000 };
 
 /** Some clients say "for ever" by a deadline of years: longer than a timer runs. */
 function shorten(header: Headers): void {
-  const [, digits, unit] = TIMEOUT.exec(header.get("grpc-timeout") ?? "") ?? [];
-  if (
-    digits === undefined ||
-    Number(digits) * UNIT_MS[unit as "H" | "M" | "S"] <= MAX_STREAM_TIMEOUT_MS
-  )
-    return;
+  const [, digits, unit = ""] = LONG_TIMEOUT.exec(header.get("grpc-timeout") ?? "") ?? [];
+  const timeoutMs = Number(digits ?? 0) * (UNIT_MS[unit] ?? 0);
+  if (timeoutMs <= MAX_STREAM_TIMEOUT_MS) return;
   header.set("grpc-timeout", `${Math.floor(MAX_STREAM_TIMEOUT_MS / 1e3)}S`);
 }
 

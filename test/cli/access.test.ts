@@ -195,3 +195,31 @@ test.each([
   expect(code).toBe(2);
   expect(stderr).toStartWith(`hedgerow serve: ${message}`);
 });
+
+test.each([
+  [
+    ["--callback-key-file", "x"],
+    "--callback-key-file x signs nothing: give --on-send or --on-broadcast",
+  ],
+  [
+    ["--on-send", "http://127.0.0.1:1/", "--callback-key-file", "missing"],
+    "--callback-key-file missing cannot be read: ENOENT",
+  ],
+  [["--on-send", "127.0.0.1:9000"], "--on-send 127.0.0.1:9000: give a URL such as http://"],
+  [["--on-broadcast", "ftp://a/"], "--on-broadcast ftp://a/: give a URL such as http://"],
+  [["--on-send", "http://user:word@a/"], "--on-send http://user:word@a/: give a URL"],
+  [["--max-message", "100"], "--max-message 100: give a size from 1KiB to 64MiB"],
+  [["--max-calls", "0"], "--max-calls 0: give a whole number from 1 to 1000000"],
+  [["--max-streams", "many"], "--max-streams many: give a whole number from 1 to 65536"],
+])("%p is refused with the mend", async (flags, message) => {
+  const listeners = ["--peer-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"];
+  const { code, stderr } = await cli([
+    "serve",
+    ...listeners,
+    ...flags,
+    "--store",
+    "sqlite:nowhere",
+  ]);
+  expect(code).toBe(2);
+  expect(stderr).toStartWith(`hedgerow serve: ${message}`);
+});

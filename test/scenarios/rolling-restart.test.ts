@@ -31,15 +31,15 @@ class RollingRestart {
     this.#watchLeaders();
   }
 
-  /** Replaces these, all at once. */
-  replace(old: readonly SimulatedNode[]): void {
+  /** Replaces these, all at once: told to stop, or, as the control, killed. */
+  replace(old: readonly SimulatedNode[], end: "stop" | "crash" = "stop"): void {
     const { story } = this;
     const fresh = old.map(() => story.cluster.add(`10.1.0.${++this.#born}:8080`));
     story.until("the new pods are ready", 30_000, () => fresh.every(isReady));
     for (const { address } of fresh) this.#serving.add(address);
     for (const node of old) {
       this.#serving.delete(node.address);
-      story.cluster.stop(node);
+      story.cluster[end](node);
     }
     story.until("the old pods have ended", 30_000, () =>
       old.every(({ machine }) => !machine.alive),
@@ -104,3 +104,12 @@ test.each([
   },
   60_000,
 );
+
+test("the control: where pods are killed instead, nobody leads for longer than the lease", () => {
+  const rolling = new RollingRestart(12);
+  const { story } = rolling;
+  const all = [...story.cluster.nodes];
+  rolling.replace(all, "crash");
+  story.settledLeader();
+  expect(rolling.longestLeaderlessMs).toBeGreaterThan(LEASE_MS);
+});

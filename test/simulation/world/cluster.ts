@@ -34,6 +34,8 @@ export interface ClusterOptions {
   readonly drift?: boolean | undefined;
   /** Puts something in front of the nodes' store: a control, in which it does less than it should. */
   readonly store?: ((store: Store) => Store) | undefined;
+  /** false: nodes of members alone. Default true. */
+  readonly stored?: boolean | undefined;
   /** The same for their clocks. */
   readonly clock?: ((clock: Clock) => Clock) | undefined;
   /** What a node's configuration has of its own. */
@@ -161,7 +163,7 @@ export class SimulatedCluster {
     const incarnation = Math.floor(machine.wallMicros() / 1e3);
     const core = new Core(this.#config(address, incarnation), {
       runtime: { clock: clock(machine), random: this.prng.fork() },
-      store: link.store(),
+      store: this.options.stored === false ? null : link.store(),
       peers: this.network.peersOf(address, machine),
     });
     this.network.listen(address, machine, core.routes, core.streamRoutes);
@@ -186,7 +188,7 @@ export class SimulatedCluster {
       incarnation,
       label: "simulated",
       lockName: "simulated",
-      leaseMs: this.options.leaseMs,
+      leaseMs: this.options.stored === false ? 0 : this.options.leaseMs,
       gossip: FAST_PROFILE,
       state: "participant",
       retention: null,

@@ -1,0 +1,60 @@
+import { expect, test } from "bun:test";
+import { FAST_PROFILE } from "../../src/members/timing.ts";
+import type { NodeConfig } from "../../src/node/config.ts";
+import { Story } from "./world.ts";
+
+const addressOf = (number: number) => `10.0.0.${number}:8080`;
+const FIRST = addressOf(1);
+
+function storyOf(nodes: number, config: Partial<NodeConfig> = {}): Story {
+  return new Story({ nodes, stored: false, configure: () => ({ join: [FIRST], ...config }) });
+}
+
+const knowing = ({ cluster }: Story, count: number) =>
+  cluster.nodes.every(({ machine, core }) => !machine.alive || core.members().length === count);
+
+test("nodes that start before the one that they join through meet it within its back-off", () => {
+  const story = storyOf(5);
+  const [first, ...others] = story.cluster.nodes;
+  if (first === undefined) throw new Error("no nodes");
+  story.cluster.crash(first);
+  story.pass(30_000);
+  for (const { core } of others) {
+    expect(core.members().length).toBe(1);
+    expect(core.state).toBe("viewer");
+    expect(story.outcome(core.ready()).error?.message).toBe(
+      `not joined yet: no answer from ${FIRST}`,
+    );
+  }
+  story.cluster.restart(first);
+  story.until("all know all", 60_000, () => knowing(story, 5));
+  for (const { core } of story.cluster.nodes) {
+    expect(core.state).toBe("participant");
+    expect(story.outcome(core.ready()).error).toBeNull();
+  }
+});
+
+test("M1: halves that have forgotten each other are one cluster again, and agree on owners", () => {
+  const story = storyOf(6, { gossip: { ...FAST_PROFILE, tombstoneMs: 10_000 } });
+  story.until("all know all", 60_000, () => knowing(story, 6));
+  const { nodes, network } = story.cluster;
+  story.cluster.partition(nodes.slice(0, 3), false);
+  story.until("each half has given the other up", 20_000, () => knowing(story, 3));
+  story.pass(60_000); // no dead one is tried any more
+  const owners = () =>
+    nodes.map(({ core }) => ["a", "b", "c", "d"].map((key) => core.sharder.owner(key).name).join());
+  expect(new Set(owners()).size).toBe(2);
+  network.healAll();
+  story.until("all know all", 600_000, () => knowing(story, 6));
+  expect(new Set(owners()).size).toBe(1);
+});
+
+test("a node that stops says good-bye, and is not ready any more", () => {
+  const story = storyOf(3);
+  story.until("all know all", 60_000, () => knowing(story, 3));
+  const [, second] = story.cluster.nodes;
+  if (second === undefined) throw new Error("no nodes");
+  expect(story.outcome(second.core.stop()).error).toBeNull();
+  story.until("it is gone", 5_000, () => story.cluster.nodes[0]?.core.members().length === 2);
+  expect(story.outcome(second.core.ready()).error?.code).toBe("stopped");
+});

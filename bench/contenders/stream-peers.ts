@@ -10,14 +10,14 @@ const KIND: StreamKind<typeof StreamOpeningSchema> = {
   opening: StreamOpeningSchema,
 };
 
+async function* nothing(messages: AsyncIterable<unknown>): AsyncGenerator<never> {
+  for await (const _ of messages);
+}
+
 /** Sends what it is asked for, or reads what there is. */
-const route = serveStream(KIND, async function* ({ metadata }, input) {
-  if (metadata.seconds !== undefined) {
-    yield* endless(Number(metadata.bytes), Number(metadata.seconds));
-  } else {
-    for await (const _ of input);
-  }
-});
+const route = serveStream(KIND, ({ metadata: { bytes, seconds } }, input) =>
+  seconds === undefined ? nothing(input) : endless(Number(bytes), Number(seconds)),
+);
 
 await playRole({
   server: async ({ tls }) => servePeers([], tls === true, [], [route]),

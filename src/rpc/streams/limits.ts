@@ -32,6 +32,11 @@ export function windowBytes(limits: StreamLimits, streams: number): number {
   return Math.floor(Math.min(MAX_WINDOW_BYTES, Math.max(FIRST_CREDIT_BYTES, share)));
 }
 
+/**
+ * Of one envelope. Some node may be set to send messages of 64 MiB: where that is too much its stream fails, and not the
+ * connection with all others.
+ */
+export const MAX_ENVELOPE_BYTES = 65 * 1024 * 1024;
 /** Unsent bytes of all streams to one node, from which on they wait: enough to fill the next writes. */
 export const MAX_UNSENT_BYTES = 256 * 1024;
 /** An envelope that has grown to this is closed. */

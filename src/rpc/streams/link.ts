@@ -24,6 +24,7 @@ import {
   DEFAULT_STREAM_LIMITS,
   ENVELOPE_BYTES,
   IDLE_BEATS,
+  MAX_ENVELOPE_BYTES,
   MAX_UNSENT_BYTES,
   MISSED_BEATS,
   type StreamLimits,
@@ -82,7 +83,7 @@ export class StreamLink implements StreamLine, FrameSink {
   constructor(private readonly options: LinkOptions) {
     this.limits = options.limits ?? DEFAULT_STREAM_LIMITS;
     this.#traffic = options.traffic ?? new StreamTraffic();
-    this.#reader = new EnvelopeReader(this.limits.maxMessageBytes + 2 * ENVELOPE_BYTES);
+    this.#reader = new EnvelopeReader(MAX_ENVELOPE_BYTES);
     this.#writer = new FrameWriter(options.room);
     this.#turnAt = options.clock.now();
     if (options.isSilent !== true) this.#armBeat();

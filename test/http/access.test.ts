@@ -35,6 +35,8 @@ const METHODS: readonly (readonly [keyof typeof HedgerowService.method, Permissi
   ["get", "read"],
   ["send", "write"],
   ["broadcast", "write"],
+  ["streamToLeader", "write"],
+  ["streamBroadcast", "write"],
   ["watchLog", "read"],
   ["watchMembers", "read"],
   ["holdLock", "write"],
@@ -42,7 +44,15 @@ const METHODS: readonly (readonly [keyof typeof HedgerowService.method, Permissi
   ["keepHold", "write"],
   ["acquireSemaphore", "write"],
   ["releaseSemaphore", "write"],
+  ["spillWrite", "write"],
+  ["spillRead", "read"],
+  ["spillClose", "write"],
 ];
+
+test("every method of the client API is here", () => {
+  const all = Object.keys(HedgerowService.method);
+  expect(METHODS.map(([name]) => name).sort()).toEqual(all.sort() as never);
+});
 
 describe("accessRefusal", () => {
   test("without tokens nobody is asked for one", () => {
@@ -143,6 +153,13 @@ describe("the client listeners", () => {
     ["gRPC", () => createGrpcTransport({ baseUrl: `http://${grpc.address}` })],
   ];
 
+  /** Nothing, as one message or as a stream without any. */
+  function requestOf(name: string): object {
+    const { methodKind } = HedgerowService.method[name as keyof typeof HedgerowService.method];
+    const streams = methodKind === "client_streaming" || methodKind === "bidi_streaming";
+    return streams ? (async function* () {})() : {};
+  }
+
   /** The code that a method ends with; "served" if it gets past the door. */
   async function outcome(
     transport: Transport,
@@ -155,7 +172,7 @@ describe("the client listeners", () => {
     >;
     const headers = token === null ? {} : { authorization: `Bearer ${token}` };
     try {
-      const answer = client[name]?.({}, { headers, timeoutMs: 5_000 });
+      const answer = client[name]?.(requestOf(name), { headers, timeoutMs: 5_000 });
       if (answer !== null && typeof answer === "object" && Symbol.asyncIterator in answer) {
         for await (const _ of answer as AsyncIterable<unknown>) return "served";
       } else {

@@ -5,6 +5,8 @@ import type { HedgerowNode } from "../node/api.ts";
 import { boundedWrite } from "../observe/bounded.ts";
 import { sleep } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import { processBurden } from "../runtime/system.ts";
+import { giveBackAfterBursts } from "./burst-memory.ts";
 import { clientTls, clientTokens, followTls } from "./client-access.ts";
 import { command } from "./command.ts";
 import type { CliContext } from "./context.ts";
@@ -106,7 +108,10 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
     peer: node.address,
   });
   // 2 MB of what was compiled and allocated served the start alone. It takes 5 ms, which nobody waits for.
-  const settled = clock.schedule(SETTLED_MS, () => Bun.shrink());
+  let settled = clock.schedule(SETTLED_MS, () => {
+    Bun.shrink();
+    settled = giveBackAfterBursts(clock, processBurden, () => Bun.shrink());
+  });
   closing.defer(() => settled.cancel());
   await ended.promise;
   logger.info("stopping");

@@ -79,24 +79,31 @@ export function environmentVariable(name: string): string | null {
   return process.env[name] || null;
 }
 
-/** What the machine says of this process. */
-export interface ProcessFigures {
-  /** Milliseconds since the epoch. */
-  readonly startedAtMs: number;
+/** What this process takes of the machine. */
+export interface ProcessBurden {
   readonly residentBytes: number;
   /** In user and in system mode. */
   readonly cpuMicros: number;
+}
+
+export function processBurden(): ProcessBurden {
+  const { user, system } = process.cpuUsage();
+  return { residentBytes: process.memoryUsage.rss(), cpuMicros: user + system };
+}
+
+/** What the machine says of this process. */
+export interface ProcessFigures extends ProcessBurden {
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
   /** Open files and sockets. */
   readonly openFiles: number;
 }
 
 export function processFigures(): ProcessFigures {
-  const { user, system } = process.cpuUsage();
   const files = process.platform === "linux" ? "/proc/self/fd" : "/dev/fd";
   return {
+    ...processBurden(),
     startedAtMs: performance.timeOrigin,
-    residentBytes: process.memoryUsage.rss(),
-    cpuMicros: user + system,
     openFiles: readdirSync(files).length - 1, // without the one that reads the folder
   };
 }

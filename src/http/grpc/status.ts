@@ -19,9 +19,12 @@ export function withStatus(response: UniversalServerResponse): UniversalServerRe
   return { ...response, body: thenStatus(body, trailer) };
 }
 
-/** Trailers are complete once the body has ended, and sent after that. */
+/**
+ * Trailers are complete once the body has ended, and sent after that. No `yield*`: it would throw into the handler
+ * what Connect throws here when a caller has gone and nothing can be written, as if it were the handler's own defect.
+ */
 async function* thenStatus(body: AsyncIterable<Uint8Array>, trailer: Headers) {
-  yield* body;
+  for await (const chunk of body) yield chunk;
   const error = findTrailerError(trailer);
   if (error === undefined) return;
   // What Connect itself refuses, such as a message over the limit, has no detail of ours.

@@ -49,6 +49,7 @@ const READ_BY: Readonly<Record<string, string>> = {
   "rpc/server.ts": "peer-wire.test.ts",
   "rpc/streaming.ts": "peer-wire.test.ts",
   "rpc/streams/frame-reader.ts": "stream-frames.test.ts",
+  "rpc/streams/http1-answer.ts": "stream-answers.test.ts",
   "runtime/secret-file.ts": "client-files.test.ts",
   "runtime/system.ts": "the kernel's name of this boot",
   "sidecar/callback.ts": "callback-replies.test.ts",

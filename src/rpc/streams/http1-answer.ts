@@ -1,5 +1,6 @@
 import { HedgerowError } from "../../errors.ts";
 
+/** Of the head, and of all that comes before it. */
 const MAX_HEAD_BYTES = 16 * 1024;
 const MAX_LINE_CHARS = 64;
 const HEAD_END = "\r\n\r\n";
@@ -20,6 +21,7 @@ type State = "head" | "size" | "data" | "rest" | "over";
 export class Http1Answer {
   #state: State = "head";
   #head = Buffer.alloc(0);
+  #headBytes = 0;
   /** The line that says how long the next chunk is, as far as it has come. */
   #line = "";
   #chunked = false;
@@ -35,36 +37,34 @@ export class Http1Answer {
 
   push(bytes: Buffer): void {
     for (let at = 0; at < bytes.length && this.#state !== "over";) {
-      if (this.#state === "head") at = this.#readHead(bytes);
+      if (this.#state === "head") at = this.#readHead(bytes, at);
       else if (this.#state === "size") at = this.#readSize(bytes, at);
       else at = this.#readData(bytes, at);
     }
   }
 
-  /** Takes all of the bytes, and reads what is behind the head. */
-  #readHead(bytes: Buffer): number {
-    this.#head = Buffer.concat([this.#head, bytes]);
+  #readHead(bytes: Buffer, at: number): number {
+    const before = this.#head.length;
+    this.#head = Buffer.concat([this.#head, bytes.subarray(at, at + MAX_HEAD_BYTES)]);
     const end = this.#head.indexOf(HEAD_END);
-    if (end === -1) {
-      if (this.#head.length > MAX_HEAD_BYTES) throw malformed("the head is too long");
-      return bytes.length;
-    }
+    const length = end === -1 ? this.#head.length : end + HEAD_END.length;
+    if (this.#headBytes + length > MAX_HEAD_BYTES) throw malformed("the head is too long");
+    if (end === -1) return at + length - before;
+    this.#headBytes += length;
     const [first = "", ...lines] = this.#head.toString("latin1", 0, end).split("\r\n");
-    const rest = this.#head.subarray(end + HEAD_END.length);
     this.#head = Buffer.alloc(0);
     const status = /^HTTP\/1\.[01] (\d{3})/.exec(first)?.[1];
     if (status === undefined) throw malformed("no status line");
     // 1xx comes before the answer.
     if (!status.startsWith("1")) this.#begin(Number(status), headersOf(lines));
-    this.push(rest);
-    return bytes.length;
+    return at + length - before;
   }
 
   #begin(status: number, headers: Headers): void {
     const length = headers.get("content-length");
+    if (length !== null && !/^\d+$/.test(length)) throw malformed("no such length");
     this.#chunked = headers.get("transfer-encoding")?.toLowerCase() === "chunked";
     this.#left = this.#chunked || length === null ? Infinity : Number(length);
-    if (!(this.#left >= 0)) throw malformed("no such length");
     this.#state = this.#chunked ? "size" : length === null ? "rest" : "data";
     this.sink.head(status, headers);
     if (this.#left === 0) this.#finish();
@@ -107,7 +107,11 @@ function headersOf(lines: readonly string[]): Headers {
   for (const line of lines) {
     const colon = line.indexOf(":");
     if (colon < 1) throw malformed("no header");
-    headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
+    try {
+      headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
+    } catch {
+      throw malformed("no header"); // its name, or its value, is none
+    }
   }
   return headers;
 }

@@ -58,10 +58,10 @@ interface Read {
 /** What is told of the answer, until it ends or is none. */
 function read(chunks: readonly Uint8Array[]): Read {
   const told: string[] = [];
-  let body = "";
+  const body: string[] = [];
   const reader = new Http1Answer({
     head: (status, headers) => void told.push(`${status} ${JSON.stringify([...headers])}`),
-    data: (data) => void (body += Buffer.from(data).toString("hex")),
+    data: (data) => void body.push(Buffer.from(data).toString("hex")),
     end: () => void told.push("end"),
   });
   let code: string | null = null;
@@ -70,7 +70,8 @@ function read(chunks: readonly Uint8Array[]): Read {
   } catch (error) {
     code = expectTyped(error, () => "an answer");
   }
-  return { told: `${told.join()} ${body} ${reader.mayEnd}`, code, bytes: body.length / 2 };
+  const hex = body.join("");
+  return { told: `${told.join()} ${hex} ${reader.mayEnd}`, code, bytes: hex.length / 2 };
 }
 
 test(

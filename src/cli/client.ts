@@ -55,7 +55,7 @@ export async function withClient<T>(
   for (const url of server.slice(0, -1)) {
     if (await answers(context, url, servers)) return await withServer(context, url, servers, use);
   }
-  return await withServer(context, server.at(-1) ?? "", servers, use);
+  return await withLast(context, servers, use);
 }
 
 /** As `withClient`, but `use` is tried with the next server, too, where nothing came of it at one. */
@@ -73,7 +73,25 @@ export async function withEachServer<T>(
       if (context.stop.aborted || !HedgerowError.is(error, ...ELSEWHERE)) throw error;
     }
   }
-  return await withServer(context, server.at(-1) ?? "", servers, use);
+  return await withLast(context, servers, use);
+}
+
+/** With the last of the servers, where the others have not answered, or not what was hoped for. */
+async function withLast<T>(
+  context: CliContext,
+  servers: Servers,
+  use: (client: HedgerowClient, settings: CallSettings) => Promise<T>,
+): Promise<T> {
+  const { server } = servers;
+  try {
+    return await withServer(context, server.at(-1) ?? "", servers, use);
+  } catch (error) {
+    if (server.length === 1 || !HedgerowError.is(error, "unavailable")) throw error;
+    const others = server.slice(0, -1).join(", ");
+    throw new HedgerowError("unavailable", `${error.message}; tried before it: ${others}`, {
+      cause: error,
+    });
+  }
 }
 
 async function answers(context: CliContext, url: string, access: ServerAccess): Promise<boolean> {

@@ -23,6 +23,15 @@ export const bytes = kind(
   (given) => typeof given === "string" || given instanceof Uint8Array,
 );
 export const yesNo = kind("true or false", (given) => typeof given === "boolean");
+/** A text or bytes alone would be sent by the character, or by the byte. */
+export const messages = kind(
+  "an iterable of strings and Uint8Arrays, such as an array or an async generator",
+  (given) =>
+    typeof given === "object" &&
+    given !== null &&
+    !(given instanceof Uint8Array) &&
+    (Symbol.asyncIterator in given || Symbol.iterator in given),
+);
 /** Infinity is one. */
 export const number = kind(
   "a number",
@@ -44,6 +53,11 @@ const lockClaim = kind(
     text(Reflect.get(given, "token")) === null,
 );
 
+const metadata = kind(
+  "an object of strings",
+  (given) => isObject(given) && Object.values(given).every((each) => typeof each === "string"),
+);
+
 /** What every call takes that waits. */
 export const CALL_OPTIONS = { timeoutMs: milliseconds, signal } as const;
 export const PUT_OPTIONS = {
@@ -58,8 +72,19 @@ export const GET_OPTIONS = { ...CALL_OPTIONS, limit: wholeNumber } as const;
 export const WATCH_OPTIONS = { fromId: text, signal } as const;
 export const SEND_TO_LEADER_OPTIONS = { ...CALL_OPTIONS, retries: number } as const;
 export const BROADCAST_OPTIONS = { ...CALL_OPTIONS, skipSelf: yesNo, onlySendTo: texts } as const;
+export const STREAM_OPTIONS = { ...CALL_OPTIONS, metadata } as const;
+export const STREAM_BROADCAST_OPTIONS = {
+  ...STREAM_OPTIONS,
+  skipSelf: yesNo,
+  onlySendTo: texts,
+} as const;
 export const LOCK_OPTIONS = { leaseMs: milliseconds } as const;
 export const PERMIT_OPTIONS = { ...CALL_OPTIONS, owner: text, detached: yesNo } as const;
+export const SPILL_LIMITS = {
+  memoryBytes: number,
+  diskBytes: number,
+  expiryMs: milliseconds,
+} as const;
 export const OBSERVE_OPTIONS = { participantsOnly: yesNo } as const;
 
 /** Throws `invalid_argument` where `given` is not what `check` wants; `what` names it, as in "put: key". */

@@ -227,6 +227,8 @@ export class Hedgerow implements api.HedgerowNode {
     options?: api.StreamOptions,
   ): AsyncIterableIterator<Uint8Array> {
     if (this.#stopping !== null) throw stopped();
+    given.checkArgument("streamToLeader: input", input, given.messages);
+    given.checkOptions("streamToLeader", options, given.STREAM_OPTIONS);
     return this.core.streams.toLeader(input, options);
   }
 
@@ -236,6 +238,8 @@ export class Hedgerow implements api.HedgerowNode {
     options?: api.StreamBroadcastOptions,
   ): AsyncIterableIterator<api.BroadcastReply> {
     if (this.#stopping !== null) throw stopped();
+    given.checkArgument("streamBroadcast: input", input, given.messages);
+    given.checkOptions("streamBroadcast", options, given.STREAM_BROADCAST_OPTIONS);
     return this.core.streams.toAll(input, options);
   }
 
@@ -265,10 +269,13 @@ export class Hedgerow implements api.HedgerowNode {
 
   spill(name: string, limits?: SpillLimits): SpillStore {
     if (this.#stopping !== null) throw stopped();
+    given.checkArgument("spill: name", name, given.text);
+    given.checkOptions("spill", limits, given.SPILL_LIMITS);
     return this.core.spill.store(name, limits);
   }
 
   findSpill(name: string): SpillStore {
+    given.checkArgument("findSpill: name", name, given.text);
     return this.core.spill.find(name);
   }
 

@@ -391,3 +391,17 @@ describe("failures are one line", () => {
     });
   });
 });
+
+describe("several servers", () => {
+  test("the first that answers is asked, and all are named where none does", async () => {
+    await withServer({}, async (url) => {
+      const asked = await cli(["leader", "--server", `http://127.0.0.1:1,${url}`]);
+      expect(asked).toMatchObject({ code: 0, stderr: "" });
+    });
+    const none = await cli(["leader", "--server", "http://127.0.0.1:1,http://127.0.0.1:2"]);
+    expect(none).toMatchObject({ code: 1, stdout: "" });
+    expect(none.stderr).toMatch(
+      /^[^\n]*at http:\/\/127\.0\.0\.1:2: .*: http:\/\/127\.0\.0\.1:1\n$/,
+    );
+  });
+});

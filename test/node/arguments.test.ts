@@ -66,6 +66,23 @@ const CALLS: [(node: Untyped) => unknown, string][] = [
   [(n) => n.semaphore("s"), "semaphore: limit is undefined: give a whole number"],
   [(n) => n.semaphore("s", 0), "a semaphore's limit of 0: give a whole number from 1 to"],
   [(n) => n.semaphore("s", 1).acquire({ owner: 5 }), "acquire: owner is a number"],
+  [(n) => n.streamToLeader("text"), "streamToLeader: input is a string: give an iterable of"],
+  [
+    (n) => n.streamToLeader(new Uint8Array(2)),
+    "streamToLeader: input is an object: give an iterable",
+  ],
+  [
+    (n) => n.streamToLeader([], { metadata: { a: 1 } }),
+    "streamToLeader: metadata is an object: give an",
+  ],
+  [(n) => n.streamBroadcast([], { skipself: true }), 'streamBroadcast: no option "skipself"'],
+  [(n) => n.spill(7), "spill: name is a number: give a string"],
+  [(n) => n.spill("s", { memoryBytes: "1 MB" }), "spill: memoryBytes is a string: give a number"],
+  [
+    (n) => n.spill("s", { memory: 1 }),
+    'spill: no option "memory": there are memoryBytes, diskBytes',
+  ],
+  [(n) => n.findSpill(), "findSpill: name is undefined: give a string"],
   [(n) => n.observe(), "observe: observer is undefined: give a function"],
   [(n) => n.observe(() => {}, { participantsOnly: 1 }), "observe: participantsOnly is a number"],
   [(n) => n.join("a:1"), "join: addresses is a string: give an array of strings"],

@@ -1,13 +1,14 @@
-// The process tests in their long versions: `bun scripts/accept.ts [faults | members]`, all of them, about half an hour on
-// two cores, or those of the faults or of membership alone. As root, or the tests that need network namespaces and file systems say that they
+// The process tests in their long versions: `bun scripts/accept.ts [faults | members | spill]`, all of them, about half an hour
+// on two cores, or those of one part alone. As root, or the tests that need network namespaces and file systems say that they
 // are skipped.
 import { join } from "node:path";
 
 const root = join(import.meta.dir, "..");
-const PARTS: Readonly<Record<string, string>> = {
-  all: "test/cluster",
-  faults: "test/cluster/faults",
-  members: "test/cluster/members",
+const PARTS: Readonly<Record<string, readonly string[]>> = {
+  all: ["test/cluster", "test/spill/memory.test.ts"],
+  faults: ["test/cluster/faults"],
+  members: ["test/cluster/members"],
+  spill: ["test/cluster/spill.test.ts", "test/spill/memory.test.ts"],
 };
 
 /** Ends this process if the command fails. */
@@ -27,4 +28,4 @@ if (tests === undefined || others.length > 0) {
   process.exit(2);
 }
 run("scripts/build.ts", "--all", "--if-stale");
-run("test", tests);
+run("test", ...tests);

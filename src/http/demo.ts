@@ -64,7 +64,8 @@ export function demoRoutes(
   });
 
   app.all("/sos", async (c) => {
-    const name = c.req.query("name") || `sos-${clock.wallMicros()}`;
+    // A store of its own, whoever else uses the name: it is freed at the end.
+    const name = `sos/${c.req.query("name") ?? ""}/${clock.wallMicros()}`;
     await spillAndReadBack(node, name, c.req.raw.signal);
     return plain(200, "OK");
   });

@@ -31,6 +31,11 @@ export interface SpillStore extends AsyncDisposable {
   reader(options?: SpillReadOptions): SpillReader;
   /** A copy of record `index`. Throws `invalid_argument` for an index that there is not, `data_lost`. */
   at(index: number, options?: CallOptions): Promise<Uint8Array>;
+  /**
+   * Each segment as the bytes of an Arrow file with one Binary column, `record`: for other programs to read, once
+   * written to files. A view, valid until the next step. Throws what iterations of a reader throw.
+   */
+  arrowFiles(options?: Pick<SpillReadOptions, "signal">): AsyncIterableIterator<Uint8Array>;
   stats(): SpillStats;
   /** Frees everything, here and elsewhere, whoever uses it still. Idempotent; disposing does the same. */
   close(): Promise<void>;
@@ -62,8 +67,8 @@ export interface SpillReadOptions {
 /**
  * Iterates as often as it is asked to, over the records that are there when an iteration begins. What is given is a
  * view, valid until the next step: copy what is to be kept, write to nothing. Iterations throw `data_lost` with the
- * range of records that cannot be had (read on behind it with `from`), `not_found` once the store is closed, and what
- * the signal aborts with.
+ * range of records that cannot be had (read on behind it with `from`), `not_found` once the store is closed, and
+ * `canceled` (or the HedgerowError that the signal aborts with).
  */
 export interface SpillReader extends AsyncIterable<Uint8Array> {
   /** Many records at a time: several times as fast as one by one. */

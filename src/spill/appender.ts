@@ -1,5 +1,5 @@
 import { HedgerowError, messageOf } from "../errors.ts";
-import type { Logger } from "../observe/logger.ts";
+import type { SeldomWarner } from "../observe/seldom.ts";
 import type { ScratchFiles } from "../runtime/scratch.ts";
 import type { Budget } from "./budget.ts";
 import type { Buffers } from "./buffers.ts";
@@ -22,7 +22,7 @@ export interface AppenderOptions {
   readonly files: ScratchFiles | null;
   /** null: no other nodes. */
   readonly elsewhere: Elsewhere | null;
-  readonly logger: Logger;
+  readonly warner: SeldomWarner;
 }
 
 /** The last segment, which is being filled. */
@@ -181,7 +181,7 @@ export class Appender {
   }
 
   async #findPlace(sealed: Sealed): Promise<Place> {
-    const { files, disk, elsewhere, logger, name } = this.options;
+    const { files, disk, elsewhere, warner, name } = this.options;
     const { signal } = this.#closing;
     let why = "this node is full";
     let cause: unknown;
@@ -192,7 +192,7 @@ export class Appender {
       } catch (error) {
         cause = error;
         why = messageOf(error);
-        logger.warn("spill to disk failed", { store: name, error: why });
+        warner.warn("disk", "spill to disk failed", { store: name, error: why });
       }
     }
     if (elsewhere !== null) {

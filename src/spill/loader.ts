@@ -1,9 +1,9 @@
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { Columns } from "./batch.ts";
-import type { StoredSegment } from "./catalog.ts";
+import type { Place, StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import { lostRecords } from "./errors.ts";
-import { unseal } from "./sealed.ts";
+import { loadSealing, seal, unseal } from "./sealed.ts";
 
 /** A segment's columns, to be looked at until `release`. */
 export interface Loaded {
@@ -36,6 +36,29 @@ export class Loader {
       segment.pin();
       return { columns: segment, release: () => segment.unpin() };
     }
+    const [, columns] = await this.#fetch(stored, place, into, signal);
+    return { columns, release() {} };
+  }
+
+  /** The segment as the bytes of an Arrow file. Throws as `load` does. */
+  async file(
+    stored: StoredSegment,
+    into: FetchBuffer,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    await loadSealing();
+    const { place } = stored;
+    if (place.tier === "localMemory") return Buffer.concat(seal(place.segment).pieces);
+    const [bytes] = await this.#fetch(stored, place, into, signal);
+    return bytes;
+  }
+
+  async #fetch(
+    stored: StoredSegment,
+    place: Exclude<Place, { tier: "localMemory" }>,
+    into: FetchBuffer,
+    signal?: AbortSignal,
+  ): Promise<readonly [Uint8Array<ArrayBuffer>, Columns]> {
     try {
       let bytes: Uint8Array<ArrayBuffer>;
       if (place.tier === "localDisk") {
@@ -45,7 +68,7 @@ export class Loader {
         bytes = into.take(place.layout.bytes);
         await this.elsewhere.fetch(place, bytes, signal);
       }
-      return { columns: unseal(bytes, place.layout), release() {} };
+      return [bytes, unseal(bytes, place.layout)];
     } catch (error) {
       if (!HedgerowError.is(error, "data_lost")) throw error;
       throw lostRecords(this.name, stored, messageOf(error));

@@ -1,3 +1,4 @@
+import { HedgerowError } from "../errors.ts";
 import type { SpillReader, SpillReadOptions } from "./api.ts";
 import { Batch, type SpillBatch } from "./batch.ts";
 import type { Catalog, StoredSegment } from "./catalog.ts";
@@ -16,25 +17,51 @@ export class Reader implements SpillReader {
   constructor(private readonly options: ReaderOptions) {}
 
   batches(): AsyncGenerator<SpillBatch, void> {
-    const { references } = this.options;
-    this.options.check();
-    const release = references.take();
-    const iteration = batchesOf(this.options, release);
-    // Neither the store nor a timer refers to it: if it is dropped half-way its reference goes with it.
-    references.releaseWith(iteration, release);
-    return iteration;
+    return this.#begin(batchesOf);
+  }
+
+  /** Each segment, as the bytes of an Arrow file. */
+  arrowFiles(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+    return this.#begin(arrowFilesOf);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     return new Records(this.batches());
+  }
+
+  #begin<T>(iterate: (options: ReaderOptions, reference: Reference) => AsyncGenerator<T, void>) {
+    const { references, check } = this.options;
+    check();
+    const reference = new Reference(references);
+    const iteration = iterate(this.options, reference);
+    // Neither the store nor a timer refers to it: if it is dropped half-way its reference goes with it.
+    references.releaseWith(iteration, () => reference.release());
+    return iteration;
+  }
+}
+
+/** An iteration's, from its first step to its end. */
+class Reference {
+  #release = () => {};
+
+  constructor(private readonly references: References) {}
+
+  take(): void {
+    this.#release = this.references.take();
+  }
+
+  release(): void {
+    this.#release();
   }
 }
 
 /** Loads the next segment while the one before is looked at, if it has to come from another node. */
 async function* batchesOf(
   { catalog, loader, check, from = 0, signal }: ReaderOptions,
-  release: () => void,
+  reference: Reference,
 ): AsyncGenerator<SpillBatch, void> {
+  check();
+  reference.take();
   const to = catalog.count;
   const left = new AbortController();
   const signals = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
@@ -54,18 +81,48 @@ async function* batchesOf(
           : null;
       prefetched?.catch(() => {}); // thrown when it is its turn
       check();
-      signal?.throwIfAborted();
+      checkSignal(signal);
       const first = Math.max(from, stored.first);
       const end = Math.min(to, stored.end);
       if (first < end) yield Batch.of(loaded.columns, stored.first, first, end);
       loaded.release();
       check();
-      signal?.throwIfAborted();
+      checkSignal(signal);
     }
   } finally {
     left.abort();
-    release();
+    reference.release();
   }
+}
+
+async function* arrowFilesOf(
+  { catalog, loader, check, signal }: ReaderOptions,
+  reference: Reference,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  check();
+  reference.take();
+  const to = catalog.count;
+  const buffer = new FetchBuffer();
+  try {
+    for (let at = 0; at < catalog.segments.length; at++) {
+      const stored = catalog.segments[at] as StoredSegment;
+      if (stored.first >= to) break;
+      const file = await loader.file(stored, buffer, signal);
+      check();
+      checkSignal(signal);
+      yield file;
+      check();
+    }
+  } finally {
+    reference.release();
+  }
+}
+
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  const reason: unknown = signal.reason;
+  if (reason instanceof HedgerowError) throw reason;
+  throw new HedgerowError("canceled", "reading was cancelled by the caller", { cause: reason });
 }
 
 function isRemote({ place }: StoredSegment): boolean {

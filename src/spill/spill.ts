@@ -1,5 +1,6 @@
 import { HedgerowError } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
+import { SeldomWarner } from "../observe/seldom.ts";
 import type { ScratchFiles } from "../runtime/scratch.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import { checkName } from "../store/limits.ts";
@@ -30,6 +31,7 @@ export class Spill {
   /** What this node keeps for others. */
   readonly holder: Holder;
   readonly #remote: Remote | null;
+  readonly #warner: SeldomWarner;
   readonly #buffers: Buffers;
   readonly #stores = new Map<string, Store>();
   #stopped = false;
@@ -40,6 +42,7 @@ export class Spill {
     const { clock, logger, files, cluster } = options;
     this.holder = new Holder({ clock, logger, files, memory: this.memory, disk: this.disk });
     this.#remote = cluster === undefined ? null : new Remote({ clock, logger, ...cluster });
+    this.#warner = new SeldomWarner(clock, logger);
     this.#buffers = new Buffers(options.clock, this.memory);
   }
 
@@ -60,13 +63,13 @@ export class Spill {
       return known;
     }
     checkName(name, "name of the spill store");
-    const { clock, logger, files } = this.options;
+    const { clock, files } = this.options;
     const complete = completeLimits(limits, this.options);
     const store = new Store({
       name,
       limits: complete,
       clock,
-      logger,
+      warner: this.#warner,
       files,
       memory: this.memory,
       disk: this.disk,

@@ -1,5 +1,5 @@
 import { HedgerowError } from "../errors.ts";
-import type { Logger } from "../observe/logger.ts";
+import type { SeldomWarner } from "../observe/seldom.ts";
 import type { CallOptions, Clock } from "../runtime/runtime.ts";
 import { Operation } from "../runtime/operation.ts";
 import type { ScratchFiles } from "../runtime/scratch.ts";
@@ -14,7 +14,7 @@ import { closedStore } from "./errors.ts";
 import type { CompleteLimits } from "./limits.ts";
 import { FetchBuffer, Loader } from "./loader.ts";
 import type { Remote } from "./remote/remote.ts";
-import { Reader } from "./reader.ts";
+import { Reader, type ReaderOptions } from "./reader.ts";
 import { References } from "./references.ts";
 import { Writer } from "./writer.ts";
 
@@ -22,7 +22,7 @@ export interface StoreOptions {
   readonly name: string;
   readonly limits: CompleteLimits;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly warner: SeldomWarner;
   /** The node's budgets. */
   readonly memory: Budget;
   readonly disk: Budget;
@@ -92,14 +92,7 @@ export class Store implements SpillStore {
     if (!(Number.isSafeInteger(from) && from >= 0)) {
       throw new HedgerowError("invalid_argument", `from ${from}: give the index of a record`);
     }
-    const { catalog } = this;
-    return new Reader({
-      ...options,
-      catalog,
-      loader: this.#loader,
-      references: this.#references,
-      check: this.#check,
-    });
+    return new Reader(this.#readerOptions(options));
   }
 
   async at(index: number, options: CallOptions = {}): Promise<Uint8Array> {
@@ -127,6 +120,13 @@ export class Store implements SpillStore {
     }
   }
 
+  arrowFiles(
+    options: Pick<SpillReadOptions, "signal"> = {},
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+    const reader = new Reader(this.#readerOptions(options));
+    return reader.arrowFiles();
+  }
+
   stats(): SpillStats {
     const [memoryUsed, diskUsed] = [this.#memory.used, this.#disk.used];
     return { ...this.catalog.stats(), memoryUsed, diskUsed };
@@ -135,6 +135,12 @@ export class Store implements SpillStore {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  #readerOptions(options: SpillReadOptions): ReaderOptions {
+    const { catalog } = this;
+    const [loader, references, check] = [this.#loader, this.#references, this.#check];
+    return { ...options, catalog, loader, references, check };
   }
 
   async #close(): Promise<void> {

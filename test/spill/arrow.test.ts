@@ -45,3 +45,23 @@ test("a segment's file is an Arrow file for apache-arrow in another process and 
     expect(expected).toContainEqual({ numRows, sha256: hash.digest("hex") });
   }
 });
+
+test("segments dumped from memory and from disk are Arrow files with all records in order", async () => {
+  using folder = new Folder();
+  const limits = { memoryBytes: 256 << 10, diskBytes: 1 << 20 };
+  const store = spillOf({ folder: folder.path }).store("a", limits);
+  await pour(store, 0, 5_000);
+  let next = 0;
+  let files = 0;
+  for await (const file of store.arrowFiles()) {
+    for (const one of tableFromIPC(file).getChild("record")) {
+      if (Buffer.compare(one as Uint8Array, record(next++)) !== 0)
+        throw new Error(`record ${next}`);
+    }
+    files++;
+  }
+  expect(next).toBe(5_000);
+  expect(files).toBe(
+    Object.values(store.stats().tiers).reduce((sum, tier) => sum + tier.segments, 0),
+  );
+});

@@ -217,6 +217,20 @@ test("P6: a reader that is dropped half-way keeps nothing alive", async () => {
   expect(spill.memory.used).toBe(0);
 });
 
+test("an iteration that is left before its first step is no reference; one that is cancelled says so", async () => {
+  const spill = spillOf();
+  const store = spill.store("a", { expiryMs: 100 });
+  await pour(store, 0, 10);
+  const stop = new AbortController();
+  const iteration = store.reader({ signal: stop.signal })[Symbol.asyncIterator]();
+  await iteration.next();
+  stop.abort();
+  const rest = Array.fromAsync({ [Symbol.asyncIterator]: () => iteration });
+  expect(await rest.catch(codeOf)).toBe("canceled");
+  await store.reader().batches().return?.();
+  await until(() => codeOfCall(() => spill.find("a")) === "not_found");
+});
+
 test("P6: what a slow reader looks at stays, while the store goes on and closes", async () => {
   const spill = spillOf({ files: new FakeFiles() });
   const store = spill.store("a", { memoryBytes: 256 << 10, diskBytes: 4 << 20 });

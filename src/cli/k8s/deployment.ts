@@ -75,6 +75,11 @@ spec:
               value: ${JSON.stringify(config.name)}
             - name: HEDGEROW_LOG_FORMAT
               value: json
+            # Spilled records go to the one volume that may be written, and leave it room.
+            - name: HEDGEROW_SPILL_DIR
+              value: /data
+            - name: HEDGEROW_SPILL_DISK
+              value: 768MiB
             # The Service's names: a listener that is called by another name than its own refuses.
             - name: HEDGEROW_HTTP_HOSTS
               value: ${JSON.stringify(serviceNames(config.name).join(","))}

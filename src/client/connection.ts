@@ -63,10 +63,11 @@ async function exchange(
   for (const [name, value] of request.header) all.set(name, value);
   all.delete("user-agent"); // the browser's own; another one would have to be allowed to pages
   const method = request.url.slice(request.url.lastIndexOf("/") + 1);
-  const init: RequestInit & { duplex?: "half" } = {
+  const init: RequestInit & { duplex?: "half"; timeout?: boolean } = {
     method: request.method,
     headers: all,
     redirect: "error",
+    timeout: false, // Bun's own, for quiet connections: a stream may be quiet
     signal: request.signal ?? null,
     body: null,
   };

@@ -60,6 +60,7 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
   "ENOTFOUND",
   "EAI_AGAIN",
   "HTTP2Unsupported",
+  "UND_ERR_CONNECT_TIMEOUT", // of Node, for the exported client
   "ERR_TLS_CERT_ALTNAME_INVALID",
   "CERT_CHAIN_TOO_LONG",
   "CERT_HAS_EXPIRED",

@@ -297,8 +297,8 @@ export class Core {
 
   /** Once it has joined, and if it is to. */
   #participate(): void {
-    const isDue = this.#running && this.#stored.hasJoined && this.config.state === "participant";
-    if (isDue && this.#gossip.state === PeerState.VIEWER)
+    const isToBe = this.config.state === "participant" && this.#gossip.state === PeerState.VIEWER;
+    if (isToBe && this.#running && this.#stored.hasJoined)
       this.#gossip.become(PeerState.PARTICIPANT);
   }
 

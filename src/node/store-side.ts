@@ -12,7 +12,7 @@ import type { Joining } from "./joining.ts";
 
 /**
  * The half of a node that stands on its store: who leads, and what is kept there. WithStore has it, WithoutStore
- * says `not_supported`; nothing else asks whether there is a store.
+ * says `not_supported`; once a node is put together nothing else asks whether there is a store.
  */
 export interface StoreSide {
   readonly leadership: Leadership;

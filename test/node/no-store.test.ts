@@ -100,11 +100,11 @@ describe("joining", () => {
     expect(waiting.state).toBe("viewer");
     expect(waiting.sharder.size()).toBe(0);
     await start({ address });
-    await until("it has joined", () => addresses(waiting).length === 2);
+    await until("it has joined", () => addresses(waiting).length === 2, 15_000);
     await waiting.ready();
     expect(waiting.state).toBe("participant");
     await until("both own keys", () => waiting.sharder.size() === 2);
-  });
+  }, 30_000);
 
   test("more addresses may be given later", async () => {
     const [a, b, c] = await Promise.all([start(), start(), start()]);

@@ -119,12 +119,20 @@ test(
   "a listener that others reach warns, once, where nobody is asked; further names are let in",
   () =>
     serving(
-      () => ["--http-addr", ":0", "--http-hosts", "svc.example.com,b.example.com"],
+      () => [
+        "--http-addr",
+        ":0",
+        "--grpc-addr",
+        ":0",
+        "--http-hosts",
+        "svc.example.com,b.example.com",
+      ],
       async ({ process, address }) => {
         const warned = process.stderr
           .split("\n")
           .filter((line) => line.includes("may read and write"));
         expect(warned.length).toBe(1);
+        expect(warned[0]).toContain("whoever reaches --http-addr :0 or --grpc-addr :0 may");
         expect(warned[0]).toContain("give --client-token-file, or listen on 127.0.0.1");
         const at = `http://127.0.0.1:${address.split(":").at(-1)}/livez`;
         const asked = async (host: string) => (await fetch(at, { headers: { host } })).status;

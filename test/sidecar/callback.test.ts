@@ -105,6 +105,23 @@ test("a reply over the limit is refused, declared or not, and none is unpacked",
   expect(await problemOf(bomb.handle(bytes("x"), context()))).toContain("answered in gzip");
 });
 
+test("a reply that breaks off is an error, never a part of it", async () => {
+  for (const [header, body] of [
+    ["content-length: 10", "hello"],
+    ["transfer-encoding: chunked", "5\r\nhello\r\n"],
+  ]) {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => socket.end(`HTTP/1.1 200 OK\r\n${header}\r\n\r\n${body}`));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    atEnd(() => server.close());
+    const { port } = server.address() as { port: number };
+    const { handle } = callback(new URL(`http://127.0.0.1:${port}/`));
+    expect(await problemOf(handle(bytes("x"), context()))).toContain("broke");
+  }
+});
+
 test("a slow service is given up when the sender's time is over", async () => {
   const aborted = Promise.withResolvers<void>();
   const url = service((request) => {

@@ -1,9 +1,24 @@
 import type { CallOptions } from "../runtime/runtime.ts";
 import type { SpillLimits, SpillStore } from "../spill/api.ts";
-import type { MaglevOptions, RingHashOptions } from "../shard/algorithms.ts";
-import type { ShardKey } from "../shard/key.ts";
-import type { ShardView } from "../shard/node.ts";
 import type { ReadLimit, StoredEntry } from "../store/ports.ts";
+import type {
+  MemberInfo,
+  MemberSharder,
+  MembersObserver,
+  ObserveOptions,
+  PeerStateName,
+} from "./members-api.ts";
+
+export type {
+  MemberInfo,
+  MemberSharder,
+  MembersChange,
+  MembersObserver,
+  ObserveOptions,
+  PeerStateName,
+  SharderChoice,
+  SharderOptions,
+} from "./members-api.ts";
 
 /** A node of the cluster, as the library's users, the HTTP listener and the tests see it. */
 export interface HedgerowNode extends AsyncDisposable {
@@ -300,25 +315,6 @@ export interface StreamContext {
   readonly signal: AbortSignal;
 }
 
-export type PeerStateName = "viewer" | "participant" | "terminating";
-
-export type MembersObserver = (members: readonly MemberInfo[]) => unknown;
-
-export interface ObserveOptions {
-  /** Told only when the set of participants has changed. Default false. */
-  readonly participantsOnly?: boolean | undefined;
-}
-
-export interface MemberInfo {
-  readonly name: string;
-  readonly address: string;
-  /** Grows with every start of the member. */
-  readonly incarnation: number;
-  readonly state: PeerStateName;
-  /** It did not answer lately, and is dropped unless it refutes that. */
-  readonly suspect: boolean;
-}
-
 export interface NodeHandler {
   /** `/hedgerow/peer/*`: the route to mount `fetch` at. */
   readonly route: string;
@@ -331,34 +327,6 @@ export interface NodeHandler {
     server?: { timeout(request: Request, seconds: number): void },
   ) => Response | Promise<Response>;
 }
-
-/** Participants own keys; for reads those that are terminating do, too. Lookups allocate nothing. */
-export interface MemberSharder {
-  /** The owner of a key, by default for reading and writing. Throws `not_enough_nodes`. */
-  owner(key: string | ShardKey, view?: ShardView): MemberInfo;
-  /**
-   * `count` distinct owners of a key, the first one first, put into `into` where that is given. Throws
-   * `not_enough_nodes`, and `invalid_argument` for a count that is none.
-   */
-  lookup(
-    key: string | ShardKey,
-    count: number,
-    view?: ShardView,
-    into?: MemberInfo[],
-  ): MemberInfo[];
-  /** How many members own keys. */
-  size(view?: ShardView): number;
-}
-
-/** An algorithm of src/shard, with its options: those of the functions `ring`, `ringHash` and `maglev`. */
-export type SharderOptions =
-  | { readonly algorithm: "ring"; readonly tokens?: number | undefined }
-  | { readonly algorithm: "rendezvous" }
-  | { readonly algorithm: "multiprobe" }
-  | ({ readonly algorithm: "ringHash" } & RingHashOptions)
-  | ({ readonly algorithm: "maglev" } & MaglevOptions);
-
-export type SharderChoice = SharderOptions | SharderOptions["algorithm"];
 
 export interface NodeStatus {
   /** `host:port` of the peer listener. */
@@ -391,9 +359,4 @@ export interface MessageContext {
   readonly attempt: number;
   /** Address of the node that sent it. */
   readonly from: string;
-}
-
-export interface MembersChange {
-  readonly joined: readonly MemberInfo[];
-  readonly left: readonly MemberInfo[];
 }

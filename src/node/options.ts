@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
-import { HedgerowError, messageOf } from "../errors.ts";
+import { HedgerowError } from "../errors.ts";
 import { DEFAULT_LEASE_MS, MIN_LEASE_MS } from "../lock/timing.ts";
 import { MAX_KEPT_VERSIONS, MIN_KEEP_MS, type Retention } from "../log/expiry.ts";
 import { GOSSIP_PROFILES, type GossipTiming } from "../members/timing.ts";
@@ -8,14 +8,12 @@ import { type Logger, silentLogger } from "../observe/logger.ts";
 import { MESSAGE_LIMIT_RANGE } from "../rpc/limits.ts";
 import { type MemoryNetwork, ProcessNetwork } from "../rpc/memory-network.ts";
 import type { TlsFiles } from "../rpc/tls.ts";
-import { checkName } from "../store/limits.ts";
 import { NO_STORE } from "../store/open.ts";
 import type { MembersChange, MessageHandler, SharderChoice, StreamHandler } from "./api.ts";
 import type { NodeConfig } from "./config.ts";
-import { parseDuration } from "./duration.ts";
 import { DEFAULT_LIMITS, type NodeLimits } from "./limits.ts";
+import * as kinds from "./option-kinds.ts";
 import type { TransportChoice } from "./transport.ts";
-import { parseSize } from "./size.ts";
 import { DEFAULT_DISK_BYTES, spillRoom } from "./spill-room.ts";
 
 export type GossipPace = "fast" | "lan" | "wan";
@@ -121,95 +119,6 @@ export interface HedgerowOptions {
   readonly onFatal?: ((error: Error) => unknown) | undefined;
 }
 
-const duration = z.pipe(
-  z.union([z.number(), z.string()]),
-  z.transform((given: number | string, context): number => {
-    const ms = typeof given === "number" ? given : parseDuration(given);
-    if (ms !== null && Number.isFinite(ms)) return ms;
-    const message = `${given} is no duration: write one such as 30s or 500ms`;
-    context.issues.push({ code: "custom", message, input: given });
-    return z.NEVER;
-  }),
-);
-
-const size = z.pipe(
-  z.union([z.number(), z.string()]),
-  z.transform((given: number | string, context): number => {
-    const bytes = typeof given === "number" ? given : parseSize(given);
-    if (bytes !== null && Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
-    const message = `${given} is no size: write one such as 256MB or 1GiB`;
-    context.issues.push({ code: "custom", message, input: given });
-    return z.NEVER;
-  }),
-);
-
-const atLeast = (minMs: number) =>
-  duration.check(
-    z.refine((ms) => ms >= minMs && ms <= 86_400_000, `must be from ${minMs / 1e3}s to 24h`),
-  );
-
-const name = z.string().check((context) => {
-  try {
-    checkName(context.value);
-  } catch (error) {
-    context.issues.push({ code: "custom", message: messageOf(error), input: context.value });
-  }
-});
-const table = z
-  .string()
-  .check(z.regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be letters, digits and _, at most 128"));
-const handler = z.custom<(...given: never[]) => unknown>((given) => typeof given === "function", {
-  error: "must be a function",
-});
-
-function isLogger(given: unknown): given is Logger {
-  return ["debug", "info", "warn", "error"].every(
-    (level) => typeof Reflect.get(Object(given), level) === "function",
-  );
-}
-
-const profile = z.enum(["fast", "lan", "wan"]);
-const milliseconds = z.optional(z.number().check(z.minimum(10), z.maximum(86_400_000)));
-const number = (min: number, max: number) =>
-  z.optional(z.number().check(z.minimum(min), z.maximum(max)));
-const count = (min: number, max: number) =>
-  z.optional(z.int().check(z.minimum(min), z.maximum(max)));
-const gossip = z.strictObject({
-  profile: z.optional(profile),
-  probeIntervalMs: milliseconds,
-  probeTimeoutMs: milliseconds,
-  indirectProbes: count(0, 16),
-  gossipIntervalMs: milliseconds,
-  gossipFanout: count(1, 16),
-  suspicionFactor: number(1, 100),
-  suspicionMaxFactor: number(1, 100),
-  confirmations: count(0, 15),
-  retransmitFactor: count(1, 100),
-  maxHealthScore: count(0, 100),
-  tombstoneMs: milliseconds,
-  syncIntervalMs: milliseconds,
-});
-
-const whole = z.optional(z.int());
-const algorithm = z.enum(["ring", "rendezvous", "multiprobe", "ringHash", "maglev"]);
-/** The algorithm judges the numbers. */
-const sharder = z.union(
-  [
-    algorithm,
-    z.discriminatedUnion("algorithm", [
-      z.strictObject({ algorithm: z.literal("ring"), tokens: whole }),
-      z.strictObject({ algorithm: z.literal("rendezvous") }),
-      z.strictObject({ algorithm: z.literal("multiprobe") }),
-      z.strictObject({ algorithm: z.literal("ringHash"), minRingSize: whole, maxRingSize: whole }),
-      z.strictObject({ algorithm: z.literal("maglev"), tableSize: whole }),
-    ]),
-  ],
-  {
-    error:
-      "give ring, rendezvous, multiprobe, ringHash or maglev, or { algorithm } with its options",
-  },
-);
-
 const schema = z.strictObject({
   store: z._default(z.string(), "sqlite:./hedgerow.db"),
   address: z.optional(z.string()),
@@ -219,24 +128,24 @@ const schema = z.strictObject({
       error: "give what memoryNetwork() made",
     }),
   ),
-  name: z.optional(name),
-  label: z.optional(name),
-  lockTable: z._default(table, "locktable"),
-  lockName: z._default(name, "hedgerow"),
-  logTable: z._default(z.union([table, z.literal("")]), "logtable"),
-  lease: z._default(atLeast(MIN_LEASE_MS), DEFAULT_LEASE_MS),
-  syncInterval: z.optional(atLeast(2_000)),
-  gossip: z._default(z.union([profile, gossip]), "fast"),
+  name: z.optional(kinds.name),
+  label: z.optional(kinds.name),
+  lockTable: z._default(kinds.table, "locktable"),
+  lockName: z._default(kinds.name, "hedgerow"),
+  logTable: z._default(z.union([kinds.table, z.literal("")]), "logtable"),
+  lease: z._default(kinds.atLeast(MIN_LEASE_MS), DEFAULT_LEASE_MS),
+  syncInterval: z.optional(kinds.atLeast(2_000)),
+  gossip: z._default(z.union([kinds.profile, kinds.gossip]), "fast"),
   state: z._default(z.enum(["viewer", "participant"]), "participant"),
   keepVersions: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_KEPT_VERSIONS))),
   keepAge: z.optional(
-    duration.check(z.refine((ms) => ms >= MIN_KEEP_MS, "must be a minute or more")),
+    kinds.duration.check(z.refine((ms) => ms >= MIN_KEEP_MS, "must be a minute or more")),
   ),
   spillDir: z._default(z.string(), ""),
-  spillMemory: z.optional(size),
-  spillDisk: z._default(size, DEFAULT_DISK_BYTES),
+  spillMemory: z.optional(kinds.size),
+  spillDisk: z._default(kinds.size, DEFAULT_DISK_BYTES),
   maxMessage: z._default(
-    size.check(
+    kinds.size.check(
       z.refine(
         (bytes) => bytes >= MESSAGE_LIMIT_RANGE.min && bytes <= MESSAGE_LIMIT_RANGE.max,
         "must be from 1KiB to 64MiB",
@@ -247,23 +156,16 @@ const schema = z.strictObject({
   maxStreams: z._default(z.int().check(z.minimum(1), z.maximum(65_536)), DEFAULT_LIMITS.maxStreams),
   maxCalls: z._default(z.int().check(z.minimum(1), z.maximum(1_000_000)), DEFAULT_LIMITS.maxCalls),
   join: z._default(z.readonly(z.array(z.string())), []),
-  sharder: z.optional(sharder),
-  tls: z.optional(
-    z.union([
-      z.enum(["auto", "none"]),
-      z.strictObject({ cert: z.string(), key: z.string(), ca: z.string() }),
-    ]),
-  ),
-  logger: z.optional(
-    z.custom<Logger>(isLogger, { error: "must have debug, info, warn and error, all functions" }),
-  ),
-  onSend: z.optional(handler),
-  onBroadcast: z.optional(handler),
-  onStream: z.optional(handler),
-  onStreamBroadcast: z.optional(handler),
-  onLeaderChange: z.optional(handler),
-  onMembersChanged: z.optional(handler),
-  onFatal: z.optional(handler),
+  sharder: z.optional(kinds.sharder),
+  tls: z.optional(kinds.tls),
+  logger: z.optional(kinds.logger),
+  onSend: z.optional(kinds.handler),
+  onBroadcast: z.optional(kinds.handler),
+  onStream: z.optional(kinds.handler),
+  onStreamBroadcast: z.optional(kinds.handler),
+  onLeaderChange: z.optional(kinds.handler),
+  onMembersChanged: z.optional(kinds.handler),
+  onFatal: z.optional(kinds.handler),
 });
 
 /** What `Hedgerow.start` works with: complete, except for the address, which is resolved next. */
@@ -365,7 +267,7 @@ export function labelOf(given: {
 
 /** Throws `invalid_argument` for constants that do not go together. */
 function timingOf(
-  given: GossipPace | z.infer<typeof gossip>,
+  given: GossipPace | z.infer<typeof kinds.gossip>,
   syncIntervalMs: number | undefined,
 ): GossipTiming {
   const { profile: named = "fast", ...own } =

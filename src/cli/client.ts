@@ -161,7 +161,7 @@ async function clientOf(
 async function readToken(path: string): Promise<string> {
   const lines = (await readSecret("--token-file", path)).split("\n").map((line) => line.trim());
   const first = lines.find((line) => line !== "" && !line.startsWith("#"));
-  const token = /^(?:r[wo]\s+)?(\S+)$/.exec(first ?? "")?.[1];
+  const token = /^(?:r[wo]\s+)?([\w.~+/-]+=*)$/.exec(first ?? "")?.[1];
   if (token !== undefined) return token;
   throw new HedgerowError("invalid_argument", `--token-file ${path} holds no token: give one`);
 }

@@ -59,7 +59,7 @@ export class HttpListener {
       this.#server = new RenewableServer({
         host: this.host,
         port,
-        tls,
+        tls: tls && { cert: tls.cert, key: tls.key },
         fetch: (request, server) => this.#served.fetch(request, server),
       });
     } catch (error) {

@@ -231,3 +231,21 @@ test.each([
   expect(code).toBe(2);
   expect(stderr).toStartWith(`hedgerow serve: ${message}`);
 });
+
+test("a token file that holds none is named", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "token");
+    for (const text of ["", "# nothing\n", "two words\n", "with-an-ö\n"]) {
+      await secret(path, text);
+      const { code, stderr } = await cli(["status", "--token-file", path]);
+      expect({ text, code, stderr }).toEqual({
+        text,
+        code: 2,
+        stderr: `hedgerow status: --token-file ${path} holds no token: give one\n`,
+      });
+    }
+    const environment = { HEDGEROW_TOKEN_FILE: join(folder, "missing") };
+    const { code, stderr } = await cli(["status"], environment);
+    expect(code).toBe(2);
+    expect(stderr).toStartWith("hedgerow status: HEDGEROW_TOKEN_FILE=");
+  }));

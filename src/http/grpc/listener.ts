@@ -79,7 +79,9 @@ export class GrpcListener {
       settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS },
     };
     const server =
-      tls === undefined ? createServer(options) : createSecureServer({ ...options, ...tls });
+      tls === undefined
+        ? createServer(options)
+        : createSecureServer({ ...options, cert: tls.cert, key: tls.key });
     server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
     try {
       const listening = Promise.withResolvers<void>();

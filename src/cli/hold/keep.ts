@@ -61,13 +61,15 @@ export class KeptHold {
 
   async #keep(): Promise<void> {
     const { clock, signal } = this.options;
+    let pauseMs = this.#everyMs;
     while (!signal.aborted) {
-      await this.#pause(this.#everyMs);
-      // One that fails is followed by the next; if all do, the deadline passes.
+      await this.#pause(pauseMs);
+      // One that fails is soon followed by the next; if all do, the deadline passes.
       const deadline = await this.#sign(this.#everyMs).catch(() => null);
       // What is over stays over, though no timer has run yet.
       if (clock.now() >= this.#deadline) return;
       if (deadline !== null) this.#deadline = Math.max(this.#deadline, deadline);
+      pauseMs = deadline === null ? Math.max(SHORTEST_MS, this.#everyMs / 10) : this.#everyMs;
     }
   }
 

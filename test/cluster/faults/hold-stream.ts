@@ -4,8 +4,6 @@ import { failureOf } from "./failure.ts";
 
 /** What the node says when it grants, and again while the claim is held. */
 export interface Held {
-  /** Held for so many milliseconds from now, if nothing else is heard. */
-  readonly forMs: number;
   /** Of a lock: decimal. */
   readonly token: string;
 }
@@ -36,8 +34,8 @@ export async function* holdStream(
       if (error !== undefined) throw new HoldFailure(failureOf(error).code, error.message);
       return;
     }
-    const { lease = "0s", token = "" } = JSON.parse(text) as { lease?: string; token?: string };
-    yield { forMs: Number.parseFloat(lease) * 1e3, token };
+    const { token = "" } = JSON.parse(text) as { token?: string };
+    yield { token };
   }
 }
 

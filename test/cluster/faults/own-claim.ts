@@ -8,38 +8,38 @@ export interface Wanted {
   readonly request: { readonly name: string };
 }
 
+/** A node that does not answer a sign of life in so many milliseconds is asked again. */
+const SIGN_TIMEOUT_MS = 400;
+const SIGN_EVERY_MS = 300;
+
 /**
- * A claim, from when its grant was received until the client gives it back, hears of its end, or its lease is
- * over. Assumes what every client must: that a node's message is under way for less than leaders wait beyond
- * the end of a lease, which is 800 ms for a lock with a lease of 2 s, and more for permits.
+ * A claim, from when the node has confirmed it until the client gives it back, hears of its end, or its lease is over.
+ * What the node says counts from when it was asked.
  */
 export class OwnClaim {
   readonly from = performance.now();
-  #until: number;
 
   constructor(
-    forMs: number,
+    private deadline: number,
     /** Of a lock. */
     readonly token: string,
-  ) {
-    this.#until = this.from + forMs;
-  }
+  ) {}
 
   get until(): number {
-    return this.#until;
+    return this.deadline;
   }
 
   get held(): boolean {
-    return performance.now() < this.#until;
+    return performance.now() < this.deadline;
   }
 
   /** Once it is over it stays over. */
-  prolong(forMs: number): void {
-    if (this.held) this.#until = performance.now() + forMs;
+  prolong(deadline: number): void {
+    if (this.held) this.deadline = Math.max(this.deadline, deadline);
   }
 
   end(): void {
-    this.#until = Math.min(this.#until, performance.now());
+    this.deadline = Math.min(this.deadline, performance.now());
   }
 }
 
@@ -53,27 +53,45 @@ export async function holdOnce(
 ): Promise<void> {
   const done = new AbortController();
   const signal = AbortSignal.any([done.signal, stopped]);
+  const hold = crypto.randomUUID();
   let claim: OwnClaim | null = null;
   let working: Promise<void> | null = null;
+  const begin = async (token: string) => {
+    try {
+      const deadline = await signOfLife(node, hold);
+      if (deadline === null || performance.now() >= deadline || signal.aborted) return;
+      claim = new OwnClaim(deadline, token);
+      onGrant(claim);
+      void keep(node, hold, claim, signal);
+      await work(claim);
+    } finally {
+      claim?.end(); // before anybody else can hear of it
+      done.abort();
+    }
+  };
   try {
-    for await (const { forMs, token } of holdStream(node, method, request, signal)) {
-      if (claim !== null) {
-        claim.prolong(forMs);
-        continue;
-      }
-      const granted = new OwnClaim(forMs, token);
-      claim = granted;
-      onGrant(granted);
-      working = work(granted).finally(() => {
-        granted.end(); // before anybody else can hear of it
-        done.abort();
-      });
+    for await (const { token } of holdStream(node, method, { ...request, hold }, signal)) {
+      working ??= begin(token);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    claim?.end();
+    (claim as OwnClaim | null)?.end();
     done.abort();
     await working;
   }
+}
+
+async function keep(node: Node, hold: string, claim: OwnClaim, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && claim.held) {
+    await Bun.sleep(SIGN_EVERY_MS);
+    claim.prolong((await signOfLife(node, hold)) ?? 0);
+  }
+}
+
+/** Until when the claim is held, by the client's clock; null if the node does not say. */
+async function signOfLife(node: Node, hold: string): Promise<number | null> {
+  const sentAt = performance.now();
+  const answer = await node.call<{ lease?: string }>("KeepHold", { hold }, SIGN_TIMEOUT_MS);
+  return answer.ok ? sentAt + Number.parseFloat(answer.value.lease ?? "0s") * 1e3 : null;
 }

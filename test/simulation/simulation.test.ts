@@ -43,4 +43,4 @@ test("with contenders of the Go system both take over from each other, past mark
   expect(sum((run) => run.takeOvers)).toBeGreaterThan(20);
   expect(sum((run) => run.markersOvercome)).toBeGreaterThan(3);
   expect(runSeed(5).goTakeOvers).toBe(0);
-});
+}, 60_000);

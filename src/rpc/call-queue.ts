@@ -25,7 +25,9 @@ export class CallQueue implements CallHolder, Expiring {
   /** Fails the call with `overloaded` when too much waits already. */
   push(call: Call): void {
     const bytes = this.#bytes + call.request.length;
-    if (this.#waiting >= MAX_WAITING_CALLS || bytes > MAX_WAITING_BYTES) {
+    // One that is larger than all that may wait goes when nothing else does.
+    const isTooMuch = bytes > MAX_WAITING_BYTES && this.#waiting > 0;
+    if (this.#waiting >= MAX_WAITING_CALLS || isTooMuch) {
       const { name } = call.target.desc;
       call.fail(new HedgerowError("overloaded", `${name}: too many calls wait for the peer`));
       return;

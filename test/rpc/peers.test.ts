@@ -57,6 +57,19 @@ test("what cannot be sent is the caller's error, and nothing is sent", async () 
   expect(silent.connections()).toBe(0);
 });
 
+test("where calls may be large, two that are larger than all that may wait pass side by side", async () => {
+  const maxCallBytes = 33 * 1024 * 1024;
+  const address = addressOf(listen({ routes: [echo], maxCallBytes }));
+  const clients = peers({ maxCallBytes });
+  const data = new Uint8Array(32 * 1024 * 1024);
+  const replies = await Promise.all([1, 2].map(() => clients.unary(address, deliver, { data })));
+  expect(replies.map((reply) => reply.data.length)).toEqual([data.length, data.length]);
+  const over = { data: new Uint8Array(maxCallBytes) };
+  expect(await failureOf(clients.unary(address, deliver, over))).toMatchObject({
+    code: "too_large",
+  });
+});
+
 test("nobody there: surely not executed; broken in mid-call: unknown", async () => {
   const clients = peers();
   const nobody = `127.0.0.1:${freePort()}`;

@@ -42,8 +42,8 @@ const KEEP_ALIVE_MS = 60_000;
 /** Clients try again, as their own rules have it. */
 const STARTING: GrpcServed = {
   async handle(_, response) {
-    response.writeHead(200, {
-      "content-type": "application/grpc",
+    response.writeHead(200, { "content-type": "application/grpc" });
+    response.addTrailers({
       "grpc-status": "14", // UNAVAILABLE
       "grpc-message": "the node is starting: try again",
     });

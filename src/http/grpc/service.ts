@@ -26,7 +26,7 @@ import { withClientAddress } from "../client-address.ts";
 import type { ClientApi } from "../client-api.ts";
 import { apiBytesFor } from "../limits.ts";
 import type { GrpcServed } from "./listener.ts";
-import { trailersOnly, withStatus } from "./status.ts";
+import { refused, withStatus } from "./status.ts";
 import { registerTools } from "./tools.ts";
 
 export interface GrpcServiceOptions {
@@ -59,10 +59,10 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
     const path = new URL(request.url).pathname;
     const authorization = request.header.get("authorization");
     const refusal = accessRefusal(tokens, { path, authorization }); // before its body is read
-    if (refusal !== null) return trailersOnly(refusal);
+    if (refusal !== null) return refused(refusal);
     const handler: UniversalHandler | undefined = handlers.get(path);
     if (handler !== undefined) return withStatus(await handler(request));
-    return trailersOnly(new HedgerowError("not_supported", `nothing is served at ${path}`));
+    return refused(new HedgerowError("not_supported", `nothing is served at ${path}`));
   };
 
   return {
@@ -129,9 +129,10 @@ function end(response: Http2ServerResponse, error: unknown, logger: Logger): voi
   if (response.headersSent || response.destroyed) return;
   const known = error instanceof HedgerowError || error instanceof ConnectError;
   if (!known) logger.error("grpc request failed", { error: messageOf(error) });
-  const { status, header } = trailersOnly(
+  const { status, header, trailer } = refused(
     error instanceof HedgerowError ? error : new HedgerowError("internal", "internal error"),
   );
   response.writeHead(status, Object.fromEntries(header));
+  response.addTrailers(Object.fromEntries(trailer));
   response.end();
 }

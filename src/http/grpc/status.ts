@@ -5,11 +5,15 @@ import type { HedgerowError } from "../../errors.ts";
 import { ErrorDetailSchema } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
 import { publicError, toConnectError } from "../../rpc/errors.ts";
 
-/** An error as headers of a response without a body, where all clients look for it. */
-export function trailersOnly(error: HedgerowError) {
+/**
+ * An error as the whole answer. The protocol lets it stand in the headers if they end the stream, but what node:http2
+ * sends of those are headers that do not.
+ */
+export function refused(error: HedgerowError) {
   const header = new Headers({ "content-type": "application/grpc" });
-  setStatus(header, toConnectError(error));
-  return { status: 200, header };
+  const trailer = new Headers();
+  setStatus(trailer, toConnectError(error));
+  return { status: 200, header, trailer };
 }
 
 /** Connect's answer with the status that clients of other makers read, and with our detail in every error. */

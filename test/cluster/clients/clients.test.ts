@@ -112,6 +112,11 @@ testWith("node")(
       turns: ["one", "two", "one", "two", "one", "two"],
       spilled: { written: "500", read: 500, same: true, code: 0 },
       health: { status: "SERVING" },
+      nothing: Array(20).fill({
+        code: 12,
+        details: "nothing is served at /hedgerow.v1.Nothing/Nothing",
+        detail: true,
+      }),
       noSuchService: 5,
     });
   },

@@ -26,6 +26,16 @@ function failure({ code, details, metadata }) {
   return { code, details, detail };
 }
 
+/** A method that nobody serves: answered before its message is read. */
+function nothing() {
+  const bytes = (value) => value;
+  const request = Buffer.alloc(100_000);
+  return new Promise((resolve) => {
+    const path = "/hedgerow.v1.Nothing/Nothing";
+    hedgerow.makeUnaryRequest(path, bytes, bytes, request, (error) => resolve(failure(error)));
+  });
+}
+
 /** The messages until the end, or until `enough` of them; then how it ended. */
 function stream(client, method, request, { deadlineMs = 5_000, enough = Infinity } = {}) {
   return new Promise((resolve) => {
@@ -106,6 +116,7 @@ console.log(
     turns: await turns("StreamToLeader", 3),
     spilled: await spill("grpc-js", 500),
     health: await unary(health, "Check", { service: "hedgerow.v1.HedgerowService" }),
+    nothing: await Promise.all(Array.from({ length: 20 }, nothing)),
     noSuchService: (await unary(health, "Check", { service: "no.Such" })).code,
   }),
 );

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sign } from "../../src/sidecar/signature.ts";
@@ -58,6 +58,8 @@ for (const { language, needs, command } of EXAMPLES) {
     afterAll(async () => {
       child.kill();
       await child.exited;
+      // Each connection of the shell's has a process of its own, which removes what it made.
+      await until("all is removed", async () => (await readdir(temporary)).length === 1);
       await rm(temporary, { recursive: true });
     });
 

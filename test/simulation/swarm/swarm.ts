@@ -146,6 +146,7 @@ export class Swarm {
   }
 
   heal(): void {
+    this.#cut = false;
     this.transport.heal();
   }
 

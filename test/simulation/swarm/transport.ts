@@ -51,10 +51,6 @@ export class Transport {
     this.#sides.clear();
   }
 
-  get totalBytes(): number {
-    return Object.values(this.bytes).reduce((sum, bytes) => sum + bytes, 0);
-  }
-
   peersOf(self: Address, machine: Machine): Peers {
     return {
       forget() {},

@@ -33,6 +33,12 @@ const SYNC_PAUSE_MS = 1_000;
 /** A helper answers after this share of the time that the asker waits, so that its nack comes in time. */
 const NACK_SHARE = 0.8;
 
+/**
+ * Starts of nodes that are further ahead of this node's wall clock, 100 years, are not believed. Time goes on, so that
+ * even the last one that is believed can be outbid; the greatest number of all could not.
+ */
+const MAX_AHEAD_MS = 100 * 365 * 86_400_000;
+
 /** What all nodes of one cluster share. */
 export interface ClusterIdentity {
   readonly label: string;
@@ -60,6 +66,8 @@ export interface ExchangeOptions {
 export class Exchange {
   #comparing = false;
   #comparedAt = Number.NEGATIVE_INFINITY;
+  /** Why a member last refused to compare lists. */
+  #refusal: string | null = null;
 
   constructor(private readonly options: ExchangeOptions) {}
 
@@ -127,8 +135,18 @@ export class Exchange {
   syncQuietly(address: string): Promise<void> {
     return this.sync(address).catch((error: unknown) => {
       if (HedgerowError.is(error, "wrong_cluster")) this.options.onFatal(error);
-      else this.options.logger.debug("sync failed", { with: address, error: messageOf(error) });
+      else this.#logFailure(address, error);
     });
+  }
+
+  /** That somebody is silent is usual. Being refused is not, but told once: it is tried again and again. */
+  #logFailure(address: string, error: unknown): void {
+    const { logger } = this.options;
+    const fields = { with: address, error: messageOf(error) };
+    const refusal = HedgerowError.is(error, "invalid_argument") ? error.message : null;
+    if (refusal === null || refusal === this.#refusal) logger.debug("sync failed", fields);
+    else logger.error("refused", fields);
+    this.#refusal = refusal ?? this.#refusal;
   }
 
   /** Compares lists with a member, digests first. Errors are logged only. */
@@ -152,7 +170,7 @@ export class Exchange {
       figures.events.node_conflict++;
       throw new HedgerowError(
         "invalid_argument",
-        `the name ${joiner.name} is taken by ${namesake.address}: choose another --name`,
+        `the name ${joiner.name} is taken by ${namesake.address}: choose another --name, or wait if that node is gone`,
       );
     }
     this.#hear([joiner], request.leader, "news");
@@ -228,7 +246,9 @@ export class Exchange {
   ): void {
     const { table, health, figures, directory, runtime, onHeard } = this.options;
     const now = runtime.clock.now();
+    const latest = runtime.clock.wallMicros() / 1e3 + MAX_AHEAD_MS;
     for (const record of records) {
+      if (record.incarnation > latest) continue;
       const ofSelf = record.name === table.self.name;
       const isNews = table.hear(record, now, source);
       if (isNews) figures.events.state_change_message++;

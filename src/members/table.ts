@@ -117,9 +117,10 @@ export class MemberTable {
 
   /** Takes a statement in; tells whether it was news. One about this node that is wrong is refuted. */
   hear(said: MemberRecord, now: number, source: Source = "news"): boolean {
-    if (said.name === this.#self.name) return this.#hearOfSelf(said, now);
+    if (said.name === this.#self.name) return this.#hearOfSelf(said, now, source);
     const known = this.find(said.name);
     if (known !== undefined && this.#addsNothing(said, known)) return false;
+    if (known !== undefined && isNamesake(said, known)) return false;
     // Only a newcomer needs to know who was there before its time: replays shall not bring them back.
     const matters = known !== undefined || isPresent(said) || source === "welcome";
     if (!matters || (known === undefined && !this.#hasRoom())) return false;
@@ -272,8 +273,11 @@ export class MemberTable {
     return true;
   }
 
-  #hearOfSelf(said: MemberRecord, now: number): boolean {
+  #hearOfSelf(said: MemberRecord, now: number, source: Source): boolean {
     const own = this.#self;
+    // To outbid another node of this name would last for ever. One that is gone is outbid, if a list has it.
+    const another = said.address !== own.address;
+    if (another && (isPresent(said) || source === "news")) return false;
     const same = said.incarnation === own.incarnation && said.version === own.version;
     const agrees = said.liveness === own.liveness && said.state === own.state;
     if (own.liveness === Liveness.LEFT || (same && agrees) || (!same && !supersedes(said, own))) {
@@ -367,6 +371,11 @@ export class MemberTable {
     this.#gone.delete(name);
     this.#news.delete(name);
   }
+}
+
+/** Whether a statement is of another node than the one that has the name: a name is its holder's until that is gone. */
+function isNamesake(said: MemberRecord, holder: MemberRecord): boolean {
+  return said.address !== holder.address && isPresent(holder);
 }
 
 /** Whether it goes on being what it was. A later suspicion is one anew: it was refuted in between. */

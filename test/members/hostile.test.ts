@@ -8,7 +8,12 @@ import {
   PingRequestSchema,
   SyncRequestSchema,
 } from "../../src/gen/hedgerow/v1/gossip_pb.ts";
-import { MAX_VERSION, type MemberRecord, toWire } from "../../src/members/member.ts";
+import {
+  MAX_INCARNATION,
+  MAX_VERSION,
+  type MemberRecord,
+  toWire,
+} from "../../src/members/member.ts";
 import { FAST_PROFILE, MAX_MEMBERS } from "../../src/members/timing.ts";
 import { recordOf, Swarm, type SwarmNode } from "../simulation/swarm/swarm.ts";
 
@@ -163,4 +168,78 @@ test("M5: an equal time with another state is refuted by whom it concerns", asyn
     expect(seen.state).toBe(PeerState.PARTICIPANT);
     expect(seen.version).toBeGreaterThan(own.version);
   }
+});
+
+const centuryMs = 100 * 365 * 86_400_000;
+
+for (const [what, incarnation] of Object.entries({
+  "the greatest incarnation": MAX_INCARNATION,
+  "an incarnation of the next century": 1_700_000_000_000 + centuryMs + 3_600_000,
+})) {
+  test(`of a statement with ${what} nothing is believed, and the rest of the message is`, async () => {
+    const swarm = new Swarm(5, { nodes: 5, timing });
+    swarm.pass(1_000);
+    const before = lists(swarm);
+    const victim = swarm.node(3);
+    const from = recordOf(swarm.node(1).address, 1_700_000_000_000);
+    for (const liveness of [Liveness.ALIVE, Liveness.SUSPECT, Liveness.DEAD, Liveness.LEFT]) {
+      const forged = toWire({ ...recordOf(victim.address, incarnation), liveness });
+      for (const node of swarm.living) await ping(node, from, [forged]);
+    }
+    swarm.pass(5_000);
+    expect(lists(swarm)).toEqual(before);
+    expect(swarm.falseDeaths).toEqual([]);
+  });
+}
+
+test("the last incarnation that is believed, forged for a death, is outbid in time", async () => {
+  const swarm = new Swarm(6, { nodes: 9, timing });
+  swarm.pass(1_000);
+  const victim = swarm.node(3);
+  const incarnation = 1_700_000_000_000 + Math.floor(swarm.now) + centuryMs;
+  const from = recordOf(swarm.node(1).address, 1_700_000_000_000);
+  const forged = { ...recordOf(victim.address, incarnation), liveness: Liveness.DEAD };
+  for (const version of [0, MAX_VERSION]) {
+    for (const node of swarm.living) await ping(node, from, [toWire({ ...forged, version })]);
+  }
+  swarm.pass(10_000);
+  expect(victim.gossip.incarnation).toBeGreaterThan(incarnation);
+  expect(swarm.isWhole()).toBe(true);
+  expect(swarm.falseDeaths).toEqual([]);
+});
+
+test("names of nobody as accusers, in thousands, bring no death forward and are not passed on", async () => {
+  const swarm = new Swarm(7, { nodes: 5, timing });
+  swarm.pass(1_000);
+  const [node, , , victim] = swarm.living as [SwarmNode, SwarmNode, SwarmNode, SwarmNode];
+  const from = recordOf(swarm.node(1).address, 1_700_000_000_000);
+  for (let i = 0; i < 1_000; i++) {
+    const accusers = Array.from({ length: 16 }, (_, j) => `nobody-${16 * i + j}`);
+    const forged = { ...recordOf(victim.address, 1_700_000_000_000), accusers };
+    await ping(node, from, [toWire({ ...forged, liveness: Liveness.SUSPECT })]);
+    const own = node.gossip.members().find(({ address }) => address === victim.address);
+    expect(own?.accusers ?? []).toEqual([]);
+  }
+  swarm.pass(5_000);
+  expect(swarm.isWhole()).toBe(true);
+  expect(swarm.falseDeaths).toEqual([]);
+});
+
+test("made-up members fill a list to its bound, drive no real one out, and go with a good-bye", async () => {
+  const swarm = new Swarm(8, { nodes: 4, timing });
+  swarm.pass(1_000);
+  const node = swarm.node(0);
+  const from = recordOf(swarm.node(1).address, 1_700_000_000_000);
+  const many = Array.from({ length: MAX_MEMBERS }, (_, i) => toWire(recordOf(`n${i}:1`, 1)));
+  await ping(node, from, many);
+  const members = node.gossip.members();
+  expect(members.length).toBe(MAX_MEMBERS);
+  expect(members.filter(({ address }) => address.startsWith("10.0.0.")).length).toBe(4);
+  await ping(
+    node,
+    from,
+    many.map((made) => ({ ...made, liveness: Liveness.LEFT })),
+  );
+  swarm.pass(5_000);
+  expect(node.gossip.members().length).toBe(4);
 });

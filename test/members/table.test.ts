@@ -105,6 +105,20 @@ test("M5: a stale list removes nobody who joined meanwhile, and brings nobody ba
   expect(names(table)).not.toContain("c");
 });
 
+test("the gone are as late as the latest that was said of them, and are forgotten, however they went", () => {
+  for (const liveness of [Liveness.DEAD, Liveness.LEFT]) {
+    const table = tableOf();
+    table.hear(record("b"), 0);
+    table.hear(record("b", { version: 1, liveness: Liveness.LEFT }), 1);
+    table.hear(record("b", { incarnation: 1_010, liveness }), 2);
+    // From between the two: it would bring back who is known to be gone.
+    expect(table.hear(record("b", { incarnation: 1_002 }), 3)).toBe(false);
+    expect(names(table)).toEqual(["self"]);
+    table.lost(2 + FAST_PROFILE.tombstoneMs);
+    expect(table.find("b")).toBeUndefined();
+  }
+});
+
 test("M6: whoever joins and leaves between two looks is reported as both", () => {
   const table = tableOf();
   table.takeChange();

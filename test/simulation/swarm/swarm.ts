@@ -122,9 +122,9 @@ export class Swarm {
     return this.#boot(address, { label });
   }
 
-  /** One more node, which knows nobody. */
-  add(index: number): SwarmNode {
-    const node = this.#boot(addressOf(index));
+  /** One more node, which knows nobody; named by its address unless it is given a name. */
+  add(index: number, name?: string): SwarmNode {
+    const node = this.#boot(addressOf(index), { name });
     node.gossip.start();
     return node;
   }
@@ -166,7 +166,10 @@ export class Swarm {
     for (const { gossip } of this.nodes) gossip.start();
   }
 
-  #boot(address: string, { label = LABEL, wallOffMs = 0 } = {}): SwarmNode {
+  #boot(
+    address: string,
+    { label = LABEL, wallOffMs = 0, name = address as string | undefined } = {},
+  ): SwarmNode {
     const machine = new Machine(this.scheduler, 1, wallOffMs);
     const members = new Set<string>();
     const gossip = new Gossip({
@@ -176,7 +179,7 @@ export class Swarm {
       directory: new LeaderDirectory(),
       timing: this.options.timing,
       cluster: { label, leaseMs: 30_000 },
-      self: recordOf(address, Math.floor(machine.wallMicros() / 1e3)),
+      self: recordOf(address, Math.floor(machine.wallMicros() / 1e3), name),
       onChange: (change) => this.#note(node, change),
       onFatal: (error) => {
         throw error;
@@ -224,9 +227,9 @@ function addressOf(index: number): string {
   return `10.0.${Math.floor(index / 250)}.${(index % 250) + 1}:8080`;
 }
 
-export function recordOf(address: string, incarnation: number): MemberRecord {
+export function recordOf(address: string, incarnation: number, name = address): MemberRecord {
   return {
-    name: address,
+    name,
     address,
     incarnation,
     version: 0,

@@ -10,6 +10,8 @@ export const COMPRESSED_FLAG = 0b01;
 export const END_OF_STREAM_FLAG = 0b10;
 
 const HEADER_BYTES = 5;
+/** Chunks are joined up to this: each is an object that takes more than its bytes. */
+const JOINED_BYTES = 16 * 1024;
 
 export function envelope(data: Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(HEADER_BYTES + data.length);
@@ -32,8 +34,8 @@ export class EnvelopeReader {
 
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#chunks.push(chunk);
     this.#bytes += chunk.length;
+    this.#chunks.push(this.#joined(chunk));
   }
 
   /** The next envelope, null until it is complete. Throws `too_large` from its header on. */
@@ -42,6 +44,18 @@ export class EnvelopeReader {
     if (header === null || this.#bytes < header.length) return null;
     this.#header = null;
     return { flags: header.flags, data: this.#take(header.length) };
+  }
+
+  /** A small chunk with those before it that are no larger: an envelope may come byte by byte. */
+  #joined(chunk: Uint8Array): Uint8Array {
+    let joined = chunk;
+    for (let before = this.#chunks.at(-1); this.#chunks.length > 1; before = this.#chunks.at(-1)) {
+      if (before === undefined || before.length > joined.length) break;
+      if (before.length + joined.length > JOINED_BYTES) break;
+      joined = Buffer.concat([before, joined]);
+      this.#chunks.pop();
+    }
+    return joined;
   }
 
   #readHeader() {

@@ -9,6 +9,8 @@ const MESSAGES = (2 << 3) | 2;
 
 /** Smaller messages are copied out of the envelope, which would stay in memory as long as one of them does. */
 const COPIED_BYTES = 16 * 1024;
+/** And those that are less than such a part of it: whoever sends may wrap a small one in a large envelope. */
+const COPIED_PART = 1 / 4;
 
 export interface FrameSink {
   onMessage(stream: number, data: Uint8Array): void;
@@ -61,7 +63,7 @@ function readFrame(reader: BinaryReader, bytes: Uint8Array, end: number, sink: F
 }
 
 function messageOf(bytes: Uint8Array, from: number, to: number): Uint8Array {
-  return to - from < COPIED_BYTES
+  return to - from < Math.max(COPIED_BYTES, bytes.length * COPIED_PART)
     ? Uint8Array.prototype.slice.call(bytes, from, to) // a Buffer's own would not copy
     : bytes.subarray(from, to);
 }

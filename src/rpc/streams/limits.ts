@@ -8,7 +8,9 @@ export interface StreamLimits {
   readonly maxStreams: number;
   /**
    * Bytes that may wait here for readers, of all streams of one other node together, shared out among them.
-   * Default 64 MiB. A writer whose share is full waits: no error.
+   * Default 64 MiB. A writer whose share is full waits: no error. Each may once send a message that is larger than its
+   * share: a stream by which they come to more than four times as much, and to more than the first credits of all
+   * streams, ends with `overloaded`.
    */
   readonly maxBufferedBytes: number;
 }
@@ -32,6 +34,11 @@ export function windowBytes(limits: StreamLimits, streams: number): number {
   return Math.floor(Math.min(MAX_WINDOW_BYTES, Math.max(FIRST_CREDIT_BYTES, share)));
 }
 
+/** What may wait for readers of all streams, whatever the other side sends. */
+export function maxWaitingBytes({ maxBufferedBytes, maxStreams }: StreamLimits): number {
+  return Math.max(4 * maxBufferedBytes, maxStreams * FIRST_CREDIT_BYTES);
+}
+
 /**
  * Of one envelope. Some node may be set to send messages of 64 MiB: where that is too much its stream fails, and not the
  * connection with all others.
@@ -39,6 +46,11 @@ export function windowBytes(limits: StreamLimits, streams: number): number {
 export const MAX_ENVELOPE_BYTES = 65 * 1024 * 1024;
 /** Unsent bytes of all streams to one node, from which on they wait: enough to fill the next writes. */
 export const MAX_UNSENT_BYTES = 256 * 1024;
+/**
+ * Answers to what the other side says that may wait for it to read them, beside a message: far more than all streams
+ * have at once. Who opens and ends streams without reading a word gets no further.
+ */
+export const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 /** An envelope that has grown to this is closed. */
 export const ENVELOPE_BYTES = 64 * 1024;
 

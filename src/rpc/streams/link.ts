@@ -25,7 +25,9 @@ import {
   ENVELOPE_BYTES,
   IDLE_BEATS,
   MAX_ENVELOPE_BYTES,
+  MAX_UNREAD_BYTES,
   MAX_UNSENT_BYTES,
+  maxWaitingBytes,
   MISSED_BEATS,
   type StreamLimits,
   windowBytes,
@@ -35,6 +37,8 @@ import { LinkStream, type StreamLine } from "./stream.ts";
 
 /** Promises that settle one after the other until the next message is there, if the producer waits for nothing else. */
 const GATHERING_TURNS = 32;
+/** Characters of a kind's name, which the other side is told. */
+const MAX_KIND = 64;
 /** Milliseconds without a turn of the event loop, at the most. */
 const TURN_MS = 10;
 
@@ -72,6 +76,8 @@ export class StreamLink implements StreamLine, FrameSink {
   readonly #writer: FrameWriter;
   readonly #reader: EnvelopeReader;
   #lastId = 0;
+  /** Bytes that wait for the readers of all streams. */
+  #waiting = 0;
   #heard = false;
   #missedBeats = 0;
   #idleBeats = 0;
@@ -177,6 +183,7 @@ export class StreamLink implements StreamLine, FrameSink {
         if (next.flags === END_OF_STREAM_FLAG) throw closed(this.options.peer);
         if (next.flags !== 0) throw unknownEnvelope();
         readFrames(next.data, this);
+        this.#checkRead();
       }
     } catch (error) {
       this.cut(HedgerowError.from(error));
@@ -203,6 +210,7 @@ export class StreamLink implements StreamLine, FrameSink {
 
   onFrame(frame: StreamFrame): void {
     const { stream: id, open, taken } = frame;
+    this.#checkRead();
     if (open !== undefined) this.#take(id, open);
     if (taken) this.#opening.get(id)?.();
     this.#streams.get(id)?.receiveFrame(frame);
@@ -228,6 +236,14 @@ export class StreamLink implements StreamLine, FrameSink {
     return windowBytes(this.limits, this.#streams.size);
   }
 
+  keep(bytes: number): void {
+    this.#waiting += bytes;
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.#waiting + bytes <= maxWaitingBytes(this.limits);
+  }
+
   remove(stream: LinkStream): void {
     if (this.#streams.delete(stream.id)) this.#traffic.ended++;
     this.#queue.delete(stream);
@@ -250,8 +266,16 @@ export class StreamLink implements StreamLine, FrameSink {
     this.#turnAt = clock.now();
   }
 
+  /** Throws if the other side has said much and read nothing. */
+  #checkRead(): void {
+    if (this.#writer.unsent > this.limits.maxMessageBytes + MAX_UNREAD_BYTES) throw unread();
+  }
+
   /** Serves a stream that the other side opens. */
   #take(id: number, { kind, opening }: StreamOpen): void {
+    if (this.#opens) {
+      throw new HedgerowError("invalid_argument", "streams are opened by the other side");
+    }
     if (id <= this.#lastId) {
       throw new HedgerowError("invalid_argument", "a stream was opened twice");
     }
@@ -330,11 +354,15 @@ function tooMany({ maxStreams }: StreamLimits): HedgerowError {
 }
 
 function noSuchKind(kind: string): HedgerowError {
-  return new HedgerowError("not_found", `no streams of the kind ${kind} here`);
+  return new HedgerowError("not_found", `no streams of the kind ${kind.slice(0, MAX_KIND)} here`);
 }
 
 function endedUntaken(what: string): HedgerowError {
   return new HedgerowError("outcome_unknown", `${what}: ended before it was taken`);
+}
+
+function unread(): HedgerowError {
+  return new HedgerowError("overloaded", "what was answered to streams waits unread");
 }
 
 function unknownEnvelope(): HedgerowError {

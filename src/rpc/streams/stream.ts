@@ -14,6 +14,10 @@ export interface StreamLine {
   queue(stream: LinkStream): void;
   /** The credit that one stream may have at present. */
   window(): number;
+  /** So many bytes more, or less, wait for readers. */
+  keep(bytes: number): void;
+  /** Whether there is room for so many more. */
+  hasRoom(bytes: number): boolean;
   sendMessage(stream: number, data: Uint8Array): void;
   sendFrame(frame: MessageInitShape<typeof StreamFrameSchema>): void;
   /** The stream is over. */
@@ -35,6 +39,9 @@ export class LinkStream implements ServedStream {
   /** What the other side may still send, and what of it waits to be read. */
   #granted = FIRST_CREDIT_BYTES;
   #waiting = 0;
+  /** Of that, what is kept: nothing for a reader that has left. */
+  #kept = 0;
+  #isLeft = false;
   #source: Source | null = null;
   /** A message that waits for credit or for its turn, and whoever waits for it to be gone. */
   #held: { readonly data: Uint8Array; readonly sent: () => void } | null = null;
@@ -107,9 +114,13 @@ export class LinkStream implements ServedStream {
       this.fail(tooLarge(maxMessageBytes));
     } else if (this.#granted <= 0) {
       this.fail(new HedgerowError("overloaded", "the stream was sent more than asked for"));
+    } else if (!this.line.hasRoom(costOf(data))) {
+      this.fail(new HedgerowError("overloaded", "too much of all streams waits to be read"));
     } else {
-      this.#granted -= costOf(data);
-      this.#waiting += costOf(data);
+      const cost = costOf(data);
+      this.#granted -= cost;
+      this.#waiting += cost;
+      if (!this.#isLeft) this.#keep(cost);
       this.#inbox.push(data);
     }
   }
@@ -213,11 +224,20 @@ export class LinkStream implements ServedStream {
 
   #onTaken(message: Uint8Array): void {
     this.#waiting -= costOf(message);
-    if (!this.#over) this.grant();
+    if (this.#over) return;
+    this.#keep(-costOf(message));
+    this.grant();
+  }
+
+  #keep(bytes: number): void {
+    this.#kept += bytes;
+    this.line.keep(bytes);
   }
 
   /** A handler may leave its input unread; a caller that leaves the replies has no more use of the stream. */
   #onLeft(): void {
+    this.#isLeft = true;
+    this.#keep(-this.#kept);
     if (this.role === "opener")
       this.fail(new HedgerowError("canceled", "the caller left the stream"));
   }
@@ -226,6 +246,7 @@ export class LinkStream implements ServedStream {
     if (this.#over) return;
     this.#over = true;
     this.#reason = error;
+    this.#keep(-this.#kept);
     this.#inbox.end(error);
     const source = this.#source;
     this.#source = null;

@@ -37,6 +37,7 @@ const READ_BY: Readonly<Record<string, string>> = {
   "node/address.ts": "flags.test.ts",
   "node/duration.ts": "flags.test.ts",
   "node/size.ts": "flags.test.ts",
+  "node/option-kinds.ts": "flags.test.ts",
   "node/options.ts": "flags.test.ts",
   "rpc/authority.ts": "rows-node.test.ts",
   "rpc/batch-wire.ts": "peer-wire.test.ts",

@@ -46,16 +46,21 @@ export class Segment implements Columns {
 
   /** False if it has no room: then nothing has changed. */
   append(record: Uint8Array): boolean {
-    const start = this.end;
+    const { values, offsets, end: start } = this;
     const end = start + record.length;
-    if (end > this.values.length) return false;
     const next = this.count + 1;
-    if (next === this.offsets.length && !this.#grow()) return false;
-    this.values.set(record, start);
-    this.offsets[next] = end;
+    if (end > values.length || next >= offsets.length) return this.#appendGrown(record);
+    values.set(record, start);
+    offsets[next] = end;
     this.count = next;
     this.end = end;
     return true;
+  }
+
+  /** Where it does not fit as things are: apart, so that what fits is a short way. */
+  #appendGrown(record: Uint8Array): boolean {
+    if (this.end + record.length > this.values.length) return false;
+    return this.count + 1 === this.offsets.length && this.#grow() && this.append(record);
   }
 
   /** Bytes taken of the budget. */

@@ -78,6 +78,8 @@ async function writeAll(stdin: Bun.FileSink, bytes: Uint8Array): Promise<void> {
 export interface ReadBack {
   readonly code: number;
   readonly lines: number;
+  /** Number of the first line that was not the next one, -1 if all were. */
+  readonly brokenAt: number;
   readonly sha256: string;
   readonly stderr: string;
 }
@@ -96,12 +98,23 @@ export async function readBack(
   const said = new Response(child.stderr).text();
   const hash = createHash("sha256");
   let lines = 0;
+  let brokenAt = -1;
+  let rest = Buffer.alloc(0);
   for await (const chunk of child.stdout) {
     hash.update(chunk);
-    for (let at = chunk.indexOf(10); at !== -1; at = chunk.indexOf(10, at + 1)) lines++;
+    const text = Buffer.concat([rest, chunk]);
+    let start = 0;
+    for (let end = text.indexOf(10); end !== -1; end = text.indexOf(10, start)) {
+      const next = from + lines++;
+      if (brokenAt < 0 && Number(text.toString("latin1", start, start + 10)) !== next)
+        brokenAt = next;
+      start = end + 1;
+    }
+    rest = text.subarray(start);
     look();
   }
-  return { code: await child.exited, lines, sha256: hash.digest("hex"), stderr: await said };
+  const code = await child.exited;
+  return { code, lines, brokenAt, sha256: hash.digest("hex"), stderr: await said };
 }
 
 /** The process's anonymous memory, in bytes. */

@@ -42,7 +42,7 @@ test(
     for (let pass = 0; pass < 2; pass++) {
       const { code, stderr, ...read } = await readBack(node, "all");
       expect([code, stderr]).toEqual([0, ""]);
-      expect(read).toEqual({ lines: poured.lines, sha256: poured.sha256 });
+      expect(read).toEqual({ lines: poured.lines, sha256: poured.sha256, brokenAt: -1 });
     }
     const closed = await node.call("SpillClose", { name: "all" });
     expect(closed.ok).toBe(true);
@@ -83,6 +83,7 @@ test("P3: a holder is killed: reading names the lost range and goes on behind it
   for (let from = 0; from < poured.lines;) {
     const part = await readBack(node, "a", from);
     read += part.lines;
+    expect(part.brokenAt).toBe(-1);
     if (part.code === 0) break;
     const [, first, last] = /records (\d+) to (\d+) are lost/.exec(part.stderr) ?? [];
     // No gap: the range begins where the last line ended.
@@ -100,6 +101,43 @@ test("P3: a holder is killed: reading names the lost range and goes on behind it
   expect(refusal).toContain(killed.address);
   expect(cluster.living.length).toBe(2);
 }, 90_000);
+
+test("P3: a holder is killed, another one stopped, in the middle of writing and of reading: nothing is left out in silence", async () => {
+  const [node, ...others] = (await start(3, 8, 16)) as [Node, ...Node[]];
+  const [killed, stopped] = others as [Node, Node];
+  // Under way while segments go to both.
+  const pouring = pour(node, "a", 60 * MB, ["--expiry", "20s"]);
+  await until("both keep segments", 20_000, () => others.every((one) => filesOf([one]) > 1));
+  killed.signal("SIGKILL");
+  const poured = await pouring;
+  // It went through before anybody knew, or it was told.
+  if (poured.code !== 0) expect(poured.stderr).toMatch(/are lost|no room/);
+
+  let stoppedAt = -1;
+  let seen = 0;
+  let from = 0;
+  let lost = 0;
+  for (let parts = 0; parts < 200; parts++) {
+    const part = await readBack(node, "a", from, () => {
+      seen++;
+      if (stoppedAt < 0 && seen > 20) {
+        stopped.signal("SIGSTOP");
+        stoppedAt = seen;
+      }
+    });
+    expect(part.brokenAt).toBe(-1);
+    from += part.lines;
+    if (part.code === 0) break;
+    const [, first, last] = /records (\d+) to (\d+) are lost/.exec(part.stderr) ?? [];
+    expect(Number(first)).toBe(from);
+    lost += Number(last) - Number(first) + 1;
+    from = Number(last) + 1;
+  }
+  expect(lost).toBeGreaterThan(1_000);
+  expect(stoppedAt).toBeGreaterThan(0);
+  expect(node.running).toBe(true);
+  stopped.signal("SIGCONT");
+}, 120_000);
 
 test("P5: the owner is killed: its files go with it, and what others kept for it within the expiry", async () => {
   const [node, ...others] = (await start(3, 8, 8)) as [Node, ...Node[]];

@@ -42,14 +42,23 @@ interface Placed {
 
 /** Milliseconds that one segment may be under way. */
 const TRANSFER_MS = 60_000;
+/** Until a holder takes the stream, as a member and otherwise. */
+const OPEN_MS = 4_000;
+const OPEN_GONE_MS = 1_000;
 const FETCH_ATTEMPTS = 3;
 const RETRY_MS = 200;
+const UNREACHED_MS = 5_000;
 
 /** The memory and disks of other nodes, for one store. */
 export class RemoteStore implements Elsewhere {
   readonly owner: OwnerId;
   readonly expiryMs: number;
   readonly #placed = new Map<string, Placed>();
+  /** Holders of which the last attempt was in vain, and until when that says something. */
+  readonly #unreached = new Map<
+    string,
+    { readonly until: number; readonly error: HedgerowError }
+  >();
   #made = 0;
 
   constructor(private readonly options: RemoteStoreOptions) {
@@ -80,20 +89,27 @@ export class RemoteStore implements Elsewhere {
     throw new HedgerowError("no_space", why);
   }
 
+  /** Who has left the members and was not reached just now is not waited for again, segment by segment. */
   async fetch(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {
-    const { clock } = this.options;
+    const { clock, others } = this.options;
+    const { holder } = place;
     for (let attempt = 1; ; attempt++) {
+      const unreached = this.#unreached.get(holder);
+      const member = others().includes(holder);
+      if (unreached !== undefined && !member && clock.now() < unreached.until)
+        throw unreached.error;
       try {
-        return await this.#receive(place, into, signal);
+        await this.#receive(place, into, member ? OPEN_MS : OPEN_GONE_MS, signal);
+        this.#unreached.delete(holder);
+        return;
       } catch (error) {
         if (signal?.aborted) throw error;
-        const gone =
-          HedgerowError.is(error, "not_found") || !this.options.others().includes(place.holder);
-        if (gone || attempt === FETCH_ATTEMPTS) {
-          throw new HedgerowError("data_lost", `${place.holder}: ${messageOf(error)}`, {
-            cause: error,
-          });
-        }
+        const why = new HedgerowError("data_lost", `${holder}: ${messageOf(error)}`, {
+          cause: error,
+        });
+        if (HedgerowError.is(error, "not_found")) throw why;
+        this.#unreached.set(holder, { until: clock.now() + UNREACHED_MS, error: why });
+        if (!others().includes(holder) || attempt === FETCH_ATTEMPTS) throw why;
         await sleep(clock, RETRY_MS * attempt, signal);
       }
     }
@@ -161,6 +177,7 @@ export class RemoteStore implements Elsewhere {
     const { address } = room;
     const replies = await peers.stream(address, KEEP, opening, chunksOf(pieces), {
       signal: operation.signal,
+      timeoutMs: OPEN_MS,
     });
     if (!(await answered(replies))) {
       throw new HedgerowError("outcome_unknown", "the segment's end was not acknowledged");
@@ -182,12 +199,18 @@ export class RemoteStore implements Elsewhere {
     placed.renewedAt = sentAt;
   }
 
-  async #receive(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async #receive(
+    place: RemotePlace,
+    into: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { peers, clock } = this.options;
     using operation = new Operation(clock, "spill", { signal }, TRANSFER_MS);
     const opening = { owner: this.owner, segment: place.id };
     const chunks = await peers.stream(place.holder, FETCH, opening, [], {
       signal: operation.signal,
+      timeoutMs,
     });
     let at = 0;
     for await (const chunk of chunks) {

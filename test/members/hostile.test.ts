@@ -127,7 +127,9 @@ test("a flood of suspicion and of deaths, with forged witnesses, removes nobody"
   expect(swarm.falseDeaths).toEqual([]);
   swarm.pass(5_000);
   expect(swarm.living.map(names)).toEqual(before);
-});
+  // No echo goes on by itself.
+  expect(swarm.living.map(({ gossip }) => gossip.standing.newsSize)).toEqual(Array(9).fill(0));
+}, 60_000);
 
 test("whatever was said before is said again: no list changes", () => {
   const swarm = new Swarm(3, { nodes: 9, timing });

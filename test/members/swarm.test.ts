@@ -14,6 +14,13 @@ test("a crash is known to all of 151 nodes within 5 s", () => {
   expect(wrong).toEqual([]);
 }, 60_000);
 
+test("a crash is known to all of 1,000 nodes within 8 s", () => {
+  const { ms, falseDeaths: wrong } = detect({ seed: 1, nodes: 1_000, timing, codecEvery: 97 }, 3);
+  expect(ms.length).toBe(3);
+  expect(percentile(ms, 1)).toBeLessThan(8_000);
+  expect(wrong).toEqual([]);
+}, 60_000);
+
 test("M2: at 1% message loss nobody is given up", () => {
   expect(falseDeaths({ seed: 2, nodes: 151, timing }, 0.01, 120_000)).toEqual([]);
 }, 60_000);
@@ -134,6 +141,21 @@ test("M8: all of a hundred nodes are replaced, one after the other: nobody is lo
   const lost = swarm.falseDeaths.filter((line) => !/ gave 10\.0\.0\.(\d{1,2}|100):/.test(line));
   expect(lost).toEqual([]);
 }, 60_000);
+
+test("all leave and start again at once: nobody stays gone, and the news of it come to an end", () => {
+  const swarm = new Swarm(12, { nodes: 30, timing });
+  swarm.pass(2_000);
+  const old = swarm.nodes;
+  for (const { gossip, machine } of old) void gossip.leave().then(() => machine.kill());
+  for (const { address } of old) {
+    swarm.pass(20);
+    swarm.join(swarm.restart(address), swarm.node(0));
+  }
+  expect(swarm.until(15_000, () => swarm.isWhole())).toBeLessThan(15_000);
+  swarm.pass(10_000);
+  expect(swarm.isWhole()).toBe(true);
+  expect(Math.max(...swarm.living.map(({ gossip }) => gossip.standing.newsSize))).toBe(0);
+});
 
 test("a third of 60 nodes crashes at once: the others know within 10 s, and give nobody else up", () => {
   const swarm = new Swarm(11, { nodes: 60, timing });

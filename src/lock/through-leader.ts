@@ -76,6 +76,7 @@ export async function throughLeader<T>(
   failure ??= noLeader(operation.what);
   if (!mayHaveHappened) throw failure;
   if (ended?.code !== "timeout") throw unknownOutcome(operation.what, failure);
+  if (failure.message === ended.message) throw ended;
   throw new HedgerowError(ended.code, `${ended.message} (${failure.message})`, { cause: failure });
 }
 

@@ -126,7 +126,7 @@ export class Operation {
   }
 
   #timedOut(): HedgerowError {
-    const timeoutMs = Math.round(this.#timeoutMs);
+    const timeoutMs = Math.round(Math.max(0, this.#timeoutMs));
     return new HedgerowError("timeout", `${this.what}: not done within ${timeoutMs} ms`);
   }
 

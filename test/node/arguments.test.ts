@@ -110,6 +110,13 @@ test("what may be left out may be undefined, and no time-out is Infinity", async
   expect(held.heldForMs).toBeGreaterThan(0);
 });
 
+test("a time that is over already is a time-out, in one line that says it once", async () => {
+  for (const timeoutMs of [0, -5]) {
+    const error = await node.put("k", "v", { timeoutMs }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "timeout", message: "put: not done within 0 ms" });
+  }
+});
+
 test("a handler that gives what is no message fails for its caller, who is told", async () => {
   const store = `sqlite:${join(folder, "other.db")}`;
   const onSend = (() => 5) as Untyped;

@@ -1,6 +1,5 @@
 import { HedgerowError } from "../../errors.ts";
 import type { ScratchFile, ScratchFiles } from "../../runtime/scratch.ts";
-import type { Budget } from "../budget.ts";
 
 /** A segment that is kept for another node: bytes that mean nothing here. */
 export interface Held {
@@ -10,12 +9,17 @@ export interface Held {
 
 /** Bytes of one write to a file. */
 const WRITE_BYTES = 1024 * 1024;
+/** What a message counts beside its bytes while it waits for that: empty ones would be without bound. */
+const CHUNK_COST_BYTES = 64;
 
-/** Throws what the input throws, and `invalid_argument` for another number of bytes than was announced. */
+/**
+ * Throws what the input throws, and `invalid_argument` for another number of bytes than was announced. `giveBack` is
+ * called once, when what is held is freed.
+ */
 export async function holdInMemory(
   input: AsyncIterable<Uint8Array>,
   bytes: number,
-  memory: Budget,
+  giveBack: () => void,
 ): Promise<Held> {
   let held = new Uint8Array(bytes);
   let at = 0;
@@ -28,7 +32,7 @@ export async function holdInMemory(
   return {
     bytes: () => held,
     free() {
-      memory.give(bytes);
+      giveBack();
       held = new Uint8Array(0);
     },
   };
@@ -39,7 +43,7 @@ export async function holdOnDisk(
   input: AsyncIterable<Uint8Array>,
   bytes: number,
   files: ScratchFiles,
-  disk: Budget,
+  giveBack: () => void,
 ): Promise<Held> {
   const file: ScratchFile = files.create();
   try {
@@ -50,7 +54,7 @@ export async function holdOnDisk(
       received += chunk.length;
       checkLength(received, bytes);
       waiting.push(chunk);
-      waitingBytes += chunk.length;
+      waitingBytes += chunk.length + CHUNK_COST_BYTES;
       if (waitingBytes >= WRITE_BYTES) {
         await file.write(waiting);
         waiting = [];
@@ -66,7 +70,7 @@ export async function holdOnDisk(
   return {
     bytes: () => file.map(),
     free() {
-      disk.give(bytes);
+      giveBack();
       file.close();
     },
   };

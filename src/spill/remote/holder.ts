@@ -44,6 +44,14 @@ interface Holding {
   leaseEnds: number;
 }
 
+/** What a segment counts at the least: an entry in memory, and a file with its descriptor. */
+const LEAST_MEMORY_BYTES = 4 * 1024;
+const LEAST_DISK_BYTES = 64 * 1024;
+/** Longer than any owner tries, in milliseconds: the room of what never comes is free again. */
+const MAX_RECEIVE_MS = 120_000;
+/** Of `host:port`, with the longest name that a host may have. */
+const MAX_ADDRESS_LENGTH = 270;
+
 const KEPT = new Uint8Array([1]);
 
 /** Keeps segments for other nodes. */
@@ -108,15 +116,15 @@ export class Holder {
   }
 
   /** Room is taken before a byte of it is sent. */
-  #keep(opening: KeepSegment, input: Replies, { signal }: ServedStream): StreamInput {
-    const bytes = Number(opening.bytes);
+  #keep(opening: KeepSegment, input: Replies, stream: ServedStream): StreamInput {
     const { memory, disk, files } = this.options;
     const budget = opening.inMemory ? memory : disk;
-    checkOpening(opening, bytes);
+    const bytes = checkOpening(opening);
     if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
     if (!opening.inMemory && files === null) throw noRoom(opening, "it has no disk");
-    if (!budget.tryTake(bytes)) throw noRoom(opening, `${budget.free} bytes are free`);
-    const kept = this.#receive(opening, bytes, input, signal);
+    const price = Math.max(bytes, opening.inMemory ? LEAST_MEMORY_BYTES : LEAST_DISK_BYTES);
+    if (!budget.tryTake(price)) throw noRoom(opening, `${budget.free} bytes are free`);
+    const kept = this.#receive(opening, bytes, () => budget.give(price), input, stream);
     kept.catch(() => {}); // told to the owner, if it is there still
     return (async function* () {
       await kept;
@@ -127,24 +135,29 @@ export class Holder {
   async #receive(
     opening: KeepSegment,
     bytes: number,
+    giveBack: () => void,
     input: Replies,
-    signal: AbortSignal,
+    stream: ServedStream,
   ): Promise<void> {
-    const { memory, disk, files } = this.options;
+    const { clock, files, logger } = this.options;
+    const late = new HedgerowError("timeout", `a segment came not whole in ${MAX_RECEIVE_MS} ms`);
+    const timer = clock.schedule(MAX_RECEIVE_MS, () => stream.fail(late));
     let held: Held;
     try {
       held =
         opening.inMemory || files === null
-          ? await holdInMemory(input, bytes, memory)
-          : await holdOnDisk(input, bytes, files, disk);
+          ? await holdInMemory(input, bytes, giveBack)
+          : await holdOnDisk(input, bytes, files, giveBack);
     } catch (error) {
-      (opening.inMemory ? memory : disk).give(bytes);
+      giveBack();
       if (error instanceof HedgerowError) throw error;
-      this.options.logger.warn("segment of another node not kept", { error: messageOf(error) });
+      logger.warn("segment of another node not kept", { error: messageOf(error) });
       throw noRoom(opening, messageOf(error));
+    } finally {
+      timer.cancel();
     }
     // The owner does not know that it is here, or nobody frees it any more.
-    if (signal.aborted || this.#stopped) return held.free();
+    if (stream.signal.aborted || this.#stopped) return held.free();
     this.#add(opening, held);
   }
 
@@ -209,18 +222,22 @@ function keyOf(owner: SpillOwner | undefined): string {
 }
 
 function checkOwner(owner: SpillOwner | undefined): SpillOwner {
-  if (owner !== undefined && owner.address !== "") return owner;
-  throw new HedgerowError("invalid_argument", "owner is empty: name the store");
+  const { address } = owner ?? { address: "" };
+  if (owner !== undefined && address !== "" && address.length <= MAX_ADDRESS_LENGTH) return owner;
+  throw new HedgerowError("invalid_argument", "owner has no address, or none of a node: name it");
 }
 
-function checkOpening({ owner, expiryMs }: KeepSegment, bytes: number): void {
+/** Gives its bytes. */
+function checkOpening({ owner, expiryMs, bytes }: KeepSegment): number {
   checkOwner(owner);
   if (!(expiryMs > 0 && expiryMs <= MAX_EXPIRY_MS)) {
     throw new HedgerowError("invalid_argument", `expiry_ms ${expiryMs}: 1 to ${MAX_EXPIRY_MS}`);
   }
+  if (bytes === 0n) throw new HedgerowError("invalid_argument", "a segment of no bytes");
   if (bytes > MAX_SEALED_BYTES) {
     throw new HedgerowError("too_large", `a segment of more than ${MAX_SEALED_BYTES} bytes`);
   }
+  return Number(bytes);
 }
 
 function noRoom({ inMemory }: KeepSegment, why: string): HedgerowError {

@@ -1,7 +1,7 @@
-import type { ConnectError } from "@connectrpc/connect";
+import { Code, type ConnectError } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import type { HedgerowError } from "../../errors.ts";
+import { HedgerowError } from "../../errors.ts";
 import { ErrorDetailSchema } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
 import { publicError, toConnectError } from "../../rpc/errors.ts";
 
@@ -33,7 +33,13 @@ async function* thenStatus(body: AsyncIterable<Uint8Array>, trailer: Headers) {
   if (error === undefined) return;
   // What Connect itself refuses, such as a message over the limit, has no detail of ours.
   const known = error.findDetails(ErrorDetailSchema).length > 0;
-  setStatus(trailer, known ? error : toConnectError(publicError(error)));
+  setStatus(trailer, known ? error : toConnectError(refusalOf(error)));
+}
+
+/** Handlers' own errors have passed already: here, "internal" is what Connect says of a request that cannot be read. */
+function refusalOf(error: ConnectError): HedgerowError {
+  if (error.code !== Code.Internal) return publicError(error);
+  return new HedgerowError("invalid_argument", "the request is malformed", { cause: error });
 }
 
 /**

@@ -16,13 +16,18 @@ test.each(["", SERVICE, "grpc.health.v1.Health"])(
     for (const [ready, status] of [
       [async () => {}, Status.SERVING],
       [() => Promise.reject(NOT_READY), Status.NOT_SERVING],
-      [() => new Promise<void>(() => {}), Status.NOT_SERVING],
     ] as const) {
       await using kit = await GrpcKit.serving({ ready });
       expect((await kit.client(Health).check({ service })).status).toBe(status);
     }
   },
 );
+
+test("a node that does not say whether it is ready is not, within a probe's time", async () => {
+  await using kit = await GrpcKit.serving({ ready: () => new Promise<void>(() => {}) });
+  const { status } = await kit.client(Health).check({}, { timeoutMs: 5_000 });
+  expect(status).toBe(Status.NOT_SERVING);
+});
 
 test("List names all services with their states", async () => {
   await using kit = await GrpcKit.serving();

@@ -62,18 +62,21 @@ export class Observers {
   }
 
   async #tell(observing: Observing): Promise<void> {
-    observing.behind = observing.busy;
-    if (observing.busy || !this.#concerns(observing)) return;
-    observing.busy = true;
-    const startedAt = this.clock.now();
-    try {
-      if ((await observing.tell(this.#members)) === false) this.#observing.delete(observing);
-    } catch (error) {
-      this.failed(error);
+    observing.behind = true;
+    if (observing.busy) return;
+    while (observing.behind && this.#observing.has(observing)) {
+      observing.behind = false;
+      if (!this.#concerns(observing)) return;
+      observing.busy = true;
+      const startedAt = this.clock.now();
+      try {
+        if ((await observing.tell(this.#members)) === false) this.#observing.delete(observing);
+      } catch (error) {
+        this.failed(error);
+      }
+      observing.busy = false;
+      this.durations.observe((this.clock.now() - startedAt) / 1e3);
     }
-    observing.busy = false;
-    this.durations.observe((this.clock.now() - startedAt) / 1e3);
-    if (observing.behind && this.#observing.has(observing)) await this.#tell(observing);
   }
 
   #concerns(observing: Observing): boolean {
@@ -88,6 +91,6 @@ export class Observers {
 function participantsOf(members: readonly MemberRecord[]): string {
   return members
     .filter(({ state }) => state === PeerState.PARTICIPANT)
-    .map(({ name }) => name)
+    .map(({ name, address }) => `${name} ${address}`)
     .join("\n");
 }

@@ -86,3 +86,16 @@ test("with participantsOnly, changes of others are no news; it is given all memb
   }
   expect(told).toEqual(["a:1", "a:1,b:1,c:1"]);
 });
+
+test("with participantsOnly, a participant that moved to another address is news", async () => {
+  const told: string[] = [];
+  const observers = new Observers(clock, () => {});
+  observers.notify([a]);
+  await settled();
+  observers.observe(([member]) => told.push(member?.address ?? ""), true);
+  for (const member of [a, { ...a, version: 1 }, { ...a, address: "moved:1" }]) {
+    observers.notify([member]);
+    await settled();
+  }
+  expect(told).toEqual(["moved:1"]);
+});

@@ -48,11 +48,10 @@ export class Joining {
   async join(addresses: readonly string[]): Promise<void> {
     const { address: self, logger } = this.options;
     const seeds = [...new Set(addresses)].filter((address) => address !== self);
-    if (new Set([...seeds, ...this.#seeds.keys()]).size > MAX_SEEDS) {
-      throw new HedgerowError("too_large", `join: give at most ${MAX_SEEDS} addresses`);
-    }
+    this.#checkRoom(seeds);
     const failures = await Promise.all(seeds.map((seed) => this.meet(seed)));
     if (this.#stopped) return;
+    this.#checkRoom(seeds); // others may have been given meanwhile
     for (const [i, seed] of seeds.entries()) this.#keep(seed, failures[i] ?? null, 1);
     const silent = seeds.filter((_, i) => failures[i] !== null);
     if (silent.length === 0) return;
@@ -78,7 +77,7 @@ export class Joining {
       else this.options.logger.debug("not joined through", fields);
       return error;
     }
-    if (!this.#isAlone()) this.#met = true;
+    this.onMembersChange();
     return null;
   }
 
@@ -86,6 +85,11 @@ export class Joining {
   get awaited(): string[] {
     if (this.#met || !this.#isAlone()) return [];
     return [...this.#seeds].filter(([, seed]) => seed.silent).map(([address]) => address);
+  }
+
+  /** Whom this node has met once, whoever of them asked, it has met. */
+  onMembersChange(): void {
+    if (!this.#isAlone()) this.#met = true;
   }
 
   stop(): void {
@@ -121,14 +125,20 @@ export class Joining {
       logger.debug("not joined through", { seed: address, error: failure.message });
     }
     if (this.#stopped) return;
+    this.onMembersChange();
     const isAlone = this.#isAlone();
-    if (failure === null && !isAlone) this.#met = true;
     if (failure === null && wasAlone && !isAlone) logger.info("joined", { through: address });
     if (failure === null || !isFinal(failure)) return this.#keep(address, failure, vain + 1);
     if (isAlone) return onFatal(failure);
     // Others are with this node: it is not the one that must go.
     this.#seeds.delete(address);
     logger.error("not joined, and not asked again", { seed: address, error: failure.message });
+  }
+
+  /** Throws `too_large` for more addresses than are kept. */
+  #checkRoom(seeds: readonly string[]): void {
+    if (new Set([...seeds, ...this.#seeds.keys()]).size <= MAX_SEEDS) return;
+    throw new HedgerowError("too_large", `join: give at most ${MAX_SEEDS} addresses`);
   }
 
   #isAlone(): boolean {

@@ -133,3 +133,21 @@ test("after a stop nobody is asked; more than 256 addresses are refused", async 
   const many = Array.from({ length: 257 }, (_, i) => `n:${i}`);
   expect(await joining.join(many).catch((error) => error.code)).toBe("too_large");
 });
+
+test("addresses that are given at once are counted together", async () => {
+  const many = (name: string) => Array.from({ length: 200 }, (_, i) => `${name}:${i}`);
+  const joins = [joining.join(many("n")), joining.join(many("m"))];
+  const codes = await Promise.all(joins.map((join) => join.catch((error) => error.code)));
+  expect(codes).toEqual([undefined, "too_large"]);
+});
+
+test("who met others has joined for good, whoever asked whom, and whoever left since", async () => {
+  failing.set("b:1", "unavailable");
+  await joining.join(["b:1"]);
+  expect(joining.awaited).toEqual(["b:1"]);
+  members.push(recordOf("c:1", 1));
+  joining.onMembersChange();
+  members.pop();
+  joining.onMembersChange();
+  expect(joining.awaited).toEqual([]);
+});

@@ -10,7 +10,7 @@ import { pick } from "./choice.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { GossipFigures } from "./figures.ts";
 import { LocalHealth } from "./local-health.ts";
-import type { MemberRecord, PeerState } from "./member.ts";
+import { Liveness, type MemberRecord, type PeerState } from "./member.ts";
 import { Pace } from "./pace.ts";
 import { Prober } from "./prober.ts";
 import { MemberTable, type TableChange } from "./table.ts";
@@ -110,9 +110,12 @@ export class Gossip {
     });
   }
 
-  /** Ends the loops and says good-bye to some of the members. Never throws. */
+  /**
+   * Ends the loops and says good-bye to some of the members, also before `start`: whom this node has met has it on its
+   * list. What it hears from then on is not told. Idempotent, and never throws.
+   */
   async leave(): Promise<void> {
-    if (!this.#running) return;
+    if (this.#hasLeft) return;
     this.#running = false;
     for (const timer of Object.values(this.#timers)) timer.cancel();
     const { names, self } = this.#table;
@@ -156,7 +159,12 @@ export class Gossip {
     this.#settleTold();
   }
 
+  get #hasLeft(): boolean {
+    return this.#table.self.liveness === Liveness.LEFT;
+  }
+
   #report(): void {
+    if (this.#hasLeft) return;
     const change = this.#table.takeChange();
     if (change === null) return;
     const { joined, left } = change;

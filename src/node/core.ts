@@ -217,11 +217,14 @@ export class Core {
 
   /**
    * Meets the cluster before it contends: a node with another lease than the cluster's must not touch the
-   * lock. Throws `wrong_cluster` then; that nobody answers is no error.
+   * lock. Throws `wrong_cluster` then, and `stopped` after a stop; that nobody answers is no error.
    */
   async start(): Promise<void> {
     await this.#stored.firstContact();
     await this.#joining.join(this.config.join);
+    if (this.#resigning !== null) {
+      throw new HedgerowError("stopped", "the node was stopped while it started");
+    }
     this.#stored.start();
     this.#gossip.start();
     this.#running = true;
@@ -257,12 +260,15 @@ export class Core {
     await this.#stored.resign();
   }
 
+  /** From the last step to the first: each is done, whatever becomes of those before it. */
   async #stop(): Promise<void> {
+    await using steps = new AsyncDisposableStack();
+    const stopped = new HedgerowError("stopped", "the node is stopping");
+    steps.defer(() => this.#shutdown.abort(stopped));
+    steps.defer(() => this.#gossip.leave());
+    steps.defer(() => this.#joining.stop());
+    steps.defer(() => this.spill.stop());
     await this.resign();
-    await this.spill.stop();
-    this.#joining.stop();
-    await this.#gossip.leave();
-    this.#shutdown.abort(new HedgerowError("stopped", "the node is stopping"));
   }
 
   #onMembersChange(change: TableChange): void {
@@ -277,6 +283,7 @@ export class Core {
       this.config.logger.info("member left", { member: address });
       this.spill.memberLeft(address);
     }
+    this.#joining.onMembersChange();
     this.#updateSharder();
     this.#observers.notify(this.#gossip.members());
     this.#participate();

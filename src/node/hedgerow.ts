@@ -349,9 +349,9 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   async #stop(): Promise<void> {
+    await using _ = this.opened; // closed whatever becomes of the rest
     await this.core.resign();
     await this.inFlight.drained(this.runtime.clock, DRAIN_MS);
-    await this.opened.disposeAsync();
   }
 
   #call<T>(kind: NodeCall, call: () => Promise<T>): Promise<T> {

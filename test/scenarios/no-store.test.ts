@@ -1,6 +1,8 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { FAST_PROFILE } from "../../src/members/timing.ts";
+import type { MembersChange } from "../../src/node/api.ts";
 import type { NodeConfig } from "../../src/node/config.ts";
+import type { SimulatedNode } from "../simulation/world/cluster.ts";
 import { Story } from "./world.ts";
 
 const addressOf = (number: number) => `10.0.0.${number}:8080`;
@@ -57,4 +59,59 @@ test("a node that stops says good-bye, and is not ready any more", () => {
   expect(story.outcome(second.core.stop()).error).toBeNull();
   story.until("it is gone", 5_000, () => story.cluster.nodes[0]?.core.members().length === 2);
   expect(story.outcome(second.core.ready()).error?.code).toBe("stopped");
+});
+
+test("a node that met others without asking them is ready still when they have gone", () => {
+  const story = storyOf(2, { join: [] });
+  const [first, second] = story.cluster.nodes;
+  if (first === undefined || second === undefined) throw new Error("no nodes");
+  story.pass(100);
+  story.outcome(first.core.join(["10.0.0.9:8080"]));
+  expect(story.outcome(first.core.ready()).error?.code).toBe("unavailable");
+  story.outcome(second.core.join([first.address]));
+  expect(first.core.members().length).toBe(2);
+  story.outcome(second.core.stop());
+  expect(first.core.members().length).toBe(1);
+  expect(story.outcome(first.core.ready()).error).toBeNull();
+});
+
+test("a node that stops is told of nobody any more, itself included", () => {
+  const told: string[] = [];
+  const onMembersChanged = ({ left }: MembersChange) =>
+    told.push(...left.map(({ address }) => address));
+  const configure = (address: string) => ({
+    join: [FIRST],
+    ...(address === FIRST && { onMembersChanged }),
+  });
+  const story = new Story({ nodes: 3, stored: false, configure });
+  story.until("all know all", 60_000, () => knowing(story, 3));
+  story.outcome((story.cluster.nodes[0] as SimulatedNode).core.stop());
+  story.pass(10_000);
+  expect(told).toEqual([]);
+});
+
+test("a stop whose first steps fail takes the others all the same", () => {
+  const story = storyOf(3);
+  story.until("all know all", 60_000, () => knowing(story, 3));
+  const [first, second] = story.cluster.nodes as [SimulatedNode, SimulatedNode];
+  spyOn(second.core.spill, "stop").mockRejectedValue(new Error("disk"));
+  expect(story.outcome(second.core.stop()).error?.message).toContain("disk");
+  expect(first.core.members().length).toBe(2); // it has said good-bye
+  const stopped = story.outcome(second.core.changeState("terminating")).error;
+  expect(stopped?.code).toBe("stopped");
+});
+
+test("a node that is stopped while it starts neither starts nor stays on a list", () => {
+  const story = storyOf(2, { join: [FIRST, addressOf(2)] });
+  story.until("all know all", 60_000, () => knowing(story, 2));
+  story.cluster.network.cut(addressOf(3), addressOf(2));
+  const late = story.cluster.add(addressOf(3));
+  story.until("it has met the first one", 1_000, () => late.core.members().length > 1);
+  expect(late.core.running).toBe(false);
+  story.outcome(late.core.stop());
+  const [first] = story.cluster.nodes as [SimulatedNode];
+  expect(first.core.members().length).toBe(2);
+  story.until("its start has ended", 5_000, () => late.startError !== null);
+  expect(late.startError?.code).toBe("stopped");
+  expect(late.core.running).toBe(false);
 });

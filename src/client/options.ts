@@ -16,7 +16,7 @@ export interface ClientOptions {
   readonly timeoutMs?: number | undefined;
   /**
    * How often a call is made again at most, where that is safe: surely nothing was done, or the same again does no
-   * harm, as with reads, and puts, which get an id. Default 5.
+   * harm, as with reads, and puts, which get an id. Default 20, with pauses of 12 s in all.
    */
   readonly retries?: number | undefined;
   /** Default: the platform's. */
@@ -33,7 +33,7 @@ export interface CheckedClientOptions {
 
 /** Throws `invalid_argument`. */
 export function checkClientOptions(options: ClientOptions): CheckedClientOptions {
-  const { addresses, token, timeoutMs = 10_000, retries = 5 } = options;
+  const { addresses, token, timeoutMs = 10_000, retries = 20 } = options;
   const urls = (typeof addresses === "string" ? [addresses] : [...addresses]).map(checkUrl);
   if (urls.length === 0) throw invalid("addresses is empty: name a node's http listener");
   if (!(timeoutMs > 0)) throw invalid(`timeoutMs ${timeoutMs}: give milliseconds above 0`);

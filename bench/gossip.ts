@@ -24,8 +24,10 @@ const WORLDS = 3;
 const HOUR_MS = 3_600_000;
 /** One message in a hundred is lost. */
 const LOSS = 0.01;
-/** Long enough for ckit's constants to give the other half up. */
-const CUT_MS = 180_000;
+/** Probe intervals that a partition lasts: long enough for all constants to give the other half up. */
+const CUT_INTERVALS = 36;
+/** It lasts this long at the least. */
+const CUT_MS = 60_000;
 const HEALED_WITHIN_MS = 600_000;
 const IDLE_MS = 300_000;
 /** So many messages, of which one goes through the codec. Odd, so that requests and replies take turns. */
@@ -130,7 +132,12 @@ function healing({ nodes }: Scale): Experiment {
     title: `two halves are one again for good, ${nodes} nodes, worst of ${WORLDS}`,
     metrics: [seconds("healed", "s")],
     targets: [alwaysAtMost(OURS, 10, "healed")],
-    world: (setting) => ({ task: "heal", setting, cutMs: CUT_MS, withinMs: HEALED_WITHIN_MS }),
+    world: (setting) => ({
+      task: "heal",
+      setting,
+      cutMs: Math.max(CUT_MS, CUT_INTERVALS * setting.timing.probeIntervalMs),
+      withinMs: HEALED_WITHIN_MS,
+    }),
     sample: ({ healedMs = [] }) => ({ healed: Math.max(...healedMs) / 1e3 }),
   };
 }

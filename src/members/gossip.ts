@@ -13,7 +13,8 @@ import { LocalHealth } from "./local-health.ts";
 import { Liveness, type MemberRecord, type PeerState } from "./member.ts";
 import { Pace } from "./pace.ts";
 import { Prober } from "./prober.ts";
-import { MemberTable, type TableChange } from "./table.ts";
+import type { TableChange } from "./changes.ts";
+import { MemberTable } from "./table.ts";
 import { syncIntervalMs } from "./timing.ts";
 
 /** Time-out of saying good-bye, in milliseconds. */

@@ -1,3 +1,4 @@
+import { Changes, type TableChange } from "./changes.ts";
 import {
   checkTransition,
   isPresent,
@@ -10,7 +11,8 @@ import {
 } from "./member.ts";
 import { NewsQueue } from "./news-queue.ts";
 import { SortedNames } from "./sorted-names.ts";
-import { type GossipTiming, MAX_MEMBERS, retransmits, suspicionMs } from "./timing.ts";
+import { SuspicionTimes } from "./suspicion-times.ts";
+import { type GossipTiming, MAX_MEMBERS, retransmits } from "./timing.ts";
 
 interface Known {
   record: MemberRecord;
@@ -20,12 +22,6 @@ interface Known {
   readonly confirmed: boolean;
   /** Of what the record says that lists must agree on; 0 for those who are gone. */
   readonly hash: number;
-}
-
-/** What an observer is told: who became present, who no longer is, and whether anybody's state changed. */
-export interface TableChange {
-  readonly joined: readonly MemberRecord[];
-  readonly left: readonly MemberRecord[];
 }
 
 /** How a statement came: told as news, in a comparison of lists, or in the list that a newcomer is given. */
@@ -44,11 +40,9 @@ export class MemberTable {
   readonly #news = new NewsQueue();
   #self: MemberRecord;
   #digest = 0;
-  #suspicions: { members: number; ms: number[] } = { members: 0, ms: [] };
+  readonly #suspicions: SuspicionTimes;
   #present: MemberRecord[] | null = null;
-  #joined: MemberRecord[] = [];
-  #left: MemberRecord[] = [];
-  #changed = false;
+  readonly #changes = new Changes();
 
   constructor(
     self: MemberRecord,
@@ -56,6 +50,7 @@ export class MemberTable {
     now: number,
   ) {
     this.#self = self;
+    this.#suspicions = new SuspicionTimes(timing);
     this.#store(self, now);
   }
 
@@ -143,7 +138,7 @@ export class MemberTable {
   /** When the next suspect's time is over; null while there is none. */
   nextDeath(): number | null {
     let next: number | null = null;
-    const leastMs = this.#suspicionMs(Infinity);
+    const leastMs = this.#suspicions.ms(this.#names.size, Infinity);
     for (const suspect of this.#suspects.values()) {
       if (next !== null && suspect.since + leastMs >= next) continue;
       const at = this.#diesAt(suspect);
@@ -154,7 +149,7 @@ export class MemberTable {
 
   /** Suspects whose time is over are dead; tells how many. */
   expire(now: number): number {
-    const leastMs = this.#suspicionMs(Infinity);
+    const leastMs = this.#suspicions.ms(this.#names.size, Infinity);
     const due: Known[] = [];
     for (const suspect of this.#suspects.values()) {
       if (now >= suspect.since + leastMs && now >= this.#diesAt(suspect)) due.push(suspect);
@@ -223,12 +218,7 @@ export class MemberTable {
 
   /** What changed since the last call, or null. Somebody who came and went is in both lists. */
   takeChange(): TableChange | null {
-    if (!this.#changed) return null;
-    const change = { joined: this.#joined, left: this.#left };
-    this.#joined = [];
-    this.#left = [];
-    this.#changed = false;
-    return change;
+    return this.#changes.take();
   }
 
   /** The usual case by far: what is said is known or older, and brings no witness against a suspect. */
@@ -255,7 +245,7 @@ export class MemberTable {
     if (said.liveness !== Liveness.DEAD || known === undefined || !isPresent(known.record)) {
       return heard;
     }
-    const leastMs = this.#suspicionMs(Infinity);
+    const leastMs = this.#suspicions.ms(this.#names.size, Infinity);
     const waited = known.record.liveness === Liveness.SUSPECT && now - known.since >= leastMs;
     return waited ? heard : { ...heard, liveness: Liveness.SUSPECT };
   }
@@ -293,19 +283,8 @@ export class MemberTable {
   }
 
   #diesAt({ record, since, confirmed }: Known): number {
-    return since + this.#suspicionMs(confirmed ? Infinity : (record.accusers?.length ?? 0));
-  }
-
-  /** Asked of every suspect each time: reckoned once per number of members and of accusers. */
-  #suspicionMs(accusers: number): number {
-    const members = this.#names.size;
-    if (this.#suspicions.members !== members) this.#suspicions = { members, ms: [] };
-    const counted = Math.min(accusers, this.timing.confirmations + 1);
-    const known = this.#suspicions.ms[counted];
-    if (known !== undefined) return known;
-    const ms = suspicionMs(this.timing, members, counted);
-    this.#suspicions.ms[counted] = ms;
-    return ms;
+    const accusers = confirmed ? Infinity : (record.accusers?.length ?? 0);
+    return since + this.#suspicions.ms(this.#names.size, accusers);
   }
 
   #restate(change: Partial<MemberRecord>, now: number): void {
@@ -344,16 +323,7 @@ export class MemberTable {
     if (was && !is) this.#names.delete(name);
     if (is || record === this.#self) this.#gone.delete(name);
     else this.#gone.add(name);
-    this.#note(was ? before.record : null, record);
-  }
-
-  /** Keeps what observers are told. */
-  #note(was: MemberRecord | null, record: MemberRecord): void {
-    const is = isPresent(record);
-    const restarted = was !== null && was.incarnation !== record.incarnation;
-    if (was !== null && (!is || restarted)) this.#left.push(was);
-    if (is && (was === null || restarted)) this.#joined.push(record);
-    if (was === null ? is : !is || restarted || was.state !== record.state) this.#changed = true;
+    this.#changes.note(was ? before.record : null, record);
   }
 
   /** The gone make room for those who come, the longest gone first. */

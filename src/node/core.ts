@@ -3,7 +3,7 @@ import { LeaderDirectory } from "../lock/directory.ts";
 import { Gossip } from "../members/gossip.ts";
 import { Liveness, type MemberRecord, PeerState } from "../members/member.ts";
 import { Observers } from "../members/observers.ts";
-import type { TableChange } from "../members/table.ts";
+import type { TableChange } from "../members/changes.ts";
 import { Messaging } from "../messaging/messaging.ts";
 import { Streams } from "../messaging/streams.ts";
 import type { Family } from "../observe/families.ts";

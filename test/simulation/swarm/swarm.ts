@@ -3,7 +3,7 @@ import { GossipService, PingRequestSchema } from "../../../src/gen/hedgerow/v1/g
 import { LeaderDirectory } from "../../../src/lock/directory.ts";
 import { Gossip } from "../../../src/members/gossip.ts";
 import { Liveness, type MemberRecord, PeerState, toWire } from "../../../src/members/member.ts";
-import type { TableChange } from "../../../src/members/table.ts";
+import type { TableChange } from "../../../src/members/changes.ts";
 import type { GossipTiming } from "../../../src/members/timing.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
 import { serve } from "../../../src/rpc/port.ts";

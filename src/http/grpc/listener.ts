@@ -39,6 +39,9 @@ const MAX_SESSION_MEMORY = 1_000;
 /** Quiet connections are asked after so many milliseconds whether their other end is still there. */
 const KEEP_ALIVE_MS = 60_000;
 
+/** A connection that has not begun to speak HTTP/2 by then is closed, in milliseconds. */
+export const FIRST_WORDS_MS = 10_000;
+
 /** Clients try again, as their own rules have it. */
 const STARTING: GrpcServed = {
   async handle(_, response) {
@@ -123,7 +126,12 @@ export class GrpcListener {
 
   #add(session: ServerHttp2Session): void {
     this.#sessions.add(session);
-    session.once("close", () => this.#sessions.delete(session));
+    const late = this.clock.schedule(FIRST_WORDS_MS, () => session.destroy());
+    session.once("remoteSettings", () => late.cancel());
+    session.once("close", () => {
+      late.cancel();
+      this.#sessions.delete(session);
+    });
     // A connection that breaks, or speaks something else, ends: its calls are told by their own streams.
     session.on("error", () => session.destroy());
   }

@@ -4,7 +4,7 @@ import { text } from "./texts.ts";
 
 // HTTP/2 as it stands on the wire (RFC 9113), so that each byte of it can be wrong.
 
-const FRAME = {
+export const FRAME = {
   data: 0,
   headers: 1,
   reset: 3,
@@ -14,12 +14,17 @@ const FRAME = {
   window: 8,
   more: 9,
 };
-const END_STREAM = 1;
+export const END_STREAM = 1;
 const ACK = 1;
-const END_HEADERS = 4;
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+export const END_HEADERS = 4;
+export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
-function frame(type: number, flags: number, stream: number, payload: Uint8Array): Uint8Array {
+export function frame(
+  type: number,
+  flags: number,
+  stream: number,
+  payload: Uint8Array,
+): Uint8Array {
   const bytes = Buffer.alloc(9 + payload.length);
   bytes.writeUIntBE(payload.length, 0, 3);
   bytes[3] = type;
@@ -30,7 +35,7 @@ function frame(type: number, flags: number, stream: number, payload: Uint8Array)
 }
 
 /** Of HPACK the literal form alone (RFC 7541, 6.2.2): without tables, without Huffman's code. */
-function headerBlock(headers: Headers): Uint8Array {
+export function headerBlock(headers: Headers): Uint8Array {
   const literal = (given: string) => {
     const bytes = Buffer.from(given, "latin1");
     const prefix: number[] = [];
@@ -59,17 +64,21 @@ function grpcFrame(prng: Prng, message: Uint8Array): Uint8Array {
 
 type Headers = readonly (readonly [string, string])[];
 
-/** Headers of a call: as a client sends them, or some that contradict it. */
-function callHeaders(prng: Prng, path: string): Headers {
-  const good: Headers = [
+export function goodHeaders(path: string): Headers {
+  return [
     [":method", "POST"],
     [":scheme", "http"],
     [":authority", "localhost"],
     [":path", path],
-    ["content-type", prng.pick(["application/grpc", "application/grpc+proto"])],
+    ["content-type", "application/grpc"],
     ["te", "trailers"],
-    ["grpc-timeout", prng.pick(["10m", "1S", "0n", "99999999H"])],
   ];
+}
+
+/** Headers of a call: as a client sends them, or some that contradict it. */
+function callHeaders(prng: Prng, path: string): Headers {
+  const timeout = prng.pick(["10m", "1S", "0n", "99999999H"]);
+  const good: Headers = [...goodHeaders(path), ["grpc-timeout", timeout]];
   if (prng.chance(0.6)) return good;
   const wrong: Readonly<Record<string, readonly string[]>> = {
     ":method": ["GET", "CONNECT", ""],
@@ -128,12 +137,13 @@ function opening(prng: Prng, stream: number, block: Uint8Array): Uint8Array[] {
   return frames;
 }
 
+export function word(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
 function other(prng: Prng, stream: number): Uint8Array {
-  const word = (value: number) => {
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32BE(value);
-    return bytes;
-  };
   return prng.pick([
     () => frame(FRAME.reset, 0, stream, word(prng.int(14))),
     () => frame(FRAME.window, 0, prng.pick([0, stream]), word(prng.pick([0, 1, 2 ** 31 - 1]))),

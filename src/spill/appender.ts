@@ -99,7 +99,7 @@ export class Appender {
       if (this.#stuck !== null) {
         const { segment } = this.#stuck;
         this.#stuck = null;
-        await this.#begin(segment);
+        if (!this.#stays(segment)) await this.#begin(segment);
       }
       this.#check();
       const fresh = this.#advance(record.length);
@@ -114,7 +114,7 @@ export class Appender {
   /** A new segment with room for such a record; null while the staging buffers are in use. */
   #advance(recordBytes: number): Segment | null {
     const full = this.#active;
-    if (full?.staged === true) {
+    if (full?.staged === true && !this.#stays(full)) {
       if (this.#placing !== null || this.#stuck !== null) return null;
       void this.#begin(full);
     }
@@ -124,12 +124,26 @@ export class Appender {
     return this.#open;
   }
 
+  /** Whether memory has room again: then a staging buffer is a segment like others, and another one is staging. */
+  #stays({ segment }: Active): boolean {
+    const { memory } = this.options;
+    const spare = this.#spare(this.#staged - 1, segment.allocated);
+    if (memory.exceeded || memory.free < spare) return false;
+    this.#staged--;
+    return true;
+  }
+
+  /** What segments in memory leave to those of so many staging buffers that are not there yet. */
+  #spare(staged: number, segment: number): number {
+    const share = this.options.limits.memoryBytes * STAGING_SHARE;
+    return Math.min((STAGING_SEGMENTS - staged) * segment, share);
+  }
+
   #inMemory(recordBytes: number): Active | null {
     const { limits, memory } = this.options;
     const { segmentBytes: size, memoryBytes } = limits;
     const whole = segmentBytes(size, this.#expected);
-    const staging = (STAGING_SEGMENTS - this.#staged) * whole;
-    const spare = Math.min(staging, memoryBytes * STAGING_SHARE);
+    const spare = this.#spare(this.#staged, whole);
     if (memory.tryTake(whole, spare)) return this.#make(size, this.#expected, false);
     const share = ((memory.free - spare) / whole) * ROUNDING;
     const smaller = Math.floor((size * share) / 8) * 8;

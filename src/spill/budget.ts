@@ -18,6 +18,11 @@ export class Budget {
     return this.parent === null ? own : Math.min(own, this.parent.free);
   }
 
+  /** Whether more is taken than the limit, this one or the node's, allows. */
+  get exceeded(): boolean {
+    return this.#used > this.limit || this.parent?.exceeded === true;
+  }
+
   /** Takes all of it or nothing; leaves `spare` bytes of this limit and of the node's untouched. */
   tryTake(bytes: number, spare = 0): boolean {
     if (this.#used + bytes > this.limit - spare) return false;

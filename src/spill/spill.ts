@@ -40,10 +40,11 @@ export class Spill {
     this.memory = new Budget(options.memoryBytes);
     this.disk = new Budget(options.diskBytes);
     const { clock, logger, files, cluster } = options;
-    this.holder = new Holder({ clock, logger, files, memory: this.memory, disk: this.disk });
     this.#remote = cluster === undefined ? null : new Remote({ clock, logger, ...cluster });
     this.#warner = new SeldomWarner(clock, logger);
     this.#buffers = new Buffers(options.clock, this.memory);
+    const shared = { memory: this.memory, disk: this.disk, buffers: this.#buffers };
+    this.holder = new Holder({ clock, logger, files, ...shared });
   }
 
   /** How many stores there are. */

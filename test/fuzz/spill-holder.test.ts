@@ -3,6 +3,7 @@ import { HedgerowError } from "../../src/errors.ts";
 import type { KeepSegment } from "../../src/gen/hedgerow/v1/spill_pb.ts";
 import { decode, encode } from "../../src/rpc/codec.ts";
 import { Budget } from "../../src/spill/budget.ts";
+import { Buffers } from "../../src/spill/buffers.ts";
 import { Holder } from "../../src/spill/remote/holder.ts";
 import { ManualClock } from "../rpc/kit/clock.ts";
 import { RecordingLogger } from "../rpc/kit/nodes.ts";
@@ -32,11 +33,13 @@ class HolderWorld {
   readonly memory = new Budget(MEMORY);
   readonly disk = new Budget(DISK);
   readonly files = new FakeFiles();
+  readonly buffers = new Buffers(this.clock, this.memory);
   readonly holder = new Holder({
     clock: this.clock,
     logger: new RecordingLogger(),
     memory: this.memory,
     disk: this.disk,
+    buffers: this.buffers,
     files: this.files,
   });
   /** Of the streams that the other nodes have open. */
@@ -132,6 +135,7 @@ test(
       await Promise.all(under);
       world.check();
       world.holder.stop();
+      world.buffers.clear();
       expect([world.memory.used, world.disk.used, world.holder.stores]).toEqual([0, 0, 0]);
       expect(world.files.files.every(({ closed }) => closed)).toBe(true);
       expect(world.clock.timers.size).toBe(0);

@@ -98,6 +98,18 @@ test("P4: stores share the node's limits, and what one frees the other one gets"
   expect(await checkAll(other)).toBe(count + 10_000);
 });
 
+test("a store that found memory taken goes on in memory when that is free again", async () => {
+  const spill = spillOf({ memoryBytes: 2 << 20, diskBytes: 0 });
+  const one = spill.store("one");
+  const other = spill.store("other");
+  await fill(one);
+  const { count } = await fill(other);
+  await one.close();
+  await pour(other, count, count + 10_000);
+  expect(await checkAll(other)).toBe(count + 10_000);
+  expect(spill.memory.used).toBeLessThanOrEqual(spill.memory.limit);
+});
+
 test("a store without disk and other nodes holds what its memory holds", async () => {
   const store = spillOf().store("a", { memoryBytes: 1 << 20, diskBytes: 0 });
   const { count, error } = await fill(store);

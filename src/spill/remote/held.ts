@@ -1,5 +1,6 @@
 import { HedgerowError } from "../../errors.ts";
 import type { ScratchFile, ScratchFiles } from "../../runtime/scratch.ts";
+import type { Buffers } from "../buffers.ts";
 
 /** A segment that is kept for another node: bytes that mean nothing here. */
 export interface Held {
@@ -13,27 +14,38 @@ const WRITE_BYTES = 1024 * 1024;
 const CHUNK_COST_BYTES = 64;
 
 /**
- * Throws what the input throws, and `invalid_argument` for another number of bytes than was announced. `giveBack` is
- * called once, when what is held is freed.
+ * Size of the buffer for a segment of so many bytes: a sixteenth more at the most, so that segments of about one size
+ * use each other's.
+ */
+export function bufferBytes(bytes: number): number {
+  const step = 2 ** Math.max(6, Math.floor(Math.log2(bytes)) - 4);
+  return Math.ceil(bytes / step) * step;
+}
+
+/**
+ * In a buffer of `bufferBytes`. Throws what the input throws, and `invalid_argument` for another number of bytes than was
+ * announced. `giveBack` is called once, when what is held is freed.
  */
 export async function holdInMemory(
   input: AsyncIterable<Uint8Array>,
   bytes: number,
+  buffers: Buffers,
   giveBack: () => void,
 ): Promise<Held> {
-  let held = new Uint8Array(bytes);
+  const size = bufferBytes(bytes);
+  const buffer = buffers.get(size);
   let at = 0;
   for await (const chunk of input) {
     checkLength(at + chunk.length, bytes);
-    held.set(chunk, at);
+    buffer.bytes.set(chunk, at);
     at += chunk.length;
   }
   checkWhole(at, bytes);
   return {
-    bytes: () => held,
+    bytes: () => buffer.bytes.subarray(0, bytes),
     free() {
       giveBack();
-      held = new Uint8Array(0);
+      buffers.put(buffer);
     },
   };
 }

@@ -20,8 +20,9 @@ import {
 import type { Clock, Timer } from "../../runtime/runtime.ts";
 import type { ScratchFiles } from "../../runtime/scratch.ts";
 import type { Budget } from "../budget.ts";
+import type { Buffers } from "../buffers.ts";
 import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
-import { type Held, holdInMemory, holdOnDisk } from "./held.ts";
+import { bufferBytes, type Held, holdInMemory, holdOnDisk } from "./held.ts";
 import { CALLS, chunksOf, FETCH, KEEP, MAX_RENEWED } from "./wire.ts";
 
 export interface HolderOptions {
@@ -30,6 +31,7 @@ export interface HolderOptions {
   /** The node's budgets, shared with its own stores. */
   readonly memory: Budget;
   readonly disk: Budget;
+  readonly buffers: Buffers;
   /** null: no disk. */
   readonly files: ScratchFiles | null;
 }
@@ -122,7 +124,9 @@ export class Holder {
     const bytes = checkOpening(opening);
     if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
     if (!opening.inMemory && files === null) throw noRoom(opening, "it has no disk");
-    const price = Math.max(bytes, opening.inMemory ? LEAST_MEMORY_BYTES : LEAST_DISK_BYTES);
+    const price = opening.inMemory
+      ? Math.max(bufferBytes(bytes), LEAST_MEMORY_BYTES)
+      : Math.max(bytes, LEAST_DISK_BYTES);
     if (!budget.tryTake(price)) throw noRoom(opening, `${budget.free} bytes are free`);
     const kept = this.#receive(opening, bytes, () => budget.give(price), input, stream);
     kept.catch(() => {}); // told to the owner, if it is there still
@@ -139,14 +143,14 @@ export class Holder {
     input: Replies,
     stream: ServedStream,
   ): Promise<void> {
-    const { clock, files, logger } = this.options;
+    const { clock, files, logger, buffers } = this.options;
     const late = new HedgerowError("timeout", `a segment came not whole in ${MAX_RECEIVE_MS} ms`);
     const timer = clock.schedule(MAX_RECEIVE_MS, () => stream.fail(late));
     let held: Held;
     try {
       held =
         opening.inMemory || files === null
-          ? await holdInMemory(input, bytes, giveBack)
+          ? await holdInMemory(input, bytes, buffers, giveBack)
           : await holdOnDisk(input, bytes, files, giveBack);
     } catch (error) {
       giveBack();

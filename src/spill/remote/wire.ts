@@ -12,7 +12,7 @@ export const CALLS = SpillService.method;
 /** Stores in one renewal. */
 export const MAX_RENEWED = 1_000;
 /** Bytes of one message: fewer and larger ones cost the runtime's streams less. */
-const CHUNK_BYTES = 512 * 1024;
+const CHUNK_BYTES = 524288;
 
 /** Views of the pieces, in messages of a bounded size. */
 export function* chunksOf(pieces: readonly Uint8Array[]): Generator<Uint8Array> {

@@ -126,6 +126,16 @@ export function fromConnectError(error: ConnectError): HedgerowError {
   });
 }
 
+/**
+ * The error of a call as Connect ended it, with our detail. Of those that have none Connect says "internal" if the
+ * request cannot be read; its words, which may hold values, are left out.
+ */
+export function detailed(error: ConnectError): ConnectError {
+  if (error.findDetails(ErrorDetailSchema).length > 0) return error;
+  if (error.code !== Code.Internal) return toConnectError(publicError(error));
+  return toConnectError(new HedgerowError("invalid_argument", "the request is malformed"));
+}
+
 /** The answer to a unary call that failed; `status` where HTTP has a better one than the code's. */
 export function errorResponse(
   error: HedgerowError,

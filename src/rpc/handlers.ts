@@ -17,6 +17,7 @@ import type { Logger } from "../observe/logger.ts";
 import { publicError, toConnectError } from "./errors.ts";
 import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
 import type { IdleControl, WireHandler } from "./server.ts";
+import { withDetail } from "./web-status.ts";
 
 export interface ConnectHandlersOptions {
   readonly logger: Logger;
@@ -87,7 +88,9 @@ async function answer(
     httpVersion: "2",
     ...(contextValues && { contextValues }),
   });
-  return universalServerResponseToFetch(await handler(received));
+  const answered = await handler(received);
+  const isUnary = handler.method.methodKind === "unary";
+  return universalServerResponseToFetch(isUnary ? withDetail(answered) : answered);
 }
 
 function errorsToConnect(logger: Logger): Interceptor {

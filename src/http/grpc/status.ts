@@ -1,9 +1,8 @@
-import { Code, type ConnectError } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { HedgerowError } from "../../errors.ts";
-import { ErrorDetailSchema } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
-import { publicError, toConnectError } from "../../rpc/errors.ts";
+import type { HedgerowError } from "../../errors.ts";
+import { detailed, toConnectError } from "../../rpc/errors.ts";
 
 /**
  * An error as the whole answer. The protocol lets it stand in the headers if they end the stream, but what node:http2
@@ -31,15 +30,7 @@ async function* thenStatus(body: AsyncIterable<Uint8Array>, trailer: Headers) {
   for await (const chunk of body) yield chunk;
   const error = findTrailerError(trailer);
   if (error === undefined) return;
-  // What Connect itself refuses, such as a message over the limit, has no detail of ours.
-  const known = error.findDetails(ErrorDetailSchema).length > 0;
-  setStatus(trailer, known ? error : toConnectError(refusalOf(error)));
-}
-
-/** Handlers' own errors have passed already: here, "internal" is what Connect says of a request that cannot be read. */
-function refusalOf(error: ConnectError): HedgerowError {
-  if (error.code !== Code.Internal) return publicError(error);
-  return new HedgerowError("invalid_argument", "the request is malformed", { cause: error });
+  setStatus(trailer, detailed(error));
 }
 
 /**

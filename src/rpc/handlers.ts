@@ -16,6 +16,7 @@ import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import { publicError, toConnectError } from "./errors.ts";
 import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
+import { withoutLongTimeouts } from "./long-timeouts.ts";
 import type { IdleControl, WireHandler } from "./server.ts";
 import { withDetail } from "./web-status.ts";
 
@@ -88,7 +89,8 @@ async function answer(
     httpVersion: "2",
     ...(contextValues && { contextValues }),
   });
-  const answered = await handler(received);
+  const header = withoutLongTimeouts(received.header);
+  const answered = await handler({ ...received, header });
   const isUnary = handler.method.methodKind === "unary";
   return universalServerResponseToFetch(isUnary ? withDetail(answered) : answered);
 }

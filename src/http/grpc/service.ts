@@ -17,8 +17,8 @@ import {
 import { HedgerowError, messageOf } from "../../errors.ts";
 import type { HedgerowNode } from "../../node/api.ts";
 import type { Logger } from "../../observe/logger.ts";
-import { MAX_STREAM_TIMEOUT_MS } from "../../rpc/limits.ts";
 import { handlerOptions, stoppedReason } from "../../rpc/handlers.ts";
+import { withoutLongTimeouts } from "../../rpc/long-timeouts.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
 import { accessRefusal, type Tokens } from "../access.ts";
@@ -92,22 +92,11 @@ function received(
   try {
     const from = withClientAddress(response.stream.session?.socket.remoteAddress);
     const { body, ...head } = universalRequestFromNodeRequest(request, response, undefined, from);
-    shorten(head.header);
-    return { ...head, body: whole(body as AsyncIterable<Uint8Array>) };
+    const header = withoutLongTimeouts(head.header);
+    return { ...head, header, body: whole(body as AsyncIterable<Uint8Array>) };
   } catch (cause) {
     throw new HedgerowError("invalid_argument", ":authority is missing or malformed", { cause });
   }
-}
-
-const LONG_TIMEOUT = /^(\d{1,8})([HMS])$/;
-const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000 };
-
-/** Some clients say "for ever" by a deadline of years: longer than a timer runs. */
-function shorten(header: Headers): void {
-  const [, digits, unit = ""] = LONG_TIMEOUT.exec(header.get("grpc-timeout") ?? "") ?? [];
-  const timeoutMs = Number(digits ?? 0) * (UNIT_MS[unit] ?? 0);
-  if (timeoutMs <= MAX_STREAM_TIMEOUT_MS) return;
-  header.set("grpc-timeout", `${Math.floor(MAX_STREAM_TIMEOUT_MS / 1e3)}S`);
 }
 
 /** A body that breaks off is no defect: its caller has gone. */

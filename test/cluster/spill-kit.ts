@@ -68,8 +68,7 @@ export async function pour(
 
 async function writeAll(stdin: Bun.FileSink, bytes: Uint8Array): Promise<void> {
   try {
-    stdin.write(bytes);
-    await stdin.flush();
+    await Promise.all([stdin.write(bytes), stdin.flush()]);
   } catch {
     // it has ended, which its exit code tells
   }

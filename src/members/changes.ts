@@ -4,6 +4,11 @@ import { isPresent, type MemberRecord } from "./member.ts";
 export interface TableChange {
   readonly joined: readonly MemberRecord[];
   readonly left: readonly MemberRecord[];
+  /**
+   * Addresses at which there is no process any more, or another one than before: who left one may have long been
+   * followed there by a member of another name.
+   */
+  readonly vacated: readonly string[];
 }
 
 /** What has changed in a list since it was last told. */
@@ -21,13 +26,36 @@ export class Changes {
     if (was === null ? is : !is || restarted || was.state !== record.state) this.#changed = true;
   }
 
-  /** What there is to tell, once; null for nothing. Somebody who came and went is in both lists. */
-  take(): TableChange | null {
+  /**
+   * What there is to tell, once; null for nothing. Somebody who came and went is in both lists. `records` are all there
+   * are now.
+   */
+  take(records: () => readonly MemberRecord[]): TableChange | null {
     if (!this.#changed) return null;
-    const change = { joined: this.#joined, left: this.#left };
+    const [joined, left] = [this.#joined, this.#left];
+    const vacated = joined.length + left.length === 0 ? [] : vacatedBy(joined, left, records());
+    const change = { joined, left, vacated };
     this.#joined = [];
     this.#left = [];
     this.#changed = false;
     return change;
   }
+}
+
+function vacatedBy(
+  joined: readonly MemberRecord[],
+  left: readonly MemberRecord[],
+  records: readonly MemberRecord[],
+): string[] {
+  const concerned = new Set([...joined, ...left].map(({ address }) => address));
+  const present = records.filter((record) => concerned.has(record.address) && isPresent(record));
+  const thereAt = Map.groupBy(present, ({ address }) => address);
+  const newcomers = new Set(joined.map(({ name }) => name));
+  const gone = left.filter(
+    ({ address }) => thereAt.get(address)?.every(({ name }) => newcomers.has(name)) ?? true,
+  );
+  const followed = joined.filter(({ address, incarnation }) =>
+    thereAt.get(address)?.some((other) => other.incarnation < incarnation),
+  );
+  return [...new Set([...gone, ...followed].map(({ address }) => address))];
 }

@@ -218,7 +218,7 @@ export class MemberTable {
 
   /** What changed since the last call, or null. Somebody who came and went is in both lists. */
   takeChange(): TableChange | null {
-    return this.#changes.take();
+    return this.#changes.take(() => this.all());
   }
 
   /** The usual case by far: what is said is known or older, and brings no witness against a suspect. */

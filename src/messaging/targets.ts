@@ -18,7 +18,8 @@ export function targetsOf(
   { skipSelf = false, onlySendTo }: TargetOptions,
 ): Address[] {
   const only = onlySendTo && new Set(onlySendTo);
-  return members.filter(
+  // While a former process at an address counts still, two members have it.
+  return [...new Set(members)].filter(
     (address) => !(skipSelf && address === self) && (only?.has(address) ?? true),
   );
 }

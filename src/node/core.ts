@@ -279,10 +279,8 @@ export class Core {
       this.spill.memberJoined(address, incarnation);
       this.#stored.memberJoined(address);
     }
-    for (const { address } of left) {
-      this.config.logger.info("member left", { member: address });
-      this.spill.memberLeft(address);
-    }
+    for (const { address } of left) this.config.logger.info("member left", { member: address });
+    for (const address of change.vacated) this.spill.addressVacated(address);
     this.#joining.onMembersChange();
     this.#updateSharder();
     this.#observers.notify(this.#gossip.members());

@@ -97,8 +97,8 @@ export class Spill {
     this.holder.memberJoined(address, incarnation);
   }
 
-  memberLeft(address: string): void {
-    this.#remote?.memberLeft(address);
+  addressVacated(address: string): void {
+    this.#remote?.addressVacated(address);
   }
 
   /** Frees all stores, and what is kept for others. Idempotent. */

@@ -129,6 +129,24 @@ test("M6: whoever joins and leaves between two looks is reported as both", () =>
   expect(change?.left.map(({ name }) => name)).toEqual(["b"]);
 });
 
+test("an address is vacated when its process has gone, not when its ghost is found to be gone", () => {
+  const table = tableOf();
+  table.takeChange();
+  const address = "10.0.0.9:8080";
+  const vacated = (name: string, change: Partial<MemberRecord>) => {
+    table.hear(record(name, { address, ...change }), 0);
+    return table.takeChange()?.vacated;
+  };
+  const gone = { liveness: Liveness.LEFT, version: 1 };
+  expect(vacated("pod-a", { incarnation: 1_000 })).toEqual([]);
+  expect(vacated("pod-a", { incarnation: 2_000 })).toEqual([address]);
+  expect(vacated("pod-b", { incarnation: 3_000 })).toEqual([address]);
+  expect(vacated("pod-a", { incarnation: 2_000, ...gone })).toEqual([]);
+  expect(vacated("pod-0", { incarnation: 1_000 })).toEqual([]); // a ghost that was heard of late
+  expect(vacated("pod-0", { incarnation: 1_000, ...gone })).toEqual([]);
+  expect(vacated("pod-b", { incarnation: 3_000, ...gone })).toEqual([address]);
+});
+
 test("states go viewer, participant, terminating, and no other way: the error names both", () => {
   const table = new MemberTable(record("self", { state: PeerState.VIEWER }), FAST_PROFILE, 0);
   expect(() => table.become(PeerState.TERMINATING, 0)).toThrow(/VIEWER.*TERMINATING/);

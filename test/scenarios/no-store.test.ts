@@ -115,3 +115,26 @@ test("a node that is stopped while it starts neither starts nor stays on a list"
   expect(late.startError?.code).toBe("stopped");
   expect(late.core.running).toBe(false);
 });
+
+test("M3: a process of another name at the address of one that died is spoken to once, and outlives its ghost", () => {
+  const names = ["pod-0", "pod-1", "pod-2"];
+  const heard: string[] = [];
+  const configure = () => {
+    const name = names.shift() ?? "none";
+    return { name, join: [FIRST], onBroadcast: () => void heard.push(name) };
+  };
+  const story = new Story({ nodes: 2, stored: false, configure });
+  story.until("all know all", 60_000, () => knowing(story, 2));
+  const [first, second] = story.cluster.nodes as [SimulatedNode, SimulatedNode];
+  const vacated = spyOn(first.core.spill, "addressVacated");
+  story.cluster.crash(second);
+  story.cluster.restart(second);
+  story.until("ghost and successor are there", 2_000, () => first.core.members().length === 3);
+  expect(vacated.mock.calls).toEqual([[second.address]]);
+  const { core } = first;
+  expect(story.outcome(Array.fromAsync(core.messaging.broadcast("hello"))).value).toHaveLength(2);
+  expect(heard.sort()).toEqual(["pod-0", "pod-2"]);
+  story.until("the ghost is gone", 10_000, () => core.members().length === 2);
+  expect(core.members().map(({ name }) => name)).toEqual(["pod-0", "pod-2"]);
+  expect(vacated.mock.calls).toEqual([[second.address]]);
+});

@@ -53,7 +53,7 @@ export class Remote {
   }
 
   /** A holder that has gone, or has been started anew, has nothing any more. */
-  memberLeft(address: string): void {
+  addressVacated(address: string): void {
     for (const store of this.#stores.values()) store.holderLost(address, "its node has gone");
   }
 

@@ -196,9 +196,10 @@ export class Swarm {
     return node;
   }
 
-  #note(node: SwarmNode, { joined, left }: TableChange): void {
+  #note(node: SwarmNode, change: TableChange): void {
     if (!node.machine.alive) return;
-    this.onNote(node, { joined, left });
+    this.onNote(node, change);
+    const { joined, left } = change;
     for (const { address, incarnation } of left) {
       node.members.delete(address);
       this.#learned(node, address);

@@ -36,7 +36,9 @@ export class Prober {
     // Whoever has just answered a call is alive.
     const heardAt = peers.heardAt?.(target.address) ?? Number.NEGATIVE_INFINITY;
     const speaks =
-      target.liveness === Liveness.ALIVE && startedAt - heardAt < timing.probeIntervalMs;
+      target.liveness === Liveness.ALIVE &&
+      startedAt - heardAt < timing.probeIntervalMs &&
+      !table.isFollowed(target);
     if (!speaks) {
       await this.#ask(target, startedAt);
       return;

@@ -110,6 +110,16 @@ export class MemberTable {
     return record !== undefined && isPresent(record);
   }
 
+  /** Whether a later process has its address: what is heard from there is that one's word. */
+  isFollowed({ address, incarnation }: MemberRecord): boolean {
+    return this.#known
+      .values()
+      .some(
+        ({ record }) =>
+          record.address === address && record.incarnation > incarnation && isPresent(record),
+      );
+  }
+
   /** Takes a statement in; tells whether it was news. One about this node that is wrong is refuted. */
   hear(said: MemberRecord, now: number, source: Source = "news"): boolean {
     if (said.name === this.#self.name) return this.#hearOfSelf(said, now, source);

@@ -134,7 +134,11 @@ test("M3: a process of another name at the address of one that died is spoken to
   const { core } = first;
   expect(story.outcome(Array.fromAsync(core.messaging.broadcast("hello"))).value).toHaveLength(2);
   expect(heard.sort()).toEqual(["pod-0", "pod-2"]);
-  story.until("the ghost is gone", 10_000, () => core.members().length === 2);
+  // What the successor answers is no sign of life of the ghost.
+  for (let calls = 0; calls < 100 && core.members().length > 2; calls++) {
+    story.outcome(Array.fromAsync(core.messaging.broadcast("hello")));
+    story.pass(100);
+  }
   expect(core.members().map(({ name }) => name)).toEqual(["pod-0", "pod-2"]);
   expect(vacated.mock.calls).toEqual([[second.address]]);
 });

@@ -30,10 +30,8 @@ const WRONG = ["nonsense", 7, null, undefined];
 
 function errorJson(prng: Prng): string {
   const value = Buffer.from(hostileBytes(prng, ErrorDetailSchema, DETAIL)).toString("base64");
-  const details = [
-    { type: ErrorDetailSchema.typeName, value },
-    { type: "x", value: "!" },
-  ];
+  const details = [{ type: ErrorDetailSchema.typeName, value }];
+  if (prng.chance(0.1)) details.push({ type: "x", value: "!" });
   const error = {
     code: prng.chance(0.9) ? prng.pick(CODES) : prng.pick(WRONG),
     message: prng.chance(0.9) ? prng.pick(["m", "\n\0"]) : 7,
@@ -87,7 +85,7 @@ test(
   "every call ends in time, with what its answer says or a typed error",
   async () => {
     const outcomes = new Set<string>();
-    await asyncRounds(50, async (prng) => {
+    await asyncRounds(30, async (prng) => {
       for (const method of HedgerowService.methods) {
         const addresses = ["http://127.0.0.1:1", "http://127.0.0.1:2"].slice(prng.int(2));
         const client = createClient({
@@ -128,7 +126,7 @@ test(
     expect([...outcomes]).toEqual(
       expect.arrayContaining(["ended well", "outcome_unknown", "timeout"]),
     );
-    expect(outcomes.size).toBeGreaterThan(5);
+    expect(outcomes.size).toBeGreaterThan(6);
   },
   boundMs(30_000),
 );

@@ -47,6 +47,7 @@ const READ_BY: Readonly<Record<string, string>> = {
   "rpc/errors.ts": "peer-wire.test.ts",
   "rpc/file-credentials.ts": "files.test.ts",
   "rpc/handlers.ts": "client-api.test.ts",
+  "rpc/long-timeouts.ts": "grpc-wire.test.ts",
   "rpc/server.ts": "peer-wire.test.ts",
   "rpc/streaming.ts": "peer-wire.test.ts",
   "rpc/streams/frame-reader.ts": "stream-frames.test.ts",

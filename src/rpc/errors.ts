@@ -88,9 +88,10 @@ export function publicError(error: unknown): HedgerowError {
 
 /** As Connect says it, with our own code, leader and retry delay in a detail. */
 export function toConnectError(error: HedgerowError): ConnectError {
-  const { code, message, leader, retryDelayMs, current } = error;
+  const { code, message, leader, retryDelayMs, current, lost } = error;
   const detail = {
     ...(current !== undefined && { current }),
+    ...(lost !== undefined && { lost: { from: BigInt(lost.from), to: BigInt(lost.to) } }),
     code,
     leader: leader?.address ?? "",
     token: BigInt(leader?.token ?? 0),
@@ -119,6 +120,7 @@ export function fromConnectError(error: ConnectError): HedgerowError {
       leader: hintFromWire(hint) ?? undefined,
       retryDelayMs: retryDelayFromWire(detail.retryDelayMs),
       current: detail.current,
+      ...(detail.lost && { lost: { from: Number(detail.lost.from), to: Number(detail.lost.to) } }),
     });
   }
   return new HedgerowError(FOREIGN_CODES[error.code] ?? "internal", error.rawMessage, {

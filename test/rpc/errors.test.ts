@@ -35,6 +35,16 @@ test.each(codes)("%s crosses each wire with its leader and its retry delay", asy
   expect(facts(fromBatchError(batched))).toEqual(facts(error));
 });
 
+test("data_lost crosses the wire to clients with the records that are lost", async () => {
+  const lost = { from: 7, to: 2 ** 40 };
+  const error = new HedgerowError("data_lost", "records 7 to ... are lost", { lost });
+  const response = errorResponse(error);
+  const body = await response.bytes();
+  expect(fromConnectError(toConnectError(error)).lost).toEqual(lost);
+  expect(errorFromResponse(response.status, response.headers, body).lost).toEqual(lost);
+  expect(fromConnectError(toConnectError(new HedgerowError("internal", "x"))).lost).toBeUndefined();
+});
+
 test("an error without leader and delay arrives without them", () => {
   const error = new HedgerowError("no_leader", "nobody leads");
   expect(facts(fromConnectError(toConnectError(error)))).toEqual(facts(error));

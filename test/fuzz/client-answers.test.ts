@@ -30,8 +30,9 @@ const WRONG = ["nonsense", 7, null, undefined];
 
 function errorJson(prng: Prng): string {
   const value = Buffer.from(hostileBytes(prng, ErrorDetailSchema, DETAIL)).toString("base64");
-  const details = [{ type: ErrorDetailSchema.typeName, value }];
-  if (prng.chance(0.1)) details.push({ type: "x", value: "!" });
+  const foreign = { type: "x", value: "!" };
+  const detail = { type: ErrorDetailSchema.typeName, value };
+  const details = prng.chance(0.1) ? [detail, foreign] : [detail];
   const error = {
     code: prng.chance(0.9) ? prng.pick(CODES) : prng.pick(WRONG),
     message: prng.chance(0.9) ? prng.pick(["m", "\n\0"]) : 7,

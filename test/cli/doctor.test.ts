@@ -189,6 +189,12 @@ describe("network", () => {
     expect((await checkPeerPort("no.such.host.invalid:1", null)).ok).toBe(false);
   });
 
+  test("what is no peer's address is told, and nothing else is left out for it", async () => {
+    const said = await checkPeers(new Set(["who knows"]), clock);
+    expect(said).toMatchObject([{ check: "peer", ok: false }]);
+    expect(said[0]?.says).toStartWith("who knows is no address of a node: see who wrote it");
+  });
+
   test("each peer is dialled", async () => {
     using up = listen();
     const [first, second] = await checkPeers(

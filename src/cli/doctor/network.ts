@@ -1,5 +1,5 @@
 import type { StatusResponse } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
-import { joinAddress, resolvePeerAddress, splitAddress } from "../../node/address.ts";
+import { isAddress, joinAddress, resolvePeerAddress, splitAddress } from "../../node/address.ts";
 import { Operation } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { failed, failedBy, fine, type Finding } from "./finding.ts";
@@ -61,6 +61,10 @@ export async function checkPeers(peers: ReadonlySet<string>, clock: Clock): Prom
 }
 
 async function checkPeer(peer: string, clock: Clock): Promise<Finding> {
+  if (!isAddress(peer)) {
+    const mend = "see who wrote it into the lock's row, or gave it to --join";
+    return failed("peer", `${peer} is no address of a node`, mend);
+  }
   const { host, port } = splitAddress(peer);
   using operation = new Operation(clock, "dial", {}, DIAL_TIMEOUT_MS);
   try {

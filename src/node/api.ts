@@ -122,8 +122,8 @@ export interface HedgerowNode extends AsyncDisposable {
    * The server, not the node, decides who gets through to it. Certificates are its business: with `tls` of files it
    * must show them (`http2: true`, and `tls: { key, cert, ca, requestCert: true, rejectUnauthorized: true }` from the
    * same files, for all that it serves), since other nodes call it with them and check its own. With `tls: "none"`
-   * whoever reaches the server and knows the label can speak to the node as a member does: let nobody else reach
-   * it. Once the node has stopped it answers `stopped`.
+   * whoever reaches the server can speak to the node as a member does, since the label is no secret: let nobody else
+   * reach it. Once the node has stopped it answers `stopped`.
    */
   handler(): NodeHandler;
   /**

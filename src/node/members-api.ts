@@ -26,7 +26,10 @@ export interface MembersChange {
   readonly left: readonly MemberInfo[];
 }
 
-/** Participants own keys; for reads those that are terminating do, too. Lookups allocate nothing. */
+/**
+ * Participants own keys; for reads those that are terminating do, too. Lookups allocate nothing: what they give of a
+ * member is as it was when somebody last joined, left or changed its state, so ask `members()` who is suspect now.
+ */
 export interface MemberSharder {
   /** The owner of a key, by default for reading and writing. Throws `not_enough_nodes`. */
   owner(key: string | ShardKey, view?: ShardView): MemberInfo;

@@ -135,20 +135,20 @@ export class Appender {
 
   /** What segments in memory leave to those of so many staging buffers that are not there yet. */
   #spare(staged: number, segment: number): number {
-    const share = this.options.limits.memoryBytes * STAGING_SHARE;
+    const share = this.options.memory.most * STAGING_SHARE;
     return Math.min((STAGING_SEGMENTS - staged) * segment, share);
   }
 
   #inMemory(recordBytes: number): Active | null {
     const { limits, memory } = this.options;
-    const { segmentBytes: size, memoryBytes } = limits;
+    const { segmentBytes: size } = limits;
     const whole = segmentBytes(size, this.#expected);
     const spare = this.#spare(this.#staged, whole);
     if (memory.tryTake(whole, spare)) return this.#make(size, this.#expected, false);
     const share = ((memory.free - spare) / whole) * ROUNDING;
     const smaller = Math.floor((size * share) / 8) * 8;
     const expected = Math.ceil(this.#expected * share);
-    const least = Math.min(size * LEAST_SHARE, memoryBytes * LEAST_LIMIT_SHARE);
+    const least = Math.min(size * LEAST_SHARE, memory.most * LEAST_LIMIT_SHARE);
     if (smaller < Math.max(recordBytes, least)) return null;
     if (!memory.tryTake(segmentBytes(smaller, expected), spare)) return null;
     return this.#make(smaller, expected, false);

@@ -12,6 +12,11 @@ export class Budget {
     return this.#used;
   }
 
+  /** What may be taken at all: of this limit and the node's the smaller one. */
+  get most(): number {
+    return this.parent === null ? this.limit : Math.min(this.limit, this.parent.most);
+  }
+
   /** What may still be taken; never below 0. */
   get free(): number {
     const own = Math.max(0, this.limit - this.#used);

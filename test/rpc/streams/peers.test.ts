@@ -92,6 +92,40 @@ test("C8: many streams at once, each with its own messages", async () => {
   await Promise.all(Array.from({ length: 200 }, (_, id) => one(id)));
 });
 
+test("C8: 1,000 streams, each with 1,000 messages both ways: none mixed, memory grows little and falls back", async () => {
+  const { open } = wayTo(echoStream);
+  const residentMb = () => process.memoryUsage.rss() / 2 ** 20;
+  const padding = "x".repeat(80);
+  const one = async (id: number) => {
+    async function* input() {
+      for (let i = 0; i < 1_000; i++) yield `${id}:${i}:${padding}`;
+    }
+    let count = 0;
+    for await (const reply of await open(input())) {
+      // Not by expect: a million of them would be what is measured.
+      if (Buffer.from(reply).toString() !== `${id}:${count++}:${padding}`) throw new Error("mixed");
+    }
+    expect(count).toBe(1_000);
+  };
+  Bun.gc(true);
+  const before = residentMb();
+  let most = before;
+  const watching = setInterval(() => {
+    most = Math.max(most, residentMb());
+  }, 50);
+  await Promise.all(Array.from({ length: 1_000 }, (_, id) => one(id)));
+  clearInterval(watching);
+  expect(most - before).toBeLessThan(200);
+  await until(
+    "memory falls back",
+    () => {
+      Bun.gc(true);
+      return residentMb() - before < 100;
+    },
+    10_000,
+  );
+}, 60_000);
+
 test("both directions flow at once: each answer brings the next question", async () => {
   const { open } = wayTo(echoStream);
   let next = Promise.withResolvers<string>();

@@ -25,7 +25,7 @@ test(
   () => {
     let read = 0;
     let refused = 0;
-    rounds(250, (prng) => {
+    rounds(120, (prng) => {
       const bytes = hostileBytes(prng, CarryRequestSchema);
       const expected = readByProtobuf(bytes);
       const messages: string[] = [];

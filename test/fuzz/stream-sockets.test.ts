@@ -1,6 +1,10 @@
 import { expect, test } from "bun:test";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { CarryRequestSchema, StreamOpeningSchema } from "../../src/gen/hedgerow/v1/peer_pb.ts";
+import {
+  CarryRequestSchema,
+  StreamFrameSchema,
+  StreamOpeningSchema,
+} from "../../src/gen/hedgerow/v1/peer_pb.ts";
 import { envelope } from "../../src/rpc/envelopes.ts";
 import { CARRY_PATH, STREAM_TYPE } from "../../src/rpc/streams/server.ts";
 import { addressOf, bytes, listen, peers } from "../rpc/kit/nodes.ts";
@@ -15,6 +19,8 @@ import { attack, PATIENCE_MS } from "./kit/sockets.ts";
 // A real listener and a real client of streams, whose other side lies: those of others are not touched.
 
 const OPENING = toBinary(StreamOpeningSchema, create(StreamOpeningSchema));
+/** The tag of a frame in an envelope. */
+const FRAMES = (1 << 3) | 2;
 const PLAUSIBLE: Plausible = { stream: [1, 2, 3], kind: [KIND.name], credit: [0, 1_000_000] };
 
 function chunk(data: Uint8Array): Uint8Array {
@@ -29,9 +35,12 @@ function hostileBody(prng: Prng): Uint8Array {
     messages: [new Uint8Array(prng.pick([0, 10, 10, 10, 10, 10, 10, 70_000]))],
   }));
   const first = envelope(toBinary(CarryRequestSchema, create(CarryRequestSchema, { frames })));
-  const others = Array.from({ length: prng.int(2) }, () =>
-    envelope(hostileBytes(prng, CarryRequestSchema, PLAUSIBLE)),
-  );
+  const others = Array.from({ length: prng.int(3) }, () => {
+    const frame = hostileBytes(prng, StreamFrameSchema, PLAUSIBLE);
+    const length = [frame.length & 0x7f, frame.length >> 7, frame.length >> 14];
+    const bytes = Uint8Array.of(FRAMES, ...length.map((part, i) => (i < 2 ? part | 0x80 : part)));
+    return envelope(join(bytes, frame));
+  });
   const end = prng.chance(0.3) ? bytes("0\r\n\r\n") : new Uint8Array();
   const whole = join(...[first, ...others].map(chunk), end);
   return prng.chance(0.6) ? whole : mutate(prng, whole);

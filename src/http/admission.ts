@@ -14,15 +14,22 @@ export const DEFAULT_CLIENT_LIMITS: ClientLimits = { maxCalls: 10_000, maxStream
 /** Counts what clients have under way, at all listeners together. */
 export class Admission {
   readonly calls: CallGate;
-  /** Streams by client. */
-  readonly #streams = new Map<string, number>();
+  readonly streams: StreamGate;
 
-  constructor(private readonly limits: ClientLimits = DEFAULT_CLIENT_LIMITS) {
-    this.calls = new CallGate(limits.maxCalls);
+  constructor({ maxCalls, maxStreams }: ClientLimits = DEFAULT_CLIENT_LIMITS) {
+    this.calls = new CallGate(maxCalls);
+    this.streams = new StreamGate(maxStreams);
   }
+}
+
+/** Streams that each client may have open at once; more are refused with `overloaded`. */
+export class StreamGate {
+  readonly #byClient = new Map<string, number>();
+
+  constructor(private readonly maxStreams: number) {}
 
   /** Passes a stream on, while it lasts. */
-  async *stream<T>(
+  async *run<T>(
     client: string,
     messages: () => AsyncIterable<T>,
   ): AsyncGenerator<T, void, undefined> {
@@ -37,9 +44,9 @@ export class Admission {
   }
 
   #open(client: string): Disposable {
-    const streams = this.#streams;
+    const streams = this.#byClient;
     const open = streams.get(client) ?? 0;
-    if (open >= this.limits.maxStreams) {
+    if (open >= this.maxStreams) {
       const message = `${open} streams of this client are open here already: end one`;
       throw new HedgerowError("overloaded", message);
     }

@@ -66,6 +66,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const { maxMessageBytes = MAX_MESSAGE_BYTES } = options;
   const shared = {
     logger,
+    clock,
     maxBytes: apiBytesFor(maxMessageBytes),
     contextOf: (request: Request, server: IdleControl) =>
       withClientAddress(server.requestIP?.(request)?.address),
@@ -73,7 +74,6 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const generic = connectHandlers(api.register, shared);
   const unary = unaryRoutes({
     ...shared,
-    clock,
     routes: api.routes,
     next: generic.handle,
   });

@@ -106,7 +106,7 @@ function registerAll(
   }
   const { method } = HedgerowService;
   const limited = <T>(context: HandlerContext, messages: () => AsyncIterable<T>) =>
-    admission.stream(clientAddressOf(context), messages);
+    admission.streams.run(clientAddressOf(context), messages);
   router.rpc(method.broadcast, (request, context) =>
     admission.calls.runAll(() => broadcast(node, request, context)),
   );
@@ -133,7 +133,7 @@ function registerAll(
     limited(context, () => spillRead(node, request, context)),
   );
   router.rpc(method.spillWrite, (requests, context) =>
-    admission.upload(clientAddressOf(context), () => spillWrite(node, requests, context)),
+    admission.streams.upload(clientAddressOf(context), () => spillWrite(node, requests, context)),
   );
 }
 

@@ -12,7 +12,10 @@ export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
+/** And the names under it. Of what such names are made: a `Host` may hold anything. */
+const LOCALHOST = /^([\w-]+\.)*localhost$/i;
+
 export function isLoopback(host: string): boolean {
-  if (host === "localhost" || host.endsWith(".localhost") || host === "::1") return true;
+  if (host === "::1" || LOCALHOST.test(host)) return true;
   return isIpv4(host) && host.startsWith("127.");
 }

@@ -14,13 +14,16 @@ import {
 } from "@connectrpc/connect/protocol";
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
+import type { Clock } from "../runtime/runtime.ts";
 import { publicError, toConnectError } from "./errors.ts";
 import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
 import { withoutLongTimeouts } from "./long-timeouts.ts";
 import type { IdleControl, WireHandler } from "./server.ts";
 import { withDetail } from "./web-status.ts";
+import { wholeInTime } from "./whole-request.ts";
 
 export interface ConnectHandlersOptions {
+  readonly clock: Clock;
   readonly logger: Logger;
   /** Bytes of one message. Default 4 MiB + 64 KiB. */
   readonly maxBytes?: number;
@@ -51,8 +54,7 @@ export function connectHandlers(
     handle(request, server) {
       const handler = handlers.get(new URL(request.url).pathname);
       if (handler === undefined) return undefined;
-      server.timeout(request, 0); // streams may be quiet for as long as they like
-      return answer(handler, request, options.contextOf?.(request, server));
+      return answer(handler, request, server, options);
     },
     stop: () => shutdown.abort(stoppedReason()),
   };
@@ -60,7 +62,7 @@ export function connectHandlers(
 
 /** What all listeners with Connect's own handlers have in common. `shutdown` ends calls with its reason. */
 export function handlerOptions(
-  { logger, maxBytes = MAX_CALL_BYTES }: ConnectHandlersOptions,
+  { logger, maxBytes = MAX_CALL_BYTES }: Pick<ConnectHandlersOptions, "logger" | "maxBytes">,
   shutdown: AbortSignal,
 ): ConnectRouterOptions {
   return {
@@ -82,15 +84,23 @@ export function stoppedReason(): ConnectError {
 async function answer(
   handler: UniversalHandler,
   request: Request,
-  contextValues: ContextValues | undefined,
+  server: IdleControl,
+  { clock, contextOf }: ConnectHandlersOptions,
 ): Promise<Response> {
+  const contextValues = contextOf?.(request, server);
   // Full-duplex streams are refused for anything below HTTP/2, but Bun serves them over HTTP/1.1 too.
   const received = universalServerRequestFromFetch(request, {
     httpVersion: "2",
     ...(contextValues && { contextValues }),
   });
   const header = withoutLongTimeouts(received.header);
-  const answered = await handler({ ...received, header });
+  const body = wholeInTime(
+    handler.method,
+    received.body as AsyncIterable<Uint8Array>,
+    clock,
+    () => server.timeout(request, 0), // streams may be quiet for as long as they like
+  );
+  const answered = await handler({ ...received, header, body });
   const isUnary = handler.method.methodKind === "unary";
   return universalServerResponseToFetch(isUnary ? withDetail(answered) : answered);
 }

@@ -3,6 +3,7 @@ import { createClientApi } from "../../src/http/client-api.ts";
 import type { GuardRules } from "../../src/http/guard.ts";
 import type { HedgerowNode } from "../../src/node/api.ts";
 import type { LogFields, Logger } from "../../src/observe/logger.ts";
+import type { Clock } from "../../src/runtime/runtime.ts";
 import { systemClock } from "../../src/runtime/system.ts";
 import { fakeNode } from "./fake-node.ts";
 
@@ -18,13 +19,13 @@ export interface AppKit {
 export function appKit(
   replaced: Partial<HedgerowNode> = {},
   rules: Partial<GuardRules> = {},
+  clock: Clock = systemClock(),
 ): AppKit {
   const logged: string[] = [];
   const log = (message: string, fields?: LogFields) =>
     void logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
   const logger: Logger = { debug: log, info: log, warn: log, error: log };
   const node = fakeNode(replaced);
-  const clock = systemClock();
   const app = createHttpApp({
     node,
     api: createClientApi(node, clock),

@@ -31,6 +31,8 @@ describe("Host", () => {
     "127.0.0.1.evil.example.com",
     "10.0.0.1:9090",
     "0x7f.1:9090",
+    "evil/livez?.localhost",
+    "evil.example.com#.localhost",
     "",
     "pod-1:9090",
   ])("%p is not this listener's", (host) => {
@@ -94,6 +96,13 @@ describe("the app", () => {
       expect(await response.text()).toMatch(/^Host evil\.example\.com is not .*\n$/);
     }
     expect(puts).toBe(0);
+  });
+
+  test("refuses a Host that is none, and no defect is logged", async () => {
+    const { ask, logged } = appKit();
+    const response = await ask("/put", { method: "POST", headers: { host: "a/b?.localhost" } });
+    expect(response.status).toBe(421);
+    expect(logged.filter((line) => line.includes("failed"))).toEqual([]);
   });
 
   test("refuses a foreign Origin, and does nothing", async () => {

@@ -44,6 +44,7 @@ function streaming(service: Partial<ServiceImpl<typeof Echo>>, secure: boolean) 
     (router) => router.service(Echo, { ...echoService, ...service }),
     {
       logger,
+      clock: runtime.clock,
     },
   );
   const listener = listen({ tls: secure ? cluster.member("s") : null, generic });

@@ -1,9 +1,11 @@
 import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { Code, type ConnectRouter } from "@connectrpc/connect";
+import { Code, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import * as v1 from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import * as v1alpha from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import type { StreamGate } from "../admission.ts";
+import { clientAddressOf } from "../client-address.ts";
 
 // github.com/grpc/grpc/blob/master/doc/server-reflection.md. The two versions differ in their names alone.
 
@@ -15,19 +17,21 @@ type Answer =
   | { case: "errorResponse"; value: { errorCode: Code; errorMessage: string } };
 
 /** Lets tools such as `buf curl` and grpcurl ask what these services, and reflection itself, are made of. */
-export function registerReflection(router: ConnectRouter, services: readonly DescService[]): void {
+export function registerReflection(
+  router: ConnectRouter,
+  services: readonly DescService[],
+  gate: StreamGate,
+): void {
   const own = [v1.ServerReflection, v1alpha.ServerReflection];
   const known = new KnownTypes([...services, ...own]);
-  router.service(v1.ServerReflection, {
-    async *serverReflectionInfo(requests) {
-      for await (const originalRequest of requests) yield answerTo(originalRequest, known);
-    },
-  });
-  router.service(v1alpha.ServerReflection, {
-    async *serverReflectionInfo(requests) {
-      for await (const originalRequest of requests) yield answerTo(originalRequest, known);
-    },
-  });
+  const answer = <R extends Request>(requests: AsyncIterable<R>, context: HandlerContext) =>
+    gate.run(clientAddressOf(context), () => answersTo(requests, known));
+  router.service(v1.ServerReflection, { serverReflectionInfo: answer });
+  router.service(v1alpha.ServerReflection, { serverReflectionInfo: answer });
+}
+
+async function* answersTo<R extends Request>(requests: AsyncIterable<R>, known: KnownTypes) {
+  for await (const request of requests) yield answerTo(request, known);
 }
 
 function answerTo<R extends Request>(originalRequest: R, known: KnownTypes) {

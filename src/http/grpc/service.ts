@@ -19,6 +19,7 @@ import type { HedgerowNode } from "../../node/api.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { handlerOptions, stoppedReason } from "../../rpc/handlers.ts";
 import { withoutLongTimeouts } from "../../rpc/long-timeouts.ts";
+import { wholeInTime } from "../../rpc/whole-request.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
 import { accessRefusal, type Tokens } from "../access.ts";
@@ -61,7 +62,10 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
     const refusal = accessRefusal(tokens, { path, authorization }); // before its body is read
     if (refusal !== null) return refused(refusal);
     const handler: UniversalHandler | undefined = handlers.get(path);
-    if (handler !== undefined) return withStatus(await handler(request));
+    if (handler !== undefined) {
+      const body = wholeInTime(handler.method, request.body as AsyncIterable<Uint8Array>, clock);
+      return withStatus(await handler({ ...request, body }));
+    }
     return refused(new HedgerowError("not_supported", `nothing is served at ${path}`));
   };
 

@@ -5,6 +5,7 @@ import {
   Health,
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../src/gen/grpc/health/v1/health_pb.ts";
+import { until } from "../../rpc/kit/wait.ts";
 import { GrpcKit } from "./grpc-kit.ts";
 
 const SERVICE = "hedgerow.v1.HedgerowService";
@@ -58,6 +59,22 @@ test("Watch tells the state, and each change of it", async () => {
   expect((await watch.next()).value?.status).toBe(Status.NOT_SERVING);
   ready = true;
   expect((await watch.next()).value?.status).toBe(Status.SERVING);
+});
+
+test("a client may watch so many times at once, and again when it has left", async () => {
+  await using kit = await GrpcKit.serving();
+  const client = kit.client(Health);
+  const leaving = new AbortController();
+  const watch = () => client.watch({}, leaving)[Symbol.asyncIterator]().next();
+  await Promise.all(Array.from({ length: 100 }, watch));
+  const error = await watch().catch((thrown: unknown) => thrown);
+  expect((error as ConnectError).code).toBe(Code.ResourceExhausted);
+  expect((await client.check({})).status).toBe(Status.SERVING);
+  leaving.abort();
+  await until("there is room again", async () => {
+    const next = client.watch({})[Symbol.asyncIterator]().next();
+    return (await next.catch(() => null)) !== null;
+  });
 });
 
 test("at a stop those who watch hear of it before the stream ends", async () => {

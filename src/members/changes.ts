@@ -1,6 +1,6 @@
 import { isPresent, type MemberRecord } from "./member.ts";
 
-/** What an observer is told: who became present, who no longer is, and whether anybody's state changed. */
+/** What an observer is told: who became present, who no longer is, and that somebody's state changed, or who is suspect. */
 export interface TableChange {
   readonly joined: readonly MemberRecord[];
   readonly left: readonly MemberRecord[];
@@ -9,6 +9,8 @@ export interface TableChange {
    * followed there by a member of another name.
    */
   readonly vacated: readonly string[];
+  /** Nothing has changed but who is suspect. */
+  readonly onlyDoubt: boolean;
 }
 
 /** What has changed in a list since it was last told. */
@@ -16,6 +18,7 @@ export class Changes {
   #joined: MemberRecord[] = [];
   #left: MemberRecord[] = [];
   #changed = false;
+  #doubt = false;
 
   /** Of a member that was there before, or null, this is said now. */
   note(was: MemberRecord | null, record: MemberRecord): void {
@@ -24,6 +27,7 @@ export class Changes {
     if (was !== null && (!is || restarted)) this.#left.push(was);
     if (is && (was === null || restarted)) this.#joined.push(record);
     if (was === null ? is : !is || restarted || was.state !== record.state) this.#changed = true;
+    if (was !== null && was.liveness !== record.liveness) this.#doubt = true;
   }
 
   /**
@@ -31,13 +35,14 @@ export class Changes {
    * are now.
    */
   take(records: () => readonly MemberRecord[]): TableChange | null {
-    if (!this.#changed) return null;
+    if (!this.#changed && !this.#doubt) return null;
     const [joined, left] = [this.#joined, this.#left];
     const vacated = joined.length + left.length === 0 ? [] : vacatedBy(joined, left, records());
-    const change = { joined, left, vacated };
+    const change = { joined, left, vacated, onlyDoubt: !this.#changed };
     this.#joined = [];
     this.#left = [];
     this.#changed = false;
+    this.#doubt = false;
     return change;
   }
 }

@@ -168,11 +168,11 @@ export class Gossip {
     if (this.#hasLeft) return;
     const change = this.#table.takeChange();
     if (change === null) return;
-    const { joined, left, vacated } = change;
+    const { joined, left, vacated, onlyDoubt } = change;
     const { events } = this.figures;
     events.node_join += joined.length;
     events.node_leave += left.length;
-    if (joined.length + left.length === 0) events.node_update++;
+    if (joined.length + left.length === 0 && !onlyDoubt) events.node_update++;
     for (const address of vacated) this.options.peers.forget(address);
     this.options.onChange(change);
   }

@@ -104,8 +104,8 @@ export interface HedgerowNode extends AsyncDisposable {
   /** The members that this node knows, itself included, sorted by address. */
   members(): MemberInfo[];
   /**
-   * Calls `observer` with all members whenever somebody joins, leaves or changes its state: in the background, in
-   * the order of registration, with the latest state only. Ends when the observer gives false, or by the function
+   * Calls `observer` with all members whenever somebody joins, leaves, changes its state, or is suspect or no longer: in
+   * the background, in the order of registration, with the latest state only. Ends when the observer gives false, or by the function
    * that is returned. Throws `stopped`.
    */
   observe(observer: MembersObserver, options?: ObserveOptions): () => void;

@@ -272,6 +272,11 @@ export class Core {
   }
 
   #onMembersChange(change: TableChange): void {
+    if (!change.onlyDoubt) this.#onListChange(change);
+    this.#observers.notify(this.#gossip.members());
+  }
+
+  #onListChange(change: TableChange): void {
     const joined = change.joined.map(memberInfo);
     const left = change.left.map(memberInfo);
     for (const { address, incarnation } of joined) {
@@ -283,7 +288,6 @@ export class Core {
     for (const address of change.vacated) this.spill.addressVacated(address);
     this.#joining.onMembersChange();
     this.#updateSharder();
-    this.#observers.notify(this.#gossip.members());
     this.#participate();
     if (joined.length + left.length === 0) return;
     this.#callBack("onMembersChanged", () => this.config.onMembersChanged?.({ joined, left }));

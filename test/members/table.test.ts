@@ -129,6 +129,22 @@ test("M6: whoever joins and leaves between two looks is reported as both", () =>
   expect(change?.left.map(({ name }) => name)).toEqual(["b"]);
 });
 
+test("who comes to be suspect, and is no longer, is told as nothing but that", () => {
+  const table = tableOf();
+  table.hear(record("b"), 0);
+  table.takeChange();
+  const doubt = { joined: [], left: [], vacated: [], onlyDoubt: true };
+  table.suspect("b", ["self"], 1);
+  expect(table.takeChange()).toEqual(doubt);
+  table.hear(record("b", { version: 1 }), 2);
+  expect(table.takeChange()).toEqual(doubt);
+  table.hear(record("b", { version: 2 }), 3);
+  expect(table.takeChange()).toBeNull();
+  table.suspect("b", ["self"], 4);
+  table.hear(record("c"), 5);
+  expect(table.takeChange()).toMatchObject({ joined: [record("c")], onlyDoubt: false });
+});
+
 test("an address is vacated when its process has gone, not when its ghost is found to be gone", () => {
   const table = tableOf();
   table.takeChange();

@@ -116,6 +116,19 @@ test("a node that is stopped while it starts neither starts nor stays on a list"
   expect(late.core.running).toBe(false);
 });
 
+test("observers are told who is suspect, and who is no longer", () => {
+  const story = storyOf(3);
+  story.until("all know all", 60_000, () => knowing(story, 3));
+  const [first, second] = story.cluster.nodes as [SimulatedNode, SimulatedNode];
+  const told: boolean[] = [];
+  first.core.observe((members) => told.push(members.some(({ suspect }) => suspect)));
+  story.cluster.pause(second);
+  story.until("it is suspect", 5_000, () => told.includes(true));
+  story.cluster.resume(second);
+  story.until("that is refuted", 5_000, () => told.at(-1) === false);
+  expect(first.core.members().length).toBe(3);
+});
+
 test("M3: a process of another name at the address of one that died is spoken to once, and outlives its ghost", () => {
   const names = ["pod-0", "pod-1", "pod-2"];
   const heard: string[] = [];

@@ -1335,7 +1335,8 @@ export const HedgerowService: GenService<{
     output: typeof StreamBroadcastResponseSchema;
   },
   /**
-   * All members, and all again whenever somebody joins, leaves or changes its state: the latest list only.
+   * All members, and all again whenever somebody joins, leaves, changes its state, or is suspect or no longer: the
+   * latest list only.
    *
    * @generated from rpc hedgerow.v1.HedgerowService.WatchMembers
    */

@@ -5,7 +5,6 @@ import {
   type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
-  type ServerHttp2Session,
 } from "node:http2";
 import { HedgerowError } from "../../errors.ts";
 import { joinAddress, splitAddress } from "../../node/address.ts";
@@ -13,6 +12,7 @@ import { bindError } from "../../rpc/bind.ts";
 import { sleep } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import type { ListenerTls } from "../listener.ts";
+import { Connections } from "./connections.ts";
 
 /** What the listener serves. */
 export interface GrpcServed {
@@ -60,7 +60,7 @@ const STARTING: GrpcServed = {
  * it is given what to serve it answers as `STARTING` does.
  */
 export class GrpcListener {
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #connections: Connections;
   #served = STARTING;
 
   private constructor(
@@ -69,8 +69,12 @@ export class GrpcListener {
     private readonly server: Http2Server | Http2SecureServer,
     private readonly clock: Clock,
   ) {
-    server.on("request", (request, response) => void this.#served.handle(request, response));
-    server.on("session", (session) => this.#add(session));
+    this.#connections = new Connections(clock);
+    server.on("request", (request, response) => {
+      this.#connections.begun(response.stream);
+      void this.#served.handle(request, response);
+    });
+    server.on("session", (session) => this.#connections.add(session));
   }
 
   /** Throws a HedgerowError of one line with the mend if it cannot listen. */
@@ -88,7 +92,7 @@ export class GrpcListener {
     server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
     try {
       const listening = Promise.withResolvers<void>();
-      server.once("error", listening.reject);
+      server.on("error", listening.reject); // also of connections that cannot be accepted, later
       server.listen(port, host, listening.resolve);
       await listening.promise;
     } catch (error) {
@@ -114,25 +118,13 @@ export class GrpcListener {
     this.#served.stop();
     const closed = Promise.withResolvers<void>();
     this.server.close(() => closed.resolve());
-    for (const session of this.#sessions) session.close();
+    this.#connections.close();
     const inTime = new AbortController();
     const overdue = sleep(this.clock, STOP_GRACE_MS, inTime.signal).catch(() => {
       // all finished in time
     });
     await Promise.race([closed.promise, overdue]);
     inTime.abort();
-    for (const session of this.#sessions) session.destroy();
-  }
-
-  #add(session: ServerHttp2Session): void {
-    this.#sessions.add(session);
-    const late = this.clock.schedule(FIRST_WORDS_MS, () => session.destroy());
-    session.once("remoteSettings", () => late.cancel());
-    session.once("close", () => {
-      late.cancel();
-      this.#sessions.delete(session);
-    });
-    // A connection that breaks, or speaks something else, ends: its calls are told by their own streams.
-    session.on("error", () => session.destroy());
+    this.#connections.destroy();
   }
 }

@@ -59,6 +59,17 @@ test("nodes without a store are members of one cluster, and broadcast", async ()
   expect(await failure(second.join([first.address]))).toMatchObject({ code: "stopped" });
 });
 
+test("a node by a name that is taken does not start, and is told whose it is", async () => {
+  const first = await start({ name: "pod-0" });
+  const second = await start({ join: [first.address] });
+  await until("both know both", () => addresses(first).length === 2);
+  const error = await failure(start({ name: "pod-0", join: [second.address] }));
+  expect(error.code).toBe("invalid_argument");
+  expect(error.message).toContain(`the name pod-0 is taken by ${first.address}`);
+  expect(addresses(second)).toEqual(addresses(first));
+  expect(addresses(second).length).toBe(2);
+});
+
 test("whatever needs a leader says what it needs, at once", async () => {
   const node = await start();
   const calls = [

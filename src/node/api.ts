@@ -99,7 +99,7 @@ export interface HedgerowNode extends AsyncDisposable {
    * `other_limit` if it lives with other limits than those that are given, `invalid_argument`, `stopped`.
    */
   spill(name: string, limits?: SpillLimits): SpillStore;
-  /** The spill store of this name. Throws `not_found` if there is none on this node. */
+  /** The spill store of this name. Throws `not_found` if there is none on this node, and `stopped`. */
   findSpill(name: string): SpillStore;
   /** The members that this node knows, itself included, sorted by address. */
   members(): MemberInfo[];

@@ -295,13 +295,14 @@ export class Core {
 
   /** Who may keep segments of this node: the members that are there to stay. */
   #spillNodes(): string[] {
-    return this.#gossip
+    const addresses = this.#gossip
       .members()
       .filter(
         ({ liveness, state }) => liveness === Liveness.ALIVE && state !== PeerState.TERMINATING,
       )
-      .map(({ address }) => address)
-      .filter((address) => address !== this.config.address);
+      .map(({ address }) => address);
+    // While a former process at an address counts still, two members have it.
+    return [...new Set(addresses)].filter((address) => address !== this.config.address);
   }
 
   /** Once it has joined, and if it is to. */

@@ -275,6 +275,7 @@ export class Hedgerow implements api.HedgerowNode {
   }
 
   findSpill(name: string): SpillStore {
+    if (this.#stopping !== null) throw stopped();
     given.checkArgument("findSpill: name", name, given.text);
     return this.core.spill.find(name);
   }

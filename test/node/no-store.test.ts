@@ -57,6 +57,8 @@ test("nodes without a store are members of one cluster, and broadcast", async ()
   await second.stop();
   await until("it is gone", () => addresses(first).length === 1);
   expect(await failure(second.join([first.address]))).toMatchObject({ code: "stopped" });
+  const asked = (async () => second.findSpill("any"))();
+  expect(await failure(asked)).toMatchObject({ code: "stopped" });
 });
 
 test("a node by a name that is taken does not start, and is told whose it is", async () => {

@@ -19,6 +19,7 @@ import { wrongMediaType } from "./media-types.ts";
 import { metricsPage } from "./metrics.ts";
 import { refuse } from "./refuse.ts";
 import { line } from "./respond.ts";
+import { takeUnread } from "./unread.ts";
 
 export interface HttpAppOptions {
   readonly node: HedgerowNode;
@@ -85,6 +86,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   app.use(async (c, next) => {
     const started = clock.now();
     await next();
+    await takeUnread(c.req.raw, clock);
     // Neither bodies nor queries: values are never logged.
     logger.debug("http request", {
       method: c.req.method,

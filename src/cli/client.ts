@@ -111,7 +111,12 @@ async function withServer<T>(
     if (!(thrown instanceof ConnectError)) throw thrown;
     const error = fromConnectError(thrown);
     // What a server answers has no cause: that is left by the connection that was not made.
-    if (error.code !== "unavailable" || thrown.cause === undefined) throw error;
+    if (thrown.cause === undefined) throw error;
+    if (error.code === "outcome_unknown") {
+      const mend = `if it does so again, see that a node's http listener is there, and that the URL says https where it speaks TLS`;
+      throw new HedgerowError(error.code, `${error.message}: ${mend}`, { cause: thrown });
+    }
+    if (error.code !== "unavailable") throw error;
     const message = server.startsWith("https:")
       ? `${error.message}: see that it runs, and that --ca names its authority`
       : `no server answers at ${server}: start one with "hedgerow dev", or name another with --server`;

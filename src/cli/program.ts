@@ -16,6 +16,8 @@ export async function runProgram(context: CliContext): Promise<number> {
     return await run(context, argv, words);
   } catch (error) {
     if (error instanceof CommanderError) return commanderEnd(context, called, error);
+    // No signal came: whoever read the output has gone, as "head" does, and needs no more of it.
+    if (context.stop.aborted && context.stoppedBy() === null) return 0;
     context.stderr.write(errorLine(called, error));
     return exitCodeOf(error);
   }

@@ -7,8 +7,8 @@ export interface ClientOptions {
    * next is asked when one fails.
    */
   readonly addresses: string | readonly string[];
-  /** Bearer token of the listeners, or what gives the one that is good now. Default: none is shown. */
-  readonly token?: string | (() => string | Promise<string>) | undefined;
+  /** Bearer token of the listeners, or what gives the one that is good now, if any. Default: none is shown. */
+  readonly token?: string | (() => string | undefined | Promise<string | undefined>) | undefined;
   /**
    * Milliseconds for a unary call that names no `timeoutMs` of its own, all its attempts included. Default 10,000.
    * Streams have no time-out unless they name one.

@@ -1,6 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import type { Gossip } from "../members/gossip.ts";
 import type { Logger } from "../observe/logger.ts";
+import { distrustedPeer } from "../rpc/errors.ts";
 import { backoffMs, type Runtime, type Timer } from "../runtime/runtime.ts";
 
 /** Bound of each call, in milliseconds. */
@@ -70,8 +71,11 @@ export class Joining {
       const error = HedgerowError.from(thrown);
       if (isFinal(error)) throw error;
       // Nobody there is usual: a node that ended. Somebody who does not speak with this node is not.
-      const spoken = error.code === "outcome_unknown" || error.code === "other_cluster";
-      const mend = "see that all nodes have the same --store, --label and --tls";
+      const spoken =
+        error.code === "outcome_unknown" ||
+        error.code === "other_cluster" ||
+        distrustedPeer(error.cause);
+      const mend = "see that all nodes have the same --store, --log-table, --label and --tls";
       const fields = { seed, error: error.message };
       if (spoken) this.options.logger.warn(`not joined: ${mend}`, fields);
       else this.options.logger.debug("not joined through", fields);

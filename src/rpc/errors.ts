@@ -61,6 +61,10 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
   "EAI_AGAIN",
   "HTTP2Unsupported",
   "UND_ERR_CONNECT_TIMEOUT", // of Node, for the exported client
+]);
+
+/** Nothing was sent here either: somebody is there whose certificate is not believed. */
+const DISTRUSTED: ReadonlySet<string> = new Set([
   "ERR_TLS_CERT_ALTNAME_INVALID",
   "CERT_CHAIN_TOO_LONG",
   "CERT_HAS_EXPIRED",
@@ -198,7 +202,7 @@ export function errorFromFetch(thrown: unknown, peer: string): HedgerowError {
   if (code === "ERR_INVALID_URL") {
     return new HedgerowError("invalid_argument", `${peer} is not an address: give host:port`);
   }
-  if (code !== undefined && NEVER_SENT.has(code)) {
+  if (code !== undefined && (NEVER_SENT.has(code) || DISTRUSTED.has(code))) {
     return new HedgerowError("unavailable", `${peer} cannot be reached: ${code}`, {
       cause: thrown,
     });
@@ -212,6 +216,11 @@ export function errorFromFetch(thrown: unknown, peer: string): HedgerowError {
 /** Whether fetch found nobody listening. */
 export function refusedConnection(thrown: unknown): boolean {
   return codeOf(thrown) === "ECONNREFUSED";
+}
+
+/** Whether fetch found somebody whose certificate is none of the authorities'. */
+export function distrustedPeer(thrown: unknown): boolean {
+  return DISTRUSTED.has(codeOf(thrown) ?? "");
 }
 
 function codeOf(thrown: unknown): string | undefined {

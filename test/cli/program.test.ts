@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { version } from "../../package.json";
-import { cli } from "./cli-kit.ts";
+import { runProgram } from "../../src/cli/program.ts";
+import { cli, cliKit } from "./cli-kit.ts";
 import { PROGRAM } from "./process-kit.ts";
 
 const COMMANDS = [
@@ -49,6 +50,16 @@ test.skipIf(!existsSync("/dev/full"))("output that a full disk lost is a failure
   const child = Bun.spawn([...PROGRAM, "--help"], { stdout, stderr: "pipe" });
   expect(await new Response(child.stderr).text()).toStartWith("hedgerow: stdout: ENOSPC");
   expect(await child.exited).toBe(1);
+});
+
+test.each([
+  ["a reader that has gone, as head does, is no failure", null, 0],
+  ["a signal in the midst of the output is one", "SIGINT", 1],
+] as const)("%s", async (_, signal, code) => {
+  const { context, written, stop } = cliKit(["spill", "read", "records"]);
+  stop.abort();
+  expect(await runProgram({ ...context, stoppedBy: () => signal })).toBe(code);
+  expect(written.stderr === "").toBe(code === 0);
 });
 
 test("the help of the program names every command", async () => {

@@ -12,6 +12,8 @@ let scheduler: Scheduler;
 let logged: string[];
 /** How each address answers; those that are not here do. */
 let failing: Map<string, ErrorCode>;
+/** Codes of what fetch threw there. */
+let causes: Map<string, string>;
 /** Names at which this node itself answers. */
 let itself: Set<string>;
 let members: MemberRecord[];
@@ -24,6 +26,7 @@ beforeEach(() => {
   logged = [];
   const log = (message: string, fields = {}) => logged.push(`${message} ${JSON.stringify(fields)}`);
   failing = new Map();
+  causes = new Map();
   itself = new Set();
   members = [recordOf(SELF, 1)];
   asked = [];
@@ -34,7 +37,8 @@ beforeEach(() => {
       async sync(seed) {
         asked.push({ seed, at: scheduler.now });
         const code = failing.get(seed);
-        if (code !== undefined) throw new HedgerowError(code, `${seed} fails`);
+        const cause = Object.assign(new Error(), { code: causes.get(seed) });
+        if (code !== undefined) throw new HedgerowError(code, `${seed} fails`, { cause });
         if (!itself.has(seed) && members.length === 1) members.push(recordOf("z:1", 1));
       },
     },
@@ -64,6 +68,15 @@ test("an address that is silent is asked again, ever less often, and that is sai
   await Promise.resolve();
   expect(joining.awaited).toEqual([]);
   expect(logged.at(-1)).toBe('joined {"through":"b:1"}');
+});
+
+test("of whom this node distrusts it says so at once, of whom nobody hears nothing", async () => {
+  failing.set("b:1", "unavailable").set("c:1", "unavailable");
+  causes.set("b:1", "SELF_SIGNED_CERT_IN_CHAIN").set("c:1", "ECONNREFUSED");
+  await joining.meet("b:1");
+  expect(logged.at(-1)).toStartWith("not joined: see that all nodes have the same --store");
+  await joining.meet("c:1");
+  expect(logged.at(-1)).toStartWith("not joined through");
 });
 
 test("one that answered is asked again only while it is no member's, every ten minutes", async () => {

@@ -16,7 +16,7 @@ export interface ConnectionOptions {
   readonly url: string;
   readonly fetch: Fetch;
   /** Of every request. */
-  readonly headers: () => Promise<HeadersInit>;
+  readonly headers: () => Promise<Headers>;
 }
 
 /** Larger than any message that a node takes or gives. */
@@ -59,7 +59,9 @@ async function exchange(
   { url, fetch, headers }: ConnectionOptions,
   request: UniversalClientRequest,
 ): Promise<UniversalClientResponse> {
-  const all = new Headers(await headers());
+  const all = await headers().catch((error) => {
+    throw toConnectError(HedgerowError.from(error));
+  });
   for (const [name, value] of request.header) all.set(name, value);
   all.delete("user-agent"); // the browser's own; another one would have to be allowed to pages
   const method = request.url.slice(request.url.lastIndexOf("/") + 1);

@@ -1,4 +1,4 @@
-import { HedgerowError } from "../errors.ts";
+import { HedgerowError, messageOf } from "../errors.ts";
 import type { Fetch } from "./connection.ts";
 
 export interface ClientOptions {
@@ -25,7 +25,7 @@ export interface ClientOptions {
 
 export interface CheckedClientOptions {
   readonly urls: readonly string[];
-  readonly headers: () => Promise<HeadersInit>;
+  readonly headers: () => Promise<Headers>;
   readonly timeoutMs: number;
   readonly retries: number;
   readonly fetch: Fetch;
@@ -38,17 +38,33 @@ export function checkClientOptions(options: ClientOptions): CheckedClientOptions
   if (urls.length === 0) throw invalid("addresses is empty: name a node's http listener");
   if (!(timeoutMs > 0)) throw invalid(`timeoutMs ${timeoutMs}: give milliseconds above 0`);
   if (!(retries >= 0)) throw invalid(`retries ${retries}: give 0 or more`);
-  const current = async () => (typeof token === "function" ? await token() : token);
   return {
     urls,
     timeoutMs,
     retries,
     fetch: options.fetch ?? ((url, init) => fetch(url, init)),
-    headers: async () => {
-      const shown = await current();
-      return shown === undefined ? {} : { authorization: `Bearer ${shown}` };
-    },
+    headers: () => headersOf(token),
   };
+}
+
+/** Throws `unauthenticated` where no token can be had, or what is had is none. */
+async function headersOf(token: ClientOptions["token"]): Promise<Headers> {
+  const shown = await tokenOf(token);
+  if (shown === undefined) return new Headers();
+  if (TOKEN.test(shown)) return new Headers({ authorization: `Bearer ${shown}` });
+  // Not with its text, which Node's own error would tell.
+  throw new HedgerowError("unauthenticated", "the token is none: give it without spaces and lines");
+}
+
+const TOKEN = /^[\x21-\x7e]+$/;
+
+async function tokenOf(token: ClientOptions["token"]): Promise<string | undefined> {
+  try {
+    return typeof token === "function" ? await token() : token;
+  } catch (cause) {
+    const message = `there is no token to show: ${messageOf(cause)}`;
+    throw new HedgerowError("unauthenticated", message, { cause });
+  }
 }
 
 /** Without a slash at its end. */

@@ -46,9 +46,9 @@ const ROUTES =
   "there are /put /get /send /broadcast /streamsend /streambroadcast /sos /livez /readyz /metrics and POST /hedgerow.v1.HedgerowService/METHOD";
 
 /** Calls, for the limit of those that may be under way. */
-const DEMO_PATHS: ReadonlySet<string> = new Set([
+const DEMO_PATHS = [
   ...["/put", "/get", "/send", "/broadcast", "/streamsend", "/streambroadcast", "/sos"],
-]);
+];
 
 /** Of tools and balancers, by the names that gRPC gave them. */
 const TOOLS = [
@@ -109,13 +109,13 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     if (listed && isPreflight(c.req.raw)) return preflight(origin);
     const authorization = headers.get("authorization");
     const denied = accessRefusal(tokens, { path: c.req.path, authorization });
-    if (denied === null)
-      await (DEMO_PATHS.has(c.req.path) ? api.admission.calls.run(next) : next());
+    if (denied === null) await next();
     else c.res = refuse(c.req.raw, denied);
     if (listed) expose(c.res, origin);
     return undefined;
   });
 
+  for (const path of DEMO_PATHS) app.use(path, (_, next) => api.admission.calls.run(next));
   app.route("/", healthRoutes(node, clock));
   app.get("/metrics", () => metricsPage(node));
   const textBytes = textBytesFor(maxMessageBytes);

@@ -56,6 +56,25 @@ describe("calls", () => {
     expect(shown).toEqual(["Bearer first", "Bearer second"]);
   });
 
+  test.each([
+    [() => Promise.reject(new Error("no such secret")), "no such secret"],
+    ["two\nlines of it", "the token is none"],
+  ])("a token that cannot be shown is said at once, and no node is asked", async (token, said) => {
+    let asked = 0;
+    const count = async () => {
+      asked++;
+      return new Response();
+    };
+    const client = createClient({ addresses: NOBODY, token, fetch: count });
+    for (const call of [client.get({ key: "k" }), Array.fromAsync(client.watchLog({ key: "k" }))]) {
+      const { code, message } = await failureOf(call);
+      expect(code).toBe("unauthenticated");
+      expect(message).toContain(said);
+      expect(message).not.toContain("lines of it");
+    }
+    expect(asked).toBe(0);
+  });
+
   test("leaving a stream ends it on the node", async () => {
     const ended = Promise.withResolvers<void>();
     const node = { observe: () => () => ended.resolve() };

@@ -1,3 +1,4 @@
+import type { ClientLimits } from "../../src/http/admission.ts";
 import { createHttpApp } from "../../src/http/app.ts";
 import { createClientApi } from "../../src/http/client-api.ts";
 import type { GuardRules } from "../../src/http/guard.ts";
@@ -20,6 +21,7 @@ export function appKit(
   replaced: Partial<HedgerowNode> = {},
   rules: Partial<GuardRules> = {},
   clock: Clock = systemClock(),
+  limits?: ClientLimits,
 ): AppKit {
   const logged: string[] = [];
   const log = (message: string, fields?: LogFields) =>
@@ -28,7 +30,7 @@ export function appKit(
   const node = fakeNode(replaced);
   const app = createHttpApp({
     node,
-    api: createClientApi(node, clock),
+    api: createClientApi(node, clock, limits),
     hostname: "pod-1",
     rules: { boundHost: "127.0.0.1", hosts: [], origins: [], ...rules },
     logger,

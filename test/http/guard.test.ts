@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { guard, type GuardRules } from "../../src/http/guard.ts";
+import { systemClock } from "../../src/runtime/system.ts";
 import { appKit } from "./app-kit.ts";
 
 const LOOPBACK: GuardRules = { boundHost: "127.0.0.1", hosts: [], origins: [] };
@@ -159,5 +160,12 @@ describe("the app", () => {
       }
       expect(response.headers.get("vary")).toContain("Origin");
     }
+  });
+
+  test("lets it read that there are too many calls, too", async () => {
+    const app = appKit({}, listed, systemClock(), { maxCalls: 0, maxStreams: 1 });
+    const response = await app.ask("/get", { method: "POST", body: "k", headers: { origin } });
+    expect(response.status).toBe(503);
+    expect(response.headers.get("access-control-allow-origin")).toBe(origin);
   });
 });

@@ -115,7 +115,7 @@ export interface HedgerowNode extends AsyncDisposable {
    *
    *     const { route, fetch } = node.handler();
    *     Bun.serve({ port: 3000, idleTimeout: 120, routes: { [route]: fetch, "/": home } });
-   *     app.all(route, (c) => fetch(c.req.raw, c.env)); // the same in a Hono app that Bun.serve runs
+   *     app.all(route, (c) => fetch(c.req.raw, c.env)); // the same in a new Hono<{ Bindings: Bun.Server<undefined> }>()
    *
    * Bun.serve cuts streams off at its `maxRequestBodySize`, 128 MiB unless it is raised.
    *

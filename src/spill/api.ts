@@ -47,7 +47,8 @@ export interface SpillWriter extends AsyncDisposable {
    * resolves when it has been (until then its bytes must not change). Text is stored as UTF-8. A record that was taken
    * can be read. Throws, at once or by the promise: `too_large` (over `maxRecordBytes`), `no_space` (no node has room;
    * the next record may find some), `data_lost` (a node was lost with records of this store: begin anew),
-   * `overloaded` (the promise before was not awaited), `not_found` (the writer or the store is closed).
+   * `overloaded` (the promise before was not awaited), `not_found` (the writer or the store is closed),
+   * `invalid_argument` (neither bytes nor text).
    */
   append(record: Uint8Array | string): Promise<void> | undefined;
   /** Appends all, awaiting where need be. */

@@ -15,7 +15,7 @@ export class Writer implements SpillWriter {
 
   append(record: Uint8Array | string): Promise<void> | undefined {
     if (this.#closed) throw closedWriter(this.name);
-    return this.appender.append(typeof record === "string" ? encoder.encode(record) : record);
+    return this.appender.append(bytesOf(record));
   }
 
   async appendAll(
@@ -35,6 +35,17 @@ export class Writer implements SpillWriter {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** Whoever has no types may give anything: lengths that are none would spoil the segment. */
+function bytesOf(record: unknown): Uint8Array {
+  if (typeof record === "string") return encoder.encode(record);
+  if (record instanceof Uint8Array) return record;
+  const given = record === null ? "null" : typeof record;
+  throw new HedgerowError(
+    "invalid_argument",
+    `a record of the kind ${given}: give a string or a Uint8Array`,
+  );
 }
 
 function closedWriter(name: string): HedgerowError {

@@ -34,6 +34,19 @@ test("records come back in order, from memory and from disk, twice and by index"
   expect([spill.memory.used, spill.disk.used]).toEqual([0, 0]);
 });
 
+test("what is neither bytes nor text is refused, and leaves what is there as it was", async () => {
+  const store = spillOf({ files: new FakeFiles() }).store("a");
+  await using writer = store.writer();
+  await writer.append("first");
+  for (const given of [5, [1, 2], null, undefined, { length: 3 }]) {
+    expect(codeOfCall(() => writer.append(given as never))).toBe("invalid_argument");
+  }
+  await writer.append("second");
+  const texts: string[] = [];
+  for await (const got of store.reader()) texts.push(new TextDecoder().decode(got));
+  expect(texts).toEqual(["first", "second"]);
+});
+
 test("records of all lengths, against a plain array", async () => {
   await fc.assert(
     fc.asyncProperty(

@@ -131,10 +131,13 @@ export class Exchange {
     this.#hear(statements(reply.members), reply.leader, table.names.size > 1 ? "list" : "welcome");
   }
 
-  /** Errors are logged only, unless they are fatal. */
-  syncQuietly(address: string): Promise<void> {
+  /**
+   * Errors are logged only: a member that claims other settings than this node's must not end it. One that this node
+   * `mustAgree` with, or go, is the holder of the lock's row.
+   */
+  syncQuietly(address: string, mustAgree = false): Promise<void> {
     return this.sync(address).catch((error: unknown) => {
-      if (HedgerowError.is(error, "wrong_cluster")) this.options.onFatal(error);
+      if (mustAgree && HedgerowError.is(error, "wrong_cluster")) this.options.onFatal(error);
       else this.#logFailure(address, error);
     });
   }
@@ -142,8 +145,9 @@ export class Exchange {
   /** That somebody is silent is usual. Being refused is not, but told once: it is tried again and again. */
   #logFailure(address: string, error: unknown): void {
     const { logger } = this.options;
-    const fields = { with: address, error: messageOf(error) };
-    const refusal = HedgerowError.is(error, "invalid_argument") ? error.message : null;
+    const { code, message } = HedgerowError.from(error);
+    const fields = { with: address, error: message };
+    const refusal = code === "invalid_argument" || code === "wrong_cluster" ? message : null;
     if (refusal === null || refusal === this.#refusal) logger.debug("sync failed", fields);
     else logger.error("refused", fields);
     this.#refusal = refusal ?? this.#refusal;

@@ -131,10 +131,10 @@ export class Gossip {
     return this.#exchange.sync(address, timeoutMs);
   }
 
-  /** Joins through `address` unless it is a member already; errors are logged only. */
-  rejoin(address: string): void {
+  /** Joins through `address` unless it is a member already; see Exchange for `mustAgree` and errors. */
+  rejoin(address: string, mustAgree: boolean): void {
     if (!this.#running || this.members().some((member) => member.address === address)) return;
-    void this.#exchange.syncQuietly(address);
+    void this.#exchange.syncQuietly(address, mustAgree);
   }
 
   serveSync(request: SyncRequest) {

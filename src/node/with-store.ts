@@ -163,8 +163,9 @@ export class WithStore implements StoreSide {
   #onRow(row: LockRow): void {
     this.#learnRow(row);
     const { leader } = this.options.directory;
-    if (leader !== null && leader.address !== this.options.config.address)
-      this.options.gossip.rejoin(leader.address);
+    if (leader === null || leader.address === this.options.config.address) return;
+    // Others may have said who leads; the row's holder leads.
+    this.options.gossip.rejoin(leader.address, leader.address === row.writer);
   }
 
   #learnRow(row: LockRow): void {

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { expect, test } from "bun:test";
 import { HedgerowError } from "../../src/errors.ts";
 import {
+  GossipService,
   Liveness,
   MemberSchema,
   PeerState,
@@ -15,6 +16,7 @@ import {
   toWire,
 } from "../../src/members/member.ts";
 import { FAST_PROFILE, MAX_MEMBERS } from "../../src/members/timing.ts";
+import { serve } from "../../src/rpc/port.ts";
 import { recordOf, Swarm, type SwarmNode } from "../simulation/swarm/swarm.ts";
 
 const timing = FAST_PROFILE;
@@ -244,4 +246,24 @@ test("made-up members fill a list to its bound, drive no real one out, and go wi
   );
   swarm.pass(5_000);
   expect(node.gossip.members().length).toBe(4);
+});
+
+test("a member that claims other settings than the cluster's ends nobody", async () => {
+  const swarm = new Swarm(6, { nodes: 5, timing });
+  swarm.pass(1_000);
+  const liar = "10.9.9.9:8080";
+  let syncs = 0;
+  swarm.transport.listen(liar, swarm.node(0).machine, [
+    serve(GossipService.method.ping, async () => ({ digest: 1 })),
+    serve(GossipService.method.sync, async () => {
+      syncs++;
+      return { cluster: { label: "swarm", leaseMs: 1 } };
+    }),
+  ]);
+  for (const node of swarm.living) await ping(node, recordOf(liar, 1_700_000_000_000));
+  // Whoever is ended throws.
+  swarm.pass(5_000);
+  await Promise.resolve();
+  expect(syncs).toBeGreaterThan(5);
+  expect(swarm.living.map((node) => node.members.size)).toEqual([6, 6, 6, 6, 6]);
 });

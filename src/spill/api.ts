@@ -26,7 +26,7 @@ export interface SpillStore extends AsyncDisposable {
   readonly count: number;
   /** Bytes that a record may have: a sixteenth of the larger limit, from 4 KiB to 8 MiB. */
   readonly maxRecordBytes: number;
-  /** Any number of writers append in turn; their records stand in the order of the calls. */
+  /** Any number of writers append at once or in turn; their records stand in the order of the calls. */
   writer(): SpillWriter;
   reader(options?: SpillReadOptions): SpillReader;
   /** A copy of record `index`. Throws `invalid_argument` for an index that there is not, `data_lost`. */
@@ -47,7 +47,7 @@ export interface SpillWriter extends AsyncDisposable {
    * resolves when it has been (until then its bytes must not change). Text is stored as UTF-8. A record that was taken
    * can be read. Throws, at once or by the promise: `too_large` (over `maxRecordBytes`), `no_space` (no node has room;
    * the next record may find some), `data_lost` (a node was lost with records of this store: begin anew),
-   * `overloaded` (the promise before was not awaited), `not_found` (the writer or the store is closed),
+   * `overloaded` (this writer's promise before was not awaited), `not_found` (the writer or the store is closed),
    * `invalid_argument` (neither bytes nor text).
    */
   append(record: Uint8Array | string): Promise<void> | undefined;

@@ -54,7 +54,9 @@ export class Appender {
   #stuck: { readonly segment: Active; readonly why: HedgerowError } | null = null;
   #staged = 0;
   #expected = 0;
-  #waits = false;
+  /** Appends that wait, one of each writer at the most, and the end of the last one. */
+  #waiting = 0;
+  #turn: Promise<void> | null = null;
   readonly #closing = new AbortController();
 
   constructor(private readonly options: AppenderOptions) {}
@@ -81,21 +83,24 @@ export class Appender {
         `spill store ${name}: a record of ${record.length} bytes, the limit is ${limits.segmentBytes}: split it, or give the store more memory or disk`,
       );
     }
-    if (this.#waits) {
-      const message = `spill store ${name}: await what the append before gave, then append the next record`;
-      throw new HedgerowError("overloaded", message);
-    }
-    const fresh = this.#advance(record.length);
+    const fresh = this.#waiting > 0 ? null : this.#advance(record.length);
     if (fresh === null) return this.#appendLater(record);
     fresh.append(record);
     return undefined;
   }
 
   async #appendLater(record: Uint8Array): Promise<void> {
-    this.#waits = true;
+    const before = this.#turn;
+    const { promise: turn, resolve: done } = Promise.withResolvers<void>();
+    this.#turn = turn;
+    this.#waiting++;
     this.#open = null; // no other record may pass this one
     try {
+      await before;
+      this.#check();
+      if (this.#active?.segment.append(record) === true) return;
       await this.#placing;
+      this.#check();
       if (this.#stuck !== null) {
         const { segment } = this.#stuck;
         this.#stuck = null;
@@ -106,8 +111,9 @@ export class Appender {
       if (fresh === null) throw this.#noSpace();
       fresh.append(record);
     } finally {
-      this.#waits = false;
-      if (!this.#closing.signal.aborted) this.#open = this.#active?.segment ?? null;
+      this.#waiting--;
+      this.#reopen();
+      done();
     }
   }
 
@@ -120,8 +126,13 @@ export class Appender {
     }
     if (full !== null) this.#expected = Math.ceil(full.segment.count * SLOT_MARGIN);
     this.#active = this.#inMemory(recordBytes) ?? this.#inStaging();
-    this.#open = this.#active.segment;
-    return this.#open;
+    this.#reopen();
+    return this.#active.segment;
+  }
+
+  #reopen(): void {
+    if (this.#waiting > 0 || this.#closing.signal.aborted) return;
+    this.#open = this.#active?.segment ?? null;
   }
 
   /** Whether memory has room again: then a staging buffer is a segment like others, and another one is staging. */

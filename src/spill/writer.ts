@@ -5,7 +5,7 @@ import type { Appender } from "./appender.ts";
 const encoder = new TextEncoder();
 
 export class Writer implements SpillWriter {
-  #closed = false;
+  #state: "open" | "waiting" | "closed" = "open";
 
   constructor(
     private readonly name: string,
@@ -14,8 +14,9 @@ export class Writer implements SpillWriter {
   ) {}
 
   append(record: Uint8Array | string): Promise<void> | undefined {
-    if (this.#closed) throw closedWriter(this.name);
-    return this.appender.append(bytesOf(record));
+    if (this.#state !== "open") throw this.#refusal();
+    const taken = this.appender.append(bytesOf(record));
+    return taken === undefined ? undefined : this.#wait(taken);
   }
 
   async appendAll(
@@ -28,12 +29,31 @@ export class Writer implements SpillWriter {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#state = "closed";
     this.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #wait(taken: Promise<void>): Promise<void> {
+    this.#state = "waiting";
+    try {
+      await taken;
+    } finally {
+      if (this.#state === "waiting") this.#state = "open";
+    }
+  }
+
+  #refusal(): HedgerowError {
+    if (this.#state === "closed") {
+      return new HedgerowError("not_found", `this writer of spill store ${this.name} is closed`);
+    }
+    return new HedgerowError(
+      "overloaded",
+      `spill store ${this.name}: await what this writer's append before gave, then append the next record`,
+    );
   }
 }
 
@@ -46,8 +66,4 @@ function bytesOf(record: unknown): Uint8Array {
     "invalid_argument",
     `a record of the kind ${given}: give a string or a Uint8Array`,
   );
-}
-
-function closedWriter(name: string): HedgerowError {
-  return new HedgerowError("not_found", `this writer of spill store ${name} is closed`);
 }

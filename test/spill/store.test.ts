@@ -126,6 +126,46 @@ test("P1: several writers append in turn", async () => {
   expect(await checkAll(store)).toBe(9_000);
 });
 
+test("P1: writers append at once: each waits for itself alone, and all records stand in the order of the calls", async () => {
+  const spill = spillOf({ files: new FakeFiles() });
+  const store = spill.store("a", { memoryBytes: 0, diskBytes: 1 << 20 });
+  const calls: number[] = [];
+  let waited = 0;
+  const pourOf = async (writer: number) => {
+    await using open = store.writer();
+    for (let i = 0; i < 1_000; i++) {
+      const number = writer * 1_000 + i;
+      calls.push(number);
+      // Of several lengths, so that a short one could pass a long one that waits.
+      const taken = open.append(record(number, 20 + ((number * 7) % 400)));
+      if (taken !== undefined) waited++;
+      await taken;
+    }
+  };
+  await Promise.all([0, 1, 2, 3].map(pourOf));
+  expect(waited).toBeGreaterThan(20);
+  const numberOf = (one: Uint8Array) => new DataView(one.buffer, one.byteOffset).getUint32(0);
+  expect(await Array.fromAsync(store.reader(), numberOf)).toEqual(calls);
+  await store.close();
+  expect([spill.memory.used, spill.disk.used]).toEqual([0, 0]);
+});
+
+test("writers that wait when the store is closed hear of it, each", async () => {
+  const spill = spillOf({ files: new FakeFiles() });
+  const store = spill.store("a", { memoryBytes: 0, diskBytes: 1 << 20 });
+  const writers = Array.from({ length: 3 }, () => store.writer());
+  const waits: (Promise<void> | undefined)[] = [];
+  for (let i = 0; waits.length === 0; i++) {
+    const taken = writers[0]?.append(record(i));
+    if (taken !== undefined) waits.push(taken);
+  }
+  for (const writer of writers.slice(1)) waits.push(writer.append("x"));
+  const told = Promise.all(waits.map((wait) => wait?.catch(codeOf)));
+  await store.close();
+  expect(await told).toEqual(["not_found", "not_found", "not_found"]);
+  expect([spill.memory.used, spill.disk.used]).toEqual([0, 0]);
+});
+
 test("an append that was not awaited is refused the next record, and loses none", async () => {
   const store = spillOf({ files: new FakeFiles() }).store("a", {
     memoryBytes: 0,

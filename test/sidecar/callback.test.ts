@@ -167,9 +167,11 @@ test("a dead service is a clear error within a second, and one warning in half a
 
 test("a service that is just being started gets the message once it listens", async () => {
   const port = freePorts(1);
-  const { handle } = callback(new URL(`http://127.0.0.1:${port}/`));
+  const clock = new ManualClock();
+  const url = new URL(`http://127.0.0.1:${port}/`);
+  const { handle } = callback(url, { runtime: { ...runtime, clock } });
   const reply = handle(bytes("x"), context());
-  await Bun.sleep(30);
+  await until("nobody was there, and it pauses", () => clock.timers.size > 0);
   let requests = 0;
   const server = Bun.serve({
     port,
@@ -177,6 +179,7 @@ test("a service that is just being started gets the message once it listens", as
     fetch: () => new Response(`request ${++requests}`),
   });
   atEnd(() => server.stop(true));
+  clock.pass(1_000);
   expect(new TextDecoder().decode(await reply)).toBe("request 1");
 });
 

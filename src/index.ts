@@ -51,15 +51,15 @@ export { ShardError, type ShardErrorCode } from "./shard/errors.ts";
 export { type ShardKey, shardKey } from "./shard/key.ts";
 export type { ShardNode, ShardView } from "./shard/node.ts";
 export type { Sharder } from "./shard/sharder.ts";
-export {
-  type SpillLimits,
-  type SpillReader,
-  type SpillReadOptions,
-  type SpillStats,
-  type SpillStore,
-  type SpillWriter,
-  type Tier,
-  type TierStats,
+export type {
+  SpillLimits,
+  SpillReader,
+  SpillReadOptions,
+  SpillStats,
+  SpillStore,
+  SpillWriter,
+  Tier,
+  TierStats,
 } from "./spill/api.ts";
 export type { SpillBatch } from "./spill/batch.ts";
 export type { ReadLimit, StoredEntry } from "./store/ports.ts";

@@ -12,6 +12,7 @@ const KIND: StreamKind<typeof StreamOpeningSchema> = {
 
 async function* nothing(messages: AsyncIterable<unknown>): AsyncGenerator<never> {
   for await (const _ of messages);
+  yield* [];
 }
 
 /** Sends what it is asked for, or reads what there is. */

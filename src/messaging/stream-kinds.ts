@@ -61,7 +61,9 @@ export function handle(
   stream: ServedStream,
 ): StreamInput {
   if (handler === undefined) {
-    throw new HedgerowError("no_handler", `${what}: no stream handler on this node`);
+    const option = what === "streamToLeader" ? "onStream" : "onStreamBroadcast";
+    const message = `${what}: no stream handler on this node: start it with ${option}`;
+    throw new HedgerowError("no_handler", message);
   }
   const context = {
     id: metadata.id ?? "",

@@ -109,6 +109,6 @@ test("what needs a store, or a place for the authority, says so", async () => {
   }
   const doctor = await cli(["doctor", "--store", "none", ...listeners]);
   expect(doctor.stdout).toContain(
-    "none: nobody leads; members, broadcasts, sharders and spill stores do without",
+    "sharders and spill stores do without; serve takes it with --tls files or none",
   );
 });

@@ -257,6 +257,7 @@ describe("the container", () => {
 });
 
 test.each([
+  [["--store", "none"], "docs/KUBERNETES.md has what pods without one need"],
   [["--store", "sqlite:./x.db"], "pods share no file: give spanner:"],
   [["--store", "spanner:projects/p/instances/I/databases/dd"], 'instance "I": use 2 to 64'],
   [["--name", "Two"], "give lower-case letters"],

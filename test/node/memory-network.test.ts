@@ -136,3 +136,14 @@ test.each([
   expect(error).toMatchObject({ code: "invalid_argument" });
   expect((error as Error).message).toMatch(message);
 });
+
+test("a node without a handler of streams names the option that takes one", async () => {
+  const [a] = await pair();
+  const problems: string[] = [];
+  for await (const reply of a.streamBroadcast(["hello"], { skipSelf: true })) {
+    if ("error" in reply) problems.push(reply.error.message);
+  }
+  expect(problems).toEqual([
+    "streamBroadcast: no stream handler on this node: start it with onStreamBroadcast",
+  ]);
+});

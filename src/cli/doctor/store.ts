@@ -7,7 +7,8 @@ import type { StoreQuestion, StoreReport } from "./question.ts";
 export async function checkStore(question: StoreQuestion, runtime: Runtime): Promise<StoreReport> {
   const { kind, path } = parseStore(question.spec);
   if (kind === "none") {
-    const says = "none: nobody leads; members, broadcasts, sharders and spill stores do without";
+    const says =
+      "none: nobody leads; members, broadcasts, sharders and spill stores do without; serve takes it with --tls files or none";
     return { findings: [fine("store", says)], writtenMs: null, leader: null };
   }
   if (kind === "spanner") {

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { version } from "../../../package.json";
+import { NO_STORE } from "../../store/open.ts";
 import { PLACEHOLDER_PATH, pathProblem } from "../../store/spanner/path.ts";
 import type { Flag } from "../flag.ts";
 import * as values from "../values.ts";
@@ -99,6 +100,9 @@ export const MANIFEST_FLAGS = {
 /** What is wrong with a store that pods are to share, and how to mend it; null if nothing is. */
 function storeProblem(store: string): string | null {
   if (store === STORE_TO_EDIT) return null;
+  if (store === NO_STORE) {
+    return "this manifest is of pods that share a database: docs/KUBERNETES.md has what pods without one need";
+  }
   const [, path] = /^spanner:(.*)$/s.exec(store) ?? [];
   return path === undefined
     ? "pods share no file: give spanner:projects/P/instances/I/databases/D"

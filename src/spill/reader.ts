@@ -89,6 +89,10 @@ async function* batchesOf(
       check();
       checkSignal(signal);
     }
+  } catch (error) {
+    check(); // what was freed cannot be had, and is not lost
+    checkSignal(signal);
+    throw error;
   } finally {
     left.abort();
     reference.release();
@@ -113,6 +117,10 @@ async function* arrowFilesOf(
       yield file;
       check();
     }
+  } catch (error) {
+    check();
+    checkSignal(signal);
+    throw error;
   } finally {
     reference.release();
   }
@@ -133,16 +141,24 @@ function isRemote({ place }: StoredSegment): boolean {
 class Records implements AsyncIterableIterator<Uint8Array> {
   #batch: SpillBatch | null = null;
   #next = 0;
+  /** Steps to the next batch, and what is asked for meanwhile: each waits for the one before. */
+  #waiting = 0;
+  #last: Promise<unknown> | null = null;
 
   constructor(private readonly batches: AsyncIterator<SpillBatch, void>) {}
 
   next(): Promise<IteratorResult<Uint8Array>> {
     const batch = this.#batch;
-    if (batch === null || this.#next === batch.length) return this.#step();
-    return Promise.resolve({ done: false, value: batch.at(this.#next++) });
+    if (this.#last === null && batch !== null && this.#next < batch.length) {
+      return Promise.resolve({ done: false, value: batch.at(this.#next++) });
+    }
+    const step = this.#step(this.#last);
+    this.#last = step;
+    return step;
   }
 
   async return(): Promise<IteratorResult<Uint8Array>> {
+    this.#batch = null;
     await this.batches.return?.();
     return { done: true, value: undefined };
   }
@@ -151,11 +167,20 @@ class Records implements AsyncIterableIterator<Uint8Array> {
     return this;
   }
 
-  async #step(): Promise<IteratorResult<Uint8Array>> {
-    const { done, value } = await this.batches.next();
-    if (done) return { done: true, value: undefined };
-    this.#batch = value;
-    this.#next = 1;
-    return { done: false, value: value.at(0) };
+  async #step(before: Promise<unknown> | null): Promise<IteratorResult<Uint8Array>> {
+    this.#waiting++;
+    try {
+      if (before !== null) await before.catch(() => {}); // told to who asked for it
+      if (this.#batch === null || this.#next === this.#batch.length) {
+        const { done, value } = await this.batches.next();
+        this.#batch = done ? null : value;
+        if (done) return { done: true, value: undefined };
+        this.#next = 0;
+        return { done: false, value: value.at(this.#next++) };
+      }
+      return { done: false, value: this.#batch.at(this.#next++) };
+    } finally {
+      if (--this.#waiting === 0) this.#last = null;
+    }
   }
 }

@@ -115,6 +115,9 @@ export class Store implements SpillStore {
       loaded.release();
       this.#check();
       return record;
+    } catch (error) {
+      this.#check(); // what was freed cannot be had, and is not lost
+      throw error;
     } finally {
       release();
     }

@@ -60,6 +60,7 @@ export class RemoteStore implements Elsewhere {
     { readonly until: number; readonly error: HedgerowError }
   >();
   #made = 0;
+  #freed = false;
 
   constructor(private readonly options: RemoteStoreOptions) {
     this.owner = options.owner;
@@ -116,7 +117,8 @@ export class RemoteStore implements Elsewhere {
   }
 
   free(): void {
-    if (this.#placed.size > 0) this.options.onFreed();
+    this.#freed = true;
+    this.options.onFreed(); // also where all holders were lost: nothing is to be renewed any more
   }
 
   renewed(holder: string, sentAt: number): void {
@@ -184,6 +186,7 @@ export class RemoteStore implements Elsewhere {
     }
     room[tier] -= bytes;
     this.#add(address, tier, bytes, sentAt);
+    if (this.#freed) this.free(); // in the instant in which it was acknowledged: nobody else would
     const name = tier === "memory" ? "remoteMemory" : "remoteDisk";
     return { tier: name, holder: address, id: segment, layout };
   }

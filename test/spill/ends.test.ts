@@ -1,0 +1,159 @@
+import { expect, test } from "bun:test";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { HedgerowError } from "../../src/errors.ts";
+import type { FetchSegment, KeepSegment } from "../../src/gen/hedgerow/v1/spill_pb.ts";
+import type { Peers, Replies, StreamInput, StreamKind } from "../../src/rpc/port.ts";
+import type { SpillStore } from "../../src/spill/api.ts";
+import { CALLS, FETCH, KEEP } from "../../src/spill/remote/wire.ts";
+import { ManualClock } from "../rpc/kit/clock.ts";
+import { checkAll, pour, spillOf, until } from "./kit.ts";
+
+const HOLDER = "127.0.0.1:1";
+const LIMITS = { memoryBytes: 64 << 10, diskBytes: 1 << 20, expiryMs: 600 };
+const codeOf = (error: unknown) => (HedgerowError.is(error) ? error.code : error);
+
+/** Another node, which keeps all that it is sent. */
+class Keeper {
+  readonly kept = new Map<number, Uint8Array>();
+  /** What acknowledgements wait for, and fetches. */
+  acknowledging = Promise.resolve();
+  fetching = Promise.resolve();
+  fetches = 0;
+  renewals = 0;
+
+  readonly peers: Peers = {
+    unary: (async (_to: string, method: { name: string }) => {
+      if (method === CALLS.room) return { memory: 1n << 30n, disk: 1n << 30n };
+      if (method === CALLS.renewSpill) this.renewals++;
+      if (method === CALLS.freeSpill) this.kept.clear();
+      return { unknown: [] };
+    }) as unknown as Peers["unary"],
+    stream: async <H extends DescMessage>(
+      _to: string,
+      kind: StreamKind<H>,
+      opening: MessageInitShape<H>,
+      input: StreamInput,
+    ) => {
+      if (kind.name === KEEP.name) return this.#keep(opening as unknown as KeepSegment, input);
+      if (kind.name === FETCH.name) return this.#fetch(opening as unknown as FetchSegment);
+      throw new Error(`no stream ${kind.name}`);
+    },
+    forget() {},
+  };
+
+  async *#keep({ segment }: KeepSegment, input: StreamInput): Replies {
+    this.kept.set(segment, Buffer.concat((await Array.fromAsync(input)) as Uint8Array[]));
+    await this.acknowledging;
+    yield new Uint8Array([1]);
+    return undefined;
+  }
+
+  async *#fetch({ segment }: FetchSegment): Replies {
+    this.fetches++;
+    await this.fetching;
+    const bytes = this.kept.get(segment);
+    if (bytes === undefined) throw new HedgerowError("not_found", "no such segment");
+    yield bytes;
+    return undefined;
+  }
+}
+
+function spillBeside(keeper: Keeper, clock = new ManualClock()) {
+  const members = [HOLDER];
+  const cluster = {
+    peers: keeper.peers,
+    self: "127.0.0.1:2",
+    incarnation: () => 1,
+    others: () => members,
+  };
+  return { spill: spillOf({ clock, cluster, memoryBytes: 64 << 10 }), clock };
+}
+
+/** Appends until a segment is on its way to the other node. */
+async function pourUntilKept(store: SpillStore, keeper: Keeper): Promise<void> {
+  await using writer = store.writer();
+  for (let waits: Promise<void> | undefined; waits === undefined && keeper.kept.size === 0;) {
+    waits = writer.append("x".repeat(1_000));
+    waits?.catch(() => {});
+  }
+  await until(() => keeper.kept.size > 0);
+}
+
+test("a store is closed while its first segment elsewhere is acknowledged: it is freed there, and no lease is renewed", async () => {
+  const keeper = new Keeper();
+  const acknowledging = Promise.withResolvers<void>();
+  keeper.acknowledging = acknowledging.promise;
+  const { spill, clock } = spillBeside(keeper);
+  const store = spill.store("a", LIMITS);
+  await pourUntilKept(store, keeper);
+  const closed = store.close();
+  acknowledging.resolve(); // too late
+  await closed;
+  await until(() => keeper.kept.size === 0);
+  clock.pass(60_000);
+  expect([keeper.renewals, clock.timers.size]).toEqual([0, 0]);
+  expect([spill.memory.used, spill.size]).toEqual([0, 0]);
+});
+
+test("a store that lost all of its holders leaves no timer behind when it is closed", async () => {
+  const keeper = new Keeper();
+  const { spill, clock } = spillBeside(keeper);
+  const store = spill.store("a", LIMITS);
+  await pour(store, 0, 2_000);
+  expect(store.stats().tiers.remoteDisk.records).toBeGreaterThan(100);
+  spill.addressVacated(HOLDER);
+  await store.close();
+  clock.pass(60_000);
+  expect(clock.timers.size).toBe(0);
+});
+
+test("a store is closed while a segment is fetched: it is closed, not lost, for readers and for at", async () => {
+  const keeper = new Keeper();
+  const { spill } = spillBeside(keeper);
+  const store = spill.store("a", LIMITS);
+  await pour(store, 0, 2_000);
+  const { localMemory } = store.stats().tiers;
+  const from = localMemory.records + 100;
+  expect(await checkAll(store, 100, from)).toBe(2_000 - from);
+  const fetching = Promise.withResolvers<void>();
+  keeper.fetching = fetching.promise;
+  keeper.fetches = 0;
+  const reads = [
+    store.reader({ from }).batches().next(),
+    store.at(from),
+    store.arrowFiles().next(),
+  ];
+  const told = Promise.all(reads.map((read) => (read as Promise<unknown>).catch(codeOf)));
+  await until(() => keeper.fetches >= 2);
+  await store.close();
+  await until(() => keeper.kept.size === 0);
+  fetching.resolve();
+  const [reader, at] = await told;
+  expect([reader, at]).toEqual(["not_found", "not_found"]);
+});
+
+test("records that are asked for at once come in order, none left out, across batches", async () => {
+  const store = spillOf().store("a", { memoryBytes: 256 << 10, diskBytes: 0 });
+  const records = Array.from({ length: 1_500 }, (_, i) => `record ${i}`.padEnd(100));
+  await using writer = store.writer();
+  await writer.appendAll(records);
+  expect(store.stats().tiers.localMemory.segments).toBeGreaterThan(3);
+  const iteration = store.reader()[Symbol.asyncIterator]();
+  const text = ({ value, done }: IteratorResult<Uint8Array>) =>
+    done ? null : Buffer.from(value).toString();
+  const got: (string | null)[] = [];
+  for (let asked = 0; asked < records.length; asked += 3) {
+    got.push(...(await Promise.all([1, 2, 3].map(async () => text(await iteration.next())))));
+  }
+  expect(got).toEqual(records);
+  expect(text(await iteration.next())).toBeNull();
+});
+
+test("an iteration that was left gives nothing more", async () => {
+  const store = spillOf().store("a");
+  await pour(store, 0, 10);
+  const iteration = store.reader()[Symbol.asyncIterator]();
+  await iteration.next();
+  await iteration.return?.();
+  expect((await iteration.next()).done).toBe(true);
+});

@@ -57,7 +57,8 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
   const listener = new HttpListener({ address: config.httpAddr, tls, clock });
   closing.defer(() => listener.stop());
   const grpc = config.grpcAddr === null ? null : await openGrpc(config.grpcAddr, tls, clock);
-  closing.defer(() => grpc?.listener.stop());
+  // Both at once: each gives what is under way its time.
+  closing.defer(async () => void (await Promise.all([grpc?.listener.stop(), listener.stop()])));
 
   const { createLogger, Hedgerow, createClientApi, createHttpApp, demoHandlers } =
     await loadParts(clock);

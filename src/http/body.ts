@@ -22,7 +22,10 @@ export async function readText(
     { signal: request.signal },
     DEFAULT_TIMEOUT_MS,
   );
-  const bytes = await operation.race(readBody(request, "request", maxBytes));
+  const bytes = await operation.race(readBody(request, "request", maxBytes)).catch((cause) => {
+    if (cause instanceof HedgerowError) throw cause;
+    throw new HedgerowError("canceled", "the caller went away", { cause }); // no defect
+  });
   try {
     return strictUtf8.decode(bytes);
   } catch (cause) {

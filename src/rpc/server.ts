@@ -132,20 +132,21 @@ class UnaryService {
     request: Request,
     server: IdleControl,
   ): Promise<Response> {
+    let body: Uint8Array | null = null;
     try {
       if (route.traffic !== undefined) route.traffic.begun++;
       const timeoutMs = checkHeaders(request.headers);
       if (timeoutMs > LONG_CALL_MS) server.timeout(request, 0);
       const deadline = this.options.clock.now() + timeoutMs + LATE_MS;
       const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request);
-      const body = await call.within(() => readBody(request, "request", this.#maxBytes));
+      body = await call.within(() => readBody(request, "request", this.#maxBytes));
       if (route.traffic !== undefined) route.traffic.requestBytes += body.length;
       const reply = await route.serve({ body, format, call });
       if (reply.length > this.#maxBytes) throw replyTooLarge(this.#maxBytes);
       route.traffic?.succeeded(reply.length);
       return new Response(reply, REPLY[format]);
     } catch (error) {
-      return this.#refuse(route, error);
+      return this.#refuse(route, body === null ? withoutBody(error) : error);
     }
   }
 
@@ -200,6 +201,12 @@ function checkHeaders(headers: Headers): number {
     throw new HedgerowError("invalid_argument", "connect-timeout-ms: at most 10 digits");
   }
   return Math.min(Number(timeout), MAX_TIMEOUT_MS);
+}
+
+/** A body that breaks off is no defect: its caller has gone. */
+function withoutBody(cause: unknown): HedgerowError {
+  if (cause instanceof HedgerowError) return cause;
+  return new HedgerowError("canceled", "the caller went away", { cause });
 }
 
 function wrongMethod(method: string): Response {

@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
 import { HedgerowError } from "../errors.ts";
 import { Operation } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
@@ -8,7 +9,7 @@ import { DEFAULT_TIMEOUT_MS } from "./limits.ts";
 /**
  * The body of a request. Where the method takes a single message it throws `timeout` unless that has come within the
  * default time-out of a call: callers who send half of it, and say no more, would hold their streams for ever.
- * `onWhole` is called when nothing is waited for any more; at once where messages may come for as long as they like.
+ * One that breaks off throws `canceled`: that is no defect, its caller has gone. `onWhole` is called when nothing is waited for any more; at once where messages may come for as long as they like.
  */
 export function wholeInTime(
   { methodKind, name }: DescMethod,
@@ -20,7 +21,23 @@ export function wholeInTime(
     return inTime(`${name}: reading the request`, body, clock, onWhole);
   }
   onWhole();
-  return body;
+  return untilGone(body);
+}
+
+async function* untilGone(body: AsyncIterable<Uint8Array>) {
+  try {
+    yield* body;
+  } catch (cause) {
+    throw asConnect(cause);
+  }
+}
+
+/** Connect would take errors of ours, and of the connection, for defects. */
+function asConnect(cause: unknown): ConnectError {
+  const ours = cause instanceof HedgerowError;
+  return toConnectError(
+    ours ? cause : new HedgerowError("canceled", "the caller went away", { cause }),
+  );
 }
 
 async function* inTime(
@@ -40,8 +57,7 @@ async function* inTime(
   } catch (error) {
     // Not awaited: some can be left only when the stream ends, with the answer.
     chunks.throw?.(error).catch(() => {});
-    // Connect would take ours for a defect.
-    throw error instanceof HedgerowError ? toConnectError(error) : error;
+    throw asConnect(error);
   } finally {
     chunks.return?.().catch(() => {});
   }

@@ -95,20 +95,10 @@ function received(
 ): UniversalServerRequest {
   try {
     const from = withClientAddress(response.stream.session?.socket.remoteAddress);
-    const { body, ...head } = universalRequestFromNodeRequest(request, response, undefined, from);
-    const header = withoutLongTimeouts(head.header);
-    return { ...head, header, body: whole(body as AsyncIterable<Uint8Array>) };
+    const head = universalRequestFromNodeRequest(request, response, undefined, from);
+    return { ...head, header: withoutLongTimeouts(head.header) };
   } catch (cause) {
     throw new HedgerowError("invalid_argument", ":authority is missing or malformed", { cause });
-  }
-}
-
-/** A body that breaks off is no defect: its caller has gone. */
-async function* whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
-  try {
-    yield* body;
-  } catch (cause) {
-    throw new HedgerowError("canceled", "the caller went away", { cause });
   }
 }
 

@@ -9,7 +9,8 @@ export interface ScratchFile {
   write(pieces: readonly Uint8Array[]): Promise<void>;
   /**
    * What was written, as pages of the file: nothing is copied. A mapping of its own each time, which goes with the
-   * garbage: one that is kept would count as heap, and let as much garbage pile up beside it.
+   * garbage: one that is kept would count as heap, and let as much garbage pile up beside it. Throws the system's
+   * error, and for a file that is closed.
    */
   map(): Uint8Array<ArrayBuffer>;
   /** Frees the space at once; views that somebody still has read zeros. Idempotent. */

@@ -72,6 +72,7 @@ class UnlinkedFile implements ScratchFile {
   }
 
   map(): Uint8Array<ArrayBuffer> {
+    if (this.#closed) throw new Error("the file is closed"); // its number may be another file's
     return Bun.mmap(`${OPEN_FILES}/${this.fd}`);
   }
 

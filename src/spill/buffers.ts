@@ -19,6 +19,7 @@ export class Buffers {
   readonly #kept = new Map<number, Uint8Array<ArrayBuffer>[]>();
   #keptBytes = 0;
   #timer: Timer | null = null;
+  #stopped = false;
 
   constructor(
     private readonly clock: Clock,
@@ -43,7 +44,7 @@ export class Buffers {
   /** After it was given back to the budget. One that somebody reads is left to the garbage collection. */
   put({ bytes, pins }: RecordBuffer): void {
     const size = bytes.length;
-    if (pins > 0) return;
+    if (pins > 0 || this.#stopped) return;
     // One is kept in any case: of two staging buffers, the one that is written out.
     const fits = this.node.used + this.#keptBytes + size <= this.node.limit;
     if (!fits && this.#keptBytes > 0) return;
@@ -53,6 +54,12 @@ export class Buffers {
     this.#keptBytes += size;
     this.#timer?.cancel();
     this.#timer = this.clock.schedule(KEPT_MS, () => this.clear());
+  }
+
+  /** Keeps none any more: what is freed from now on leaves no timer. */
+  stop(): void {
+    this.#stopped = true;
+    this.clear();
   }
 
   clear(): void {

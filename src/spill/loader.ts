@@ -1,4 +1,5 @@
 import { HedgerowError, messageOf } from "../errors.ts";
+import type { ScratchFile } from "../runtime/scratch.ts";
 import type { Columns } from "./batch.ts";
 import type { Place, StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
@@ -62,7 +63,7 @@ export class Loader {
     try {
       let bytes: Uint8Array<ArrayBuffer>;
       if (place.tier === "localDisk") {
-        bytes = place.file.map();
+        bytes = mapped(place.file);
       } else {
         if (this.elsewhere === null) throw new HedgerowError("internal", "no other nodes");
         bytes = into.take(place.layout.bytes);
@@ -73,5 +74,14 @@ export class Loader {
       if (!HedgerowError.is(error, "data_lost")) throw error;
       throw lostRecords(this.name, stored, messageOf(error));
     }
+  }
+}
+
+/** Throws `data_lost` where the system refuses, as for want of memory or of mappings. */
+function mapped(file: ScratchFile): Uint8Array<ArrayBuffer> {
+  try {
+    return file.map();
+  } catch (error) {
+    throw new HedgerowError("data_lost", messageOf(error), { cause: error });
   }
 }

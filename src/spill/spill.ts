@@ -107,7 +107,7 @@ export class Spill {
     await Promise.all([...this.#stores.values()].map((store) => store.close()));
     await this.#remote?.stop();
     this.holder.stop();
-    this.#buffers.clear();
+    this.#buffers.stop();
   }
 }
 

@@ -3,10 +3,22 @@ import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { HedgerowError } from "../../src/errors.ts";
 import type { FetchSegment, KeepSegment } from "../../src/gen/hedgerow/v1/spill_pb.ts";
 import type { Peers, Replies, StreamInput, StreamKind } from "../../src/rpc/port.ts";
+import { systemScratch } from "../../src/runtime/system-scratch.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
+import { Budget } from "../../src/spill/budget.ts";
+import { Buffers } from "../../src/spill/buffers.ts";
 import { CALLS, FETCH, KEEP } from "../../src/spill/remote/wire.ts";
 import { ManualClock } from "../rpc/kit/clock.ts";
-import { checkAll, pour, spillOf, until } from "./kit.ts";
+import {
+  checkAll,
+  type FakeFile,
+  FakeFiles,
+  Folder,
+  pour,
+  spillOf,
+  systemError,
+  until,
+} from "./kit.ts";
 
 const HOLDER = "127.0.0.1:1";
 const LIMITS = { memoryBytes: 64 << 10, diskBytes: 1 << 20, expiryMs: 600 };
@@ -156,4 +168,40 @@ test("an iteration that was left gives nothing more", async () => {
   await iteration.next();
   await iteration.return?.();
   expect((await iteration.next()).done).toBe(true);
+});
+
+test("a file that the system does not map is an error that names the records, and what is behind it can be read", async () => {
+  const files = new FakeFiles();
+  const store = spillOf({ files }).store("a", { memoryBytes: 0, diskBytes: 1 << 20 });
+  await pour(store, 0, 3_000);
+  const [broken] = files.files as [FakeFile];
+  broken.map = () => {
+    throw systemError("ENOMEM");
+  };
+  const error = await checkAll(store).catch((thrown: unknown) => thrown);
+  expect(codeOf(error)).toBe("data_lost");
+  const { lost, message } = error as HedgerowError;
+  expect(message).toContain("ENOMEM");
+  expect(lost?.from).toBe(0);
+  expect(await checkAll(store, 100, lost?.to)).toBe(3_000 - (lost?.to ?? 0));
+});
+
+test("a scratch file that is closed is not mapped: its number may be another file's", async () => {
+  using folder = new Folder();
+  const file = systemScratch(folder.path).create();
+  await file.write([new Uint8Array(10)]);
+  expect(file.map().length).toBe(10);
+  file.close();
+  expect(() => file.map()).toThrow("closed");
+});
+
+test("a buffer that is freed after the stop leaves no timer", () => {
+  const clock = new ManualClock();
+  const buffers = new Buffers(clock, new Budget(1_000));
+  buffers.put(buffers.get(100));
+  expect([buffers.keptBytes, clock.timers.size]).toEqual([100, 1]);
+  const late = buffers.get(100);
+  buffers.stop();
+  buffers.put(late);
+  expect([buffers.keptBytes, clock.timers.size]).toEqual([0, 0]);
 });

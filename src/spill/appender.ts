@@ -5,7 +5,7 @@ import type { Budget } from "./budget.ts";
 import type { Buffers } from "./buffers.ts";
 import type { Catalog, Place, StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
-import { type CompleteLimits, STAGING_SEGMENTS } from "./limits.ts";
+import { type CompleteLimits, MAX_OVERDRAFT_BYTES, STAGING_SEGMENTS } from "./limits.ts";
 import { closedStore, lostRecords } from "./errors.ts";
 import { toDisk } from "./local-disk.ts";
 import { loadSealing, type Sealed, seal } from "./sealed.ts";
@@ -107,7 +107,12 @@ export class Appender {
         if (!this.#stays(segment)) await this.#begin(segment);
       }
       this.#check();
-      const fresh = this.#advance(record.length);
+      let fresh = this.#advance(record.length);
+      if (fresh === null && this.#placing !== null) {
+        await this.#placing; // which leaves room where other stores' staging took it
+        this.#check();
+        fresh = this.#advance(record.length);
+      }
       if (fresh === null) throw this.#noSpace();
       fresh.append(record);
     } finally {
@@ -117,7 +122,7 @@ export class Appender {
     }
   }
 
-  /** A new segment with room for such a record; null while the staging buffers are in use. */
+  /** A new segment with room for such a record; null while the staging buffers are in use, or too many of others are. */
   #advance(recordBytes: number): Segment | null {
     const full = this.#active;
     if (full?.staged === true && !this.#stays(full)) {
@@ -127,7 +132,7 @@ export class Appender {
     if (full !== null) this.#expected = Math.ceil(full.segment.count * SLOT_MARGIN);
     this.#active = this.#inMemory(recordBytes) ?? this.#inStaging();
     this.#reopen();
-    return this.#active.segment;
+    return this.#active?.segment ?? null;
   }
 
   #reopen(): void {
@@ -165,8 +170,9 @@ export class Appender {
     return this.#make(smaller, expected, false);
   }
 
-  #inStaging(): Active {
+  #inStaging(): Active | null {
     const { limits, memory } = this.options;
+    if (memory.overdraft >= MAX_OVERDRAFT_BYTES) return null;
     memory.take(segmentBytes(limits.segmentBytes, this.#expected));
     this.#staged++;
     return this.#make(limits.segmentBytes, this.#expected, true);

@@ -28,6 +28,11 @@ export class Budget {
     return this.#used > this.limit || this.parent?.exceeded === true;
   }
 
+  /** What is taken of the node's beyond its limit. */
+  get overdraft(): number {
+    return this.parent?.overdraft ?? Math.max(0, this.#used - this.limit);
+  }
+
   /** Takes all of it or nothing; leaves `spare` bytes of this limit and of the node's untouched. */
   tryTake(bytes: number, spare = 0): boolean {
     if (this.#used + bytes > this.limit - spare) return false;

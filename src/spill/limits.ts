@@ -13,6 +13,9 @@ const SEGMENTS_PER_LIMIT = 16;
 /** Segments that are filled and written out by turns. */
 export const STAGING_SEGMENTS = 2;
 
+/** Of staging buffers beyond the node's memory limit: of all stores, so that many of them take no more than some do. */
+export const MAX_OVERDRAFT_BYTES = 8 * MAX_SEGMENT_BYTES;
+
 export interface CompleteLimits {
   readonly memoryBytes: number;
   readonly diskBytes: number;

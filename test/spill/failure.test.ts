@@ -176,3 +176,38 @@ async function firstBroken(store: SpillStore, path: string, at: number) {
     flipBit(path, at);
   }
 }
+
+test("P4: many stores on a node without memory take no more than a few: the others are refused until there is room", async () => {
+  const GB = 2 ** 30;
+  const files = new FakeFiles();
+  const spill = spillOf({ files, memoryBytes: 0, diskBytes: GB });
+  const stores = Array.from({ length: 40 }, (_, i) => spill.store(`store ${i}`));
+  const writers = stores.map((store) => store.writer());
+  const append = async (i: number, bytes = 100) => {
+    try {
+      await writers[i]?.append(record(0, bytes));
+      return "taken";
+    } catch (error) {
+      return HedgerowError.from(error).code;
+    }
+  };
+  const told = await Promise.all(stores.map((_, i) => append(i)));
+  const taken = told.filter((one) => one === "taken").length;
+  expect(told).toEqual(stores.map((_, i) => (i < taken ? "taken" : "no_space")));
+  expect(taken).toBeGreaterThan(4);
+  expect(spill.memory.used).toBeLessThan(80 << 20);
+  // Those that have begun go on, through one buffer each.
+  for (let i = 0; i < 40; i++) expect(await append(0, 1 << 20)).toBe("taken");
+  expect(spill.memory.used).toBeLessThan(80 << 20);
+  let [count, bytes] = [0, 0];
+  for await (const one of stores[0]?.reader() ?? []) {
+    count++;
+    bytes += one.length;
+  }
+  expect([count, bytes]).toEqual([41, 100 + 40 * 2 ** 20]);
+  await stores[1]?.close();
+  await stores[2]?.close();
+  expect(await append(39)).toBe("taken");
+  for (const store of stores) await store.close();
+  expect([spill.memory.used, spill.disk.used]).toEqual([0, 0]);
+});

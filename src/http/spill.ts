@@ -25,14 +25,19 @@ export async function spillWrite(
   { signal }: HandlerContext,
 ): Promise<MessageInitShape<typeof SpillWriteResponseSchema>> {
   await using stack = new AsyncDisposableStack();
-  let open: { readonly stats: () => SpillStats; readonly append: Append } | null = null;
+  let open: {
+    readonly name: string;
+    readonly stats: () => SpillStats;
+    readonly append: Append;
+  } | null = null;
   let records = 0n;
   for await (const request of requests) {
     if (open === null) {
       const store = node.spill(request.name, limitsOf(request.limits));
       const writer = stack.use(store.writer());
-      open = { stats: () => store.stats(), append: (record) => writer.append(record) };
-    }
+      const { name } = store;
+      open = { name, stats: () => store.stats(), append: (record) => writer.append(record) };
+    } else if (request.name !== "" && request.name !== open.name) throw otherName(open.name);
     for (const record of request.records) {
       const taken = open.append(record);
       if (taken !== undefined) await taken;
@@ -44,6 +49,11 @@ export async function spillWrite(
     throw new HedgerowError("invalid_argument", "SpillWrite: the first message names the store");
   }
   return { records, store: statusOf(open.stats()) };
+}
+
+function otherName(name: string): HedgerowError {
+  const message = `SpillWrite: this stream writes to ${name}: open another one for another store`;
+  return new HedgerowError("invalid_argument", message);
 }
 
 type Append = (record: Uint8Array) => Promise<void> | undefined;

@@ -13,6 +13,8 @@ const LIMITS = {
   batches: "a bare loop over offsets",
   disk: "the machine's own, in pieces of 1 MiB",
   remote: "raw TCP",
+  appendAndWrite: "a bare set beside the machine's own write",
+  remoteTls: "raw mutual TLS",
 } as const;
 const OURS = "spill store";
 /** What is measured twice differs by as much, on a machine that does nothing else. */
@@ -48,7 +50,7 @@ function local(
   limit: string,
   recordBytes: number,
   targets: readonly Target[],
-  peers: readonly string[] = [],
+  peers: Readonly<Record<string, SpillWork["subject"]>> = {},
 ): Case {
   const work = { task, recordBytes, totalBytes: 256 * MB };
   const here = (name: string, role: Contender["role"], subject: SpillWork["subject"]) =>
@@ -60,7 +62,7 @@ function local(
     contenders: [
       here(limit, "limit", "bare"),
       here(OURS, "ours", "ours"),
-      ...peers.map((name) => here(name, "peer", "arrow")),
+      ...Object.entries(peers).map(([name, subject]) => here(name, "peer", subject)),
     ],
     targets,
   };
@@ -70,7 +72,9 @@ const BUILDER = "apache-arrow's builder";
 
 function append(recordBytes: number, share: number, title: string): Case {
   const targets = [atLeastOf(OURS, share, LIMITS.append, KEY), atLeastOf(OURS, 10, BUILDER, KEY)];
-  return local(`append, ${title}`, "append", LIMITS.append, recordBytes, targets, [BUILDER]);
+  return local(`append, ${title}`, "append", LIMITS.append, recordBytes, targets, {
+    [BUILDER]: "arrow",
+  });
 }
 
 function remote(task: RemoteWork["task"]): Case {
@@ -83,6 +87,7 @@ function remote(task: RemoteWork["task"]): Case {
     warmUpSeconds: 0,
     contenders: [
       there(LIMITS.remote, "limit", "bare"),
+      there(LIMITS.remoteTls, "peer", "bareTls"),
       there(OURS, "ours", "ours"),
       there(`${OURS}, plain text`, "ours", "plain"),
     ],
@@ -116,7 +121,9 @@ export const benchmark: Benchmark = {
     local("read batches from memory, 100 B", "batches", LIMITS.batches, 100, [
       atLeastOf(OURS, 0.77, LIMITS.batches, KEY),
     ]),
-    local("write to disk, 1 KiB", "diskWrite", LIMITS.disk, 1024, onDisk),
+    local("write to disk, 1 KiB", "diskWrite", LIMITS.disk, 1024, onDisk, {
+      [LIMITS.appendAndWrite]: "pair",
+    }),
     local("read from disk, 1 KiB", "diskRead", LIMITS.disk, 1024, onDisk),
     remote("write"),
     remote("read"),

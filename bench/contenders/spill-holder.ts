@@ -1,6 +1,6 @@
 // The other end of the remote tier, in a process of its own: `spill-holder.ts '{"bytes":N,"tls":...}'` prints the port
-// of a node that keeps segments in memory, and the port of a plain TCP server that takes or sends as many bytes as it is
-// told.
+// of a node that keeps segments in memory, and the port of a bare server (of TCP, or of mutual TLS) that takes or sends as
+// many bytes as it is told.
 import { silentLogger } from "../../src/observe/logger.ts";
 import { startPeerListener } from "../../src/rpc/listener.ts";
 import { systemRuntime } from "../../src/runtime/system.ts";
@@ -37,6 +37,15 @@ const block = new Uint8Array(256 * 1024).fill(7);
 const server = Bun.listen<Transfer>({
   hostname: "127.0.0.1",
   port: 0,
+  ...(tls !== null && {
+    tls: {
+      key: tls.key,
+      cert: tls.cert,
+      ca: [...tls.ca],
+      requestCert: true,
+      rejectUnauthorized: true,
+    },
+  }),
   socket: {
     open(socket) {
       socket.data = { head: Buffer.alloc(0), left: -1, sends: false };
@@ -67,4 +76,4 @@ function send(socket: Bun.Socket<Transfer>): void {
   }
 }
 
-console.log(JSON.stringify({ node: listener.port, tcp: server.port }));
+console.log(JSON.stringify({ node: listener.port, bare: server.port }));

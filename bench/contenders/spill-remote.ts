@@ -1,7 +1,7 @@
-// The remote tier against plain TCP, to another process; prints MB/s.
+// The remote tier against bare TCP and bare mutual TLS, to another process; prints MB/s.
 import { join } from "node:path";
 import { silentLogger } from "../../src/observe/logger.ts";
-import { createAuthority, issueCertificate } from "../../src/rpc/certificates.ts";
+import { createAuthority, issueCertificate, NODE_DNS_NAME } from "../../src/rpc/certificates.ts";
 import { connectPeers } from "../../src/rpc/peers.ts";
 import type { TlsMaterial } from "../../src/rpc/tls.ts";
 import { systemRuntime } from "../../src/runtime/system.ts";
@@ -13,8 +13,8 @@ export interface HolderSettings {
 }
 
 export interface RemoteWork {
-  /** `ours` by mutual TLS, as nodes talk; `plain` without. */
-  readonly subject: "bare" | "ours" | "plain";
+  /** `ours` by mutual TLS, as nodes talk; `plain` without. `bare` and `bareTls` move bytes and nothing else. */
+  readonly subject: "bare" | "bareTls" | "ours" | "plain";
   readonly task: "write" | "read";
   readonly recordBytes: number;
   readonly totalBytes: number;
@@ -22,7 +22,7 @@ export interface RemoteWork {
 }
 
 const work = JSON.parse(process.argv[2] ?? "") as RemoteWork;
-const tls = work.subject === "ours" ? certificate() : null;
+const tls = work.subject === "ours" || work.subject === "bareTls" ? certificate() : null;
 const settings: HolderSettings = { bytes: work.totalBytes * 2 + 2 ** 26, tls };
 const holder = Bun.spawn(
   [process.execPath, join(import.meta.dir, "spill-holder.ts"), JSON.stringify(settings)],
@@ -30,7 +30,7 @@ const holder = Bun.spawn(
 );
 const ports = await firstLine(holder.stdout);
 try {
-  console.log(await (work.subject === "bare" ? bare() : ours()));
+  console.log(await (work.subject.startsWith("bare") ? bare() : ours()));
 } finally {
   holder.kill();
 }
@@ -46,7 +46,7 @@ function certificate(): TlsMaterial {
 
 async function firstLine(stream: ReadableStream<Uint8Array>) {
   for await (const chunk of stream) {
-    return JSON.parse(new TextDecoder().decode(chunk)) as { node: number; tcp: number };
+    return JSON.parse(new TextDecoder().decode(chunk)) as { node: number; bare: number };
   }
   throw new Error("the holder did not start");
 }
@@ -122,15 +122,22 @@ async function transfer(receives: boolean, bytes: number): Promise<number> {
       left -= written;
     }
   };
+  const begin = (socket: Bun.Socket) => {
+    socket.write(head);
+    send(socket);
+  };
   const began = performance.now();
   const socket = await Bun.connect({
     hostname: "127.0.0.1",
-    port: ports.tcp,
+    port: ports.bare,
+    ...(tls !== null && {
+      tls: { key: tls.key, cert: tls.cert, ca: [...tls.ca], serverName: NODE_DNS_NAME },
+    }),
     socket: {
       open(opened) {
-        opened.write(head);
-        send(opened);
+        if (tls === null) begin(opened);
       },
+      handshake: begin,
       data(_, chunk) {
         if (receives) left -= chunk.length;
         if (!receives || left === 0) done.resolve();

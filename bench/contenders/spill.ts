@@ -11,7 +11,8 @@ import type { SpillStore } from "../../src/spill/api.ts";
 import { Spill } from "../../src/spill/spill.ts";
 
 export interface SpillWork {
-  readonly subject: "bare" | "ours" | "arrow";
+  /** `pair`: the machine's own append and its own write, one beside the other as the store has them. */
+  readonly subject: "bare" | "pair" | "ours" | "arrow";
   readonly task: "append" | "batches" | "diskWrite" | "diskRead";
   readonly recordBytes: number;
   /** Bytes of all records. */
@@ -21,6 +22,8 @@ export interface SpillWork {
 
 /** Of one write or read of the machine's own. */
 const IO_BYTES = 1024 * 1024;
+/** Of one buffer that is filled and written out by turns with another one, as the store's are. */
+const SEGMENT_BYTES = 8 * IO_BYTES;
 /** What is written comes from memory, as records do: more than the processor's caches hold. */
 const SOURCE_BYTES = 64 * IO_BYTES;
 /** The builder has no limit but memory. */
@@ -168,9 +171,50 @@ async function bareDisk(work: SpillWork): Promise<Subject> {
   };
 }
 
+/** A bare `set` fills one of two buffers while the other one is written: what disk can take of records at the most. */
+async function bareAppendAndWrite(work: SpillWork): Promise<Subject> {
+  const { record, bytes } = records(work);
+  const folder = mkdtempSync(join(tmpdir(), "hedgerow-bench-"));
+  const path = join(folder, "file");
+  const make = async () => {
+    const handle = await open(path, "w+");
+    await unlink(path);
+    return handle;
+  };
+  let handle = await make();
+  const buffers = [new Uint8Array(SEGMENT_BYTES), new Uint8Array(SEGMENT_BYTES)] as const;
+  const pieces = Math.floor(bytes / SEGMENT_BYTES);
+  const pass = async () => {
+    let writing: Promise<unknown> | null = null;
+    for (let i = 0; i < pieces; i++) {
+      const buffer = buffers[i % 2] as Uint8Array;
+      for (let at = 0; at + record.length <= buffer.length; at += record.length) {
+        buffer.set(record, at);
+      }
+      await writing;
+      writing = handle.write(buffer, 0, buffer.length, i * SEGMENT_BYTES);
+    }
+    await writing;
+  };
+  const before = async () => {
+    await handle.close();
+    handle = await make();
+  };
+  return {
+    bytes: pieces * SEGMENT_BYTES,
+    before,
+    pass,
+    async [Symbol.asyncDispose]() {
+      await handle.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
 async function subjectOf(work: SpillWork): Promise<Subject> {
   if (work.subject === "ours") return ours(work);
   if (work.subject === "arrow") return builderAppend(work);
+  if (work.subject === "pair") return bareAppendAndWrite(work);
   if (work.task === "append") return bareAppend(work);
   return work.task === "batches" ? bareBatches(work) : bareDisk(work);
 }

@@ -38,6 +38,11 @@ export class EnvelopeReader {
     this.#chunks.push(this.#joined(chunk));
   }
 
+  /** Whether all that came was whole envelopes, which have been read. */
+  get empty(): boolean {
+    return this.#bytes === 0 && this.#header === null;
+  }
+
   /** The next envelope, null until it is complete. Throws `too_large` from its header on. */
   next(): Envelope | null {
     const header = this.#header ?? this.#readHeader();

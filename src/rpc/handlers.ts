@@ -5,7 +5,10 @@ import {
   type ConnectRouter,
   type ConnectRouterOptions,
   createConnectRouter,
+  createMethodImplSpec,
+  createServiceImplSpec,
   type Interceptor,
+  type MethodImplSpec,
 } from "@connectrpc/connect";
 import {
   type UniversalHandler,
@@ -15,10 +18,12 @@ import {
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Clock } from "../runtime/runtime.ts";
+import { pathOfUrl } from "./base-route.ts";
 import { publicError, toConnectError } from "./errors.ts";
 import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
 import { withoutLongTimeouts } from "./long-timeouts.ts";
-import type { IdleControl, WireHandler } from "./server.ts";
+import { type IdleControl, pathOf, type WireHandler } from "./server.ts";
+import { serveStream, type StreamSpec } from "./stream-routes.ts";
 import { withDetail } from "./web-status.ts";
 import { wholeInTime } from "./whole-request.ts";
 
@@ -31,7 +36,7 @@ export interface ConnectHandlersOptions {
   readonly contextOf?: (request: Request, server: IdleControl) => ContextValues;
 }
 
-/** Connect's own handlers, for what unaryRoutes does not serve: streams, and gRPC-Web. */
+/** What unaryRoutes does not serve: streams, and by Connect's own handlers gRPC-Web and all that is unusual. */
 export interface ConnectHandlers {
   readonly handle: WireHandler;
   /** Aborts the signal of every call under way, and of those to come, with `stopped`. */
@@ -48,16 +53,46 @@ export function connectHandlers(
     ...handlerOptions(options, shutdown.signal),
     grpc: false, // needs trailers, which Bun.serve cannot send
   });
-  configure(router);
+  const streams = new Map<string, StreamSpec>();
+  configure(noting(router, (spec) => streams.set(pathOf(spec.method), spec)));
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const { clock, contextOf, logger, maxBytes = MAX_CALL_BYTES } = options;
+  const seen = (error: unknown, method: string) => seenOf(error, method, logger);
+  const lean = { clock, contextOf, maxBytes, shutdown: shutdown.signal, publicError: seen };
   return {
     handle(request, server) {
-      const handler = handlers.get(new URL(request.url).pathname);
+      const path = pathOfUrl(request.url);
+      const stream = streams.get(path);
+      const served = stream && serveStream(stream, request, server, lean);
+      if (served !== undefined) return served;
+      const handler = handlers.get(path);
       if (handler === undefined) return undefined;
       return answer(handler, request, server, options);
     },
     stop: () => shutdown.abort(stoppedReason()),
   };
+}
+
+/** A router that tells of the streams that it is given. */
+function noting(router: ConnectRouter, note: (spec: StreamSpec) => void): ConnectRouter {
+  const noteStream = (spec: MethodImplSpec) => {
+    if (spec.kind !== "unary") note(spec);
+  };
+  const noted: ConnectRouter = {
+    handlers: router.handlers,
+    rpc(method, implementation, given) {
+      noteStream(createMethodImplSpec(method, implementation));
+      router.rpc(method, implementation, given);
+      return noted;
+    },
+    service(service, implementation, given) {
+      const { methods } = createServiceImplSpec(service, implementation);
+      for (const spec of Object.values(methods)) noteStream(spec);
+      router.service(service, implementation, given);
+      return noted;
+    },
+  };
+  return noted;
 }
 
 /** What all listeners with Connect's own handlers have in common. `shutdown` ends calls with its reason. */
@@ -91,7 +126,6 @@ async function answer(
   // Full-duplex streams are refused for anything below HTTP/2, but Bun serves them over HTTP/1.1 too.
   const received = universalServerRequestFromFetch(request, {
     httpVersion: "2",
-    ...(contextValues && { contextValues }),
   });
   const header = withoutLongTimeouts(received.header);
   const body = wholeInTime(
@@ -100,19 +134,19 @@ async function answer(
     clock,
     () => server.timeout(request, 0), // streams may be quiet for as long as they like
   );
-  const answered = await handler({ ...received, header, body });
+  const answered = await handler({
+    ...received,
+    header,
+    body,
+    ...(contextValues && { contextValues }),
+  });
   const isUnary = handler.method.methodKind === "unary";
   return universalServerResponseToFetch(isUnary ? withDetail(answered) : answered);
 }
 
 function errorsToConnect(logger: Logger): Interceptor {
-  const translate = (error: unknown, method: string) => {
-    const seen = isMalformed(error) ? malformed(method, error) : publicError(error);
-    if (seen.code === "internal") {
-      logger.error("handler failed", { method, error: messageOf(error) });
-    }
-    return toConnectError(seen);
-  };
+  const translate = (error: unknown, method: string) =>
+    toConnectError(seenOf(error, method, logger));
   return (next) => async (request) => {
     const method = request.method.name;
     const response = await next(request).catch((error: unknown) => {
@@ -121,6 +155,15 @@ function errorsToConnect(logger: Logger): Interceptor {
     if (!response.stream) return response;
     return { ...response, message: translated(response.message, (e) => translate(e, method)) };
   };
+}
+
+/** What callers see of an error. Defects are logged. */
+function seenOf(error: unknown, method: string, logger: Logger): HedgerowError {
+  const seen = isMalformed(error) ? malformed(method, error) : publicError(error);
+  if (seen.code === "internal") {
+    logger.error("handler failed", { method, error: messageOf(error) });
+  }
+  return seen;
 }
 
 /** Connect calls it a defect when a request cannot be read. It says so of nothing else that passes here. */

@@ -1,10 +1,12 @@
 import { HedgerowError } from "../../errors.ts";
 import type { ScratchFile, ScratchFiles } from "../../runtime/scratch.ts";
-import type { Buffers } from "../buffers.ts";
+import type { Buffers, RecordBuffer } from "../buffers.ts";
+import { chunksOf } from "./wire.ts";
 
 /** A segment that is kept for another node: bytes that mean nothing here. */
 export interface Held {
-  bytes(): Uint8Array;
+  /** In messages, to be sent. They stay what they are, also when it is freed meanwhile. */
+  chunks(): Iterable<Uint8Array>;
   free(): void;
 }
 
@@ -42,12 +44,24 @@ export async function holdInMemory(
   }
   checkWhole(at, bytes);
   return {
-    bytes: () => buffer.bytes.subarray(0, bytes),
+    chunks() {
+      buffer.pins++;
+      return unpinning(buffer, chunksOf([buffer.bytes.subarray(0, bytes)]));
+    },
     free() {
       giveBack();
       buffers.put(buffer);
     },
   };
+}
+
+/** A buffer whose chunks are never asked for stays pinned, and so is not used again. */
+function* unpinning(buffer: RecordBuffer, chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
+  try {
+    yield* chunks;
+  } finally {
+    buffer.pins--;
+  }
 }
 
 /** The same in a file. Throws the system's errors, too. */
@@ -80,7 +94,7 @@ export async function holdOnDisk(
     throw error;
   }
   return {
-    bytes: () => file.map(),
+    chunks: () => chunksOf([file.map()]),
     free() {
       giveBack();
       file.close();

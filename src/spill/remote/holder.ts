@@ -23,7 +23,7 @@ import type { Budget } from "../budget.ts";
 import type { Buffers } from "../buffers.ts";
 import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
 import { bufferBytes, type Held, holdInMemory, holdOnDisk } from "./held.ts";
-import { CALLS, chunksOf, FETCH, KEEP, MAX_RENEWED } from "./wire.ts";
+import { CALLS, FETCH, KEEP, MAX_RENEWED } from "./wire.ts";
 
 export interface HolderOptions {
   readonly clock: Clock;
@@ -184,7 +184,7 @@ export class Holder {
     if (held === undefined) {
       throw new HedgerowError("not_found", "no such segment: its lease has ended, or it was freed");
     }
-    return chunksOf([held.bytes()]);
+    return held.chunks();
   }
 
   #free(key: string): void {

@@ -13,9 +13,16 @@ const HEADER_BYTES = 5;
 /** Chunks are joined up to this: each is an object that takes more than its bytes. */
 const JOINED_BYTES = 16 * 1024;
 
+// Numbers are read and written by hand: a DataView asks for the array's buffer, an object that costs more than a short
+// message and lives as long.
+
 export function envelope(data: Uint8Array): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(HEADER_BYTES + data.length);
-  new DataView(bytes.buffer).setUint32(1, data.length);
+  const { length } = data;
+  const bytes = new Uint8Array(HEADER_BYTES + length);
+  bytes[1] = length >>> 24;
+  bytes[2] = length >>> 16;
+  bytes[3] = length >>> 8;
+  bytes[4] = length;
   bytes.set(data, HEADER_BYTES);
   return bytes;
 }
@@ -66,14 +73,15 @@ export class EnvelopeReader {
   #readHeader() {
     if (this.#bytes < HEADER_BYTES) return null;
     const bytes = this.#take(HEADER_BYTES);
-    const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
+    const at = (i: number) => bytes[i] as number;
+    const length = ((at(1) << 24) | (at(2) << 16) | (at(3) << 8) | at(4)) >>> 0;
     if (length > this.maxBytes) {
       throw new HedgerowError(
         "too_large",
         `a message of the stream is over ${this.maxBytes} bytes`,
       );
     }
-    this.#header = { flags: bytes[0] as number, length };
+    this.#header = { flags: at(0), length };
     return this.#header;
   }
 

@@ -9,6 +9,7 @@ import { endStreamToJson } from "@connectrpc/connect/protocol-connect";
 import { HedgerowError } from "../errors.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import { type AnswerSource, BatchedAnswer } from "./batched-answer.ts";
+import { chunksOf } from "./chunks.ts";
 import { decode, decodeJson, encode, messageFrom } from "./codec.ts";
 import { COMPRESSED_FLAG, END_OF_STREAM_FLAG, EnvelopeReader, envelope } from "./envelopes.ts";
 import { toConnectError } from "./errors.ts";
@@ -31,6 +32,7 @@ export interface StreamRoutesOptions {
 export type StreamSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
 
 const CONTENT_TYPE = /^application\/connect\+(proto|json)$/;
+const utf8 = new TextEncoder();
 const TIMEOUT = /^\d{1,10}$/;
 
 /**
@@ -118,7 +120,7 @@ class ServedStream implements AnswerSource {
   #envelope(given: MessageInitShape<DescMessage>): Uint8Array {
     const { output } = this.spec.method;
     const data = this.#json
-      ? new TextEncoder().encode(toJsonString(output, messageFrom(output, given)))
+      ? utf8.encode(toJsonString(output, messageFrom(output, given)))
       : encode(output, given);
     if (data.length > this.options.maxBytes) throw replyTooLarge(this.options.maxBytes);
     return envelope(data);
@@ -129,7 +131,7 @@ class ServedStream implements AnswerSource {
     const shown = error && toConnectError(error);
     this.context.abort(shown);
     const end = endStreamToJson(this.context.responseTrailer, shown, undefined);
-    const bytes = envelope(new TextEncoder().encode(JSON.stringify(end)));
+    const bytes = envelope(utf8.encode(JSON.stringify(end)));
     bytes[0] = END_OF_STREAM_FLAG;
     return bytes;
   }
@@ -185,20 +187,6 @@ async function* oneAnswer(
   context: HandlerContext,
 ) {
   yield await impl(requests, context);
-}
-
-/** Throwing into it cancels the body, which is otherwise read or left as it is: an answer may end before it. */
-function chunksOf(body: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
-  const reader = body.getReader();
-  return {
-    [Symbol.asyncIterator]: () => ({
-      next: () => reader.read() as Promise<IteratorResult<Uint8Array>>,
-      async throw(error) {
-        await reader.cancel(error);
-        return { done: true, value: undefined };
-      },
-    }),
-  };
 }
 
 function malformed(what: string): HedgerowError {

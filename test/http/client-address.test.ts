@@ -32,7 +32,10 @@ function watcher(maxStreams: number) {
     const server = { timeout() {}, requestIP: () => ({ address }) };
     const response = await app.fetch(request, server);
     const first = await response.body?.getReader().read();
-    return Buffer.from(first?.value ?? []).toString();
+    // gRPC-Web encodes messages as URLs do.
+    return Buffer.from(first?.value ?? [])
+      .toString()
+      .replaceAll("%20", " ");
   };
   return { watch, stop: () => app.stop() };
 }
@@ -42,6 +45,6 @@ test.each(TYPES)("each client has its own limit of streams (%s)", async (type, m
   const refusal = "streams of this client are open here already";
   expect(await watch("10.0.0.1", type, message)).not.toContain(refusal);
   expect(await watch("10.0.0.2", type, message)).not.toContain(refusal);
-  expect(decodeURIComponent(await watch("10.0.0.1", type, message))).toContain(refusal);
+  expect(await watch("10.0.0.1", type, message)).toContain(refusal);
   stop();
 });

@@ -1,6 +1,8 @@
 import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import type { Clock, Timer } from "../../runtime/runtime.ts";
 
+/** A connection that has not begun to speak HTTP/2 by then is closed, in milliseconds. */
+export const FIRST_WORDS_MS = 10_000;
 /** Connections on which nothing is under way are ended after so many milliseconds: clients open another. */
 export const QUIET_MS = 300_000;
 /** Milliseconds between two looks for such. */
@@ -21,7 +23,12 @@ export class Connections {
 
   add(session: Http2Session): void {
     this.#uses.set(session, { underWay: 0, quietSince: this.clock.now() });
-    session.once("close", () => this.#uses.delete(session));
+    const late = this.clock.schedule(FIRST_WORDS_MS, () => session.destroy());
+    session.once("remoteSettings", () => late.cancel());
+    session.once("close", () => {
+      late.cancel();
+      this.#uses.delete(session);
+    });
     // A connection that breaks, or speaks something else, ends: its calls are told by their own streams.
     session.on("error", () => session.destroy());
     this.#look ??= this.#lookLater();

@@ -39,9 +39,6 @@ const MAX_SESSION_MEMORY = 1_000;
 /** Quiet connections are asked after so many milliseconds whether their other end is still there. */
 const KEEP_ALIVE_MS = 60_000;
 
-/** A connection that has not begun to speak HTTP/2 by then is closed, in milliseconds. */
-export const FIRST_WORDS_MS = 10_000;
-
 /** Clients try again, as their own rules have it. */
 const STARTING: GrpcServed = {
   async handle(_, response) {

@@ -49,6 +49,7 @@ const READ_BY: Readonly<Record<string, string>> = {
   "rpc/handlers.ts": "client-api.test.ts",
   "rpc/long-timeouts.ts": "grpc-wire.test.ts",
   "rpc/server.ts": "peer-wire.test.ts",
+  "rpc/stream-routes.ts": "client-api.test.ts",
   "rpc/streaming.ts": "peer-wire.test.ts",
   "rpc/streams/frame-reader.ts": "stream-frames.test.ts",
   "rpc/streams/http1-answer.ts": "stream-answers.test.ts",

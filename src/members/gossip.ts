@@ -182,7 +182,7 @@ export class Gossip {
     const { timing, runtime } = this.options;
     const { probeIntervalMs } = timing;
     const intoMs = (runtime.clock.wallMicros() / 1e3 - phaseMs) % probeIntervalMs;
-    const waitMs = this.#health.factor * probeIntervalMs - intoMs;
+    const waitMs = probeIntervalMs - intoMs;
     // A timer that fired a little early must not fire again at once.
     const soon = waitMs < probeIntervalMs / 4;
     this.#timers.probe = this.#pace.schedule(soon ? waitMs + probeIntervalMs : waitMs, () => {

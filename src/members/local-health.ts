@@ -1,7 +1,7 @@
 /**
  * How far a node trusts its own judgement (Lifeguard's local health multiplier): 0 is well. A node that does not
- * hear from others, or that others do not hear from, may itself be what is slow; it then asks more slowly and
- * waits longer before it suspects anybody.
+ * hear from others, or that others do not hear from, may itself be what is slow; it then waits longer for answers
+ * before it suspects anybody.
  */
 export class LocalHealth {
   #score = 0;
@@ -12,13 +12,14 @@ export class LocalHealth {
     return this.#score;
   }
 
-  /** What intervals and time-outs are multiplied by. */
+  /** What time-outs are multiplied by. */
   get factor(): number {
     return this.#score + 1;
   }
 
+  /** Halved, not one less as in Lifeguard: who was cut off must soon be fit to see that somebody else is. */
   improve(): void {
-    this.#score = Math.max(0, this.#score - 1);
+    this.#score >>= 1;
   }
 
   worsen(by: number): void {

@@ -21,7 +21,7 @@ export interface GossipTiming {
   readonly confirmations: number;
   /** A statement travels on `factor * ceil(log10(n + 1))` messages of each node. */
   readonly retransmitFactor: number;
-  /** Local health ends here: a node in trouble probes this many times slower, plus one. */
+  /** Local health ends here: a node in trouble waits this many times longer for answers, plus one. */
   readonly maxHealthScore: number;
   /** How long the gone are remembered: so long no stale list brings them back, and the dead are tried again. */
   readonly tombstoneMs: number;

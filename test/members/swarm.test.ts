@@ -48,6 +48,24 @@ test("151 idle nodes in one process take less than 2 MB each", async () => {
   expect(megabytes).toBeLessThan(151 * 2);
 }, 60_000);
 
+test("M1: of three nodes each that is cut off is dropped soon, though the others have just been cut off themselves", () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const swarm = new Swarm(seed, { nodes: 3, timing });
+    swarm.pass(3_000);
+    for (let i = 0; i < 6; i++) {
+      const victim = swarm.prng.pick(swarm.nodes);
+      const others = swarm.nodes.filter((node) => node !== victim);
+      swarm.partition([victim]);
+      const isDropped = () => others.every(({ members }) => !members.has(victim.address));
+      expect(swarm.until(6_000, isDropped)).toBeLessThan(6_000);
+      swarm.pass(4_000);
+      swarm.heal();
+      expect(swarm.until(6_000, () => swarm.isWhole())).toBeLessThan(6_000);
+      swarm.pass(1_000 * swarm.prng.next());
+    }
+  }
+}, 60_000);
+
 test("M3: a node that restarts under its address: the new incarnation wins, the ghost goes", () => {
   const swarm = new Swarm(5, { nodes: 20, timing });
   const { address } = swarm.node(3);

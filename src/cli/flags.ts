@@ -1,4 +1,5 @@
 import { LOG_FORMATS, LOG_LEVELS } from "../observe/format.ts";
+import { COMPRESSIONS } from "../spill/compression.ts";
 import type { Config, Flag } from "./flag.ts";
 import * as values from "./values.ts";
 
@@ -132,6 +133,13 @@ export const SERVE_FLAGS = {
     fallback: "1GiB",
     section: SPILL,
     help: "the same of the disk; 0: none",
+  },
+  spillCompression: {
+    schema: values.word(COMPRESSIONS),
+    value: "HOW",
+    fallback: "none",
+    section: SPILL,
+    help: "of this node's records on their way to other nodes: none, or zstd, for links slower than that (some 400 MB/s) and for more room there; nodes may differ",
   },
   maxMessage: {
     schema: values.messageSize,

@@ -181,6 +181,7 @@ function nodeOptions(config: ServeConfig) {
     maxStreams: config.maxStreams,
     spillMemory: config.spillMemory ?? undefined,
     spillDisk: config.spillDisk ?? undefined,
+    spillCompression: config.spillCompression,
     lease: config.lease,
     syncInterval: config.syncInterval,
     join: config.join,

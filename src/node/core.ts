@@ -133,6 +133,7 @@ export class Core {
       logger,
       memoryBytes: config.spill.memoryBytes,
       diskBytes: config.spill.diskBytes,
+      compression: config.spill.compression,
       files: surroundings.scratch ?? null,
       cluster: {
         peers,

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { freemem, tmpdir } from "node:os";
 import { HedgerowError, messageOf } from "../errors.ts";
+import type { Compression } from "../spill/compression.ts";
 
 /** What the spill store may take of this node. */
 export interface SpillRoom {
@@ -9,6 +10,8 @@ export interface SpillRoom {
   readonly folder: string;
   readonly memoryBytes: number;
   readonly diskBytes: number;
+  /** Of segments on their way to other nodes. */
+  readonly compression: Compression;
 }
 
 export interface SpillRoomOptions {
@@ -16,18 +19,21 @@ export interface SpillRoomOptions {
   readonly spillDir: string;
   readonly spillMemory?: number | undefined;
   readonly spillDisk: number;
+  readonly spillCompression: Compression;
 }
 
 export const DEFAULT_DISK_BYTES = 1024 ** 3;
 /** Of the memory that is free, which may be less than the machine's where the process has a limit. */
 const MEMORY_SHARE = 0.5;
 
-export function spillRoom({ spillDir, spillMemory, spillDisk }: SpillRoomOptions): SpillRoom {
+export function spillRoom(options: SpillRoomOptions): SpillRoom {
+  const { spillDir, spillMemory, spillDisk, spillCompression: compression } = options;
   const free = Math.min(freemem(), process.availableMemory());
   return {
     folder: spillDir || tmpdir(),
     memoryBytes: spillMemory ?? Math.floor(free * MEMORY_SHARE),
     diskBytes: spillDisk,
+    compression,
   };
 }
 

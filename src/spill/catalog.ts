@@ -1,5 +1,6 @@
 import type { ScratchFile } from "../runtime/scratch.ts";
 import type { SpillStats, Tier, TierStats } from "./api.ts";
+import type { Packed } from "./remote/packing.ts";
 import type { Layout } from "./sealed.ts";
 import type { Segment } from "./segment.ts";
 
@@ -16,6 +17,13 @@ export interface RemotePlace {
   /** Names it there, among the segments of this store. */
   readonly id: number;
   readonly layout: Layout;
+  /** How it lies there, where it is compressed. */
+  readonly packed?: Packed;
+}
+
+/** What fetching takes: the segment's bytes, and behind them those that it is unpacked from. */
+export function fetchBytes({ layout, packed }: RemotePlace): number {
+  return layout.bytes + (packed?.bytes ?? 0);
 }
 
 /** A segment among others, wherever it is. */

@@ -1,7 +1,7 @@
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { ScratchFile } from "../runtime/scratch.ts";
 import type { Columns } from "./batch.ts";
-import type { Place, StoredSegment } from "./catalog.ts";
+import { fetchBytes, type Place, type StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import { lostRecords } from "./errors.ts";
 import { loadSealing, seal, unseal } from "./sealed.ts";
@@ -66,8 +66,9 @@ export class Loader {
         bytes = mapped(place.file);
       } else {
         if (this.elsewhere === null) throw new HedgerowError("internal", "no other nodes");
-        bytes = into.take(place.layout.bytes);
-        await this.elsewhere.fetch(place, bytes, signal);
+        const buffer = into.take(fetchBytes(place));
+        await this.elsewhere.fetch(place, buffer, signal);
+        bytes = buffer.subarray(0, place.layout.bytes);
       }
       return [bytes, unseal(bytes, place.layout)];
     } catch (error) {

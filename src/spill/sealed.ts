@@ -84,7 +84,7 @@ function written(loaded: Arrow, batch: RecordBatch): Uint8Array[] {
  */
 export function unseal(bytes: Uint8Array<ArrayBuffer>, layout: Layout): Columns {
   const same =
-    bytes.length === layout.bytes && checksum(cut(bytes, layout.lengths)) === layout.checksum;
+    bytes.length === layout.bytes && checksumOf(cut(bytes, layout.lengths)) === layout.checksum;
   if (!same) throw new HedgerowError("data_lost", "the checksum is not that of what was written");
   return {
     offsets: new Int32Array(bytes.buffer, bytes.byteOffset + layout.offsetsAt, layout.count + 1),
@@ -116,17 +116,17 @@ function layoutOf(
     valuesAt: startOf(values),
     valueBytes: values.length,
     lengths,
-    checksum: checksum(pieces),
+    checksum: checksumOf(pieces),
   };
 }
 
-function checksum(pieces: readonly Uint8Array[]): bigint {
+export function checksumOf(pieces: readonly Uint8Array[]): bigint {
   let sum = 0n;
   for (const piece of pieces) sum = Bun.hash.xxHash3(piece, sum);
   return sum;
 }
 
-function cut(bytes: Uint8Array, lengths: readonly number[]): Uint8Array[] {
+export function cut(bytes: Uint8Array, lengths: readonly number[]): Uint8Array[] {
   let end = 0;
   return lengths.map((length) => {
     end += length;

@@ -9,6 +9,7 @@ import { Budget } from "./budget.ts";
 import { Buffers } from "./buffers.ts";
 import { completeLimits } from "./limits.ts";
 import { Holder } from "./remote/holder.ts";
+import type { Compression } from "./compression.ts";
 import { Remote, type RemoteOptions } from "./remote/remote.ts";
 import { Store } from "./store.ts";
 
@@ -22,6 +23,8 @@ export interface SpillOptions {
   readonly files: ScratchFiles | null;
   /** The other nodes. Absent: none. */
   readonly cluster?: Pick<RemoteOptions, "peers" | "self" | "incarnation" | "others"> | undefined;
+  /** Of what is sent to them. Default none. */
+  readonly compression?: Compression | undefined;
 }
 
 /** The spill stores of a node, by name. */
@@ -39,8 +42,9 @@ export class Spill {
   constructor(private readonly options: SpillOptions) {
     this.memory = new Budget(options.memoryBytes);
     this.disk = new Budget(options.diskBytes);
-    const { clock, logger, files, cluster } = options;
-    this.#remote = cluster === undefined ? null : new Remote({ clock, logger, ...cluster });
+    const { clock, logger, files, cluster, compression = "none" } = options;
+    this.#remote =
+      cluster === undefined ? null : new Remote({ clock, logger, compression, ...cluster });
     this.#warner = new SeldomWarner(clock, logger);
     this.#buffers = new Buffers(options.clock, this.memory);
     const shared = { memory: this.memory, disk: this.disk, buffers: this.#buffers };

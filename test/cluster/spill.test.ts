@@ -9,9 +9,14 @@ const MB = 1_000_000;
 const folder = mkdtempSync(join(tmpdir(), "hedgerow-spill-"));
 let cluster: Cluster;
 
-async function start(nodes: number, memory: number, disk: number, dir = folder): Promise<Node[]> {
+async function start(
+  nodes: number,
+  memory: number,
+  disk: number,
+  { dir = folder, flags = [] as readonly string[] } = {},
+): Promise<Node[]> {
   const limits = ["--spill-memory", `${memory}MB`, "--spill-disk", `${disk}MB`];
-  cluster = await Cluster.start({ nodes, flags: ["--spill-dir", dir, ...limits] });
+  cluster = await Cluster.start({ nodes, flags: ["--spill-dir", dir, ...limits, ...flags] });
   await cluster.settled();
   return [...cluster.nodes];
 }
@@ -153,13 +158,25 @@ test("P5: the owner is killed: its files go with it, and what others kept for it
   expect((await pour(next, "b", 24 * MB)).stderr).toBe("");
 }, 60_000);
 
+test("compressed, two nodes hold several times their room, and lines come back the same", async () => {
+  const flags = ["--spill-compression", "zstd"];
+  const [node, other] = (await start(2, 8, 8, { flags })) as [Node, Node];
+  const poured = await pour(node, "a", 80 * MB);
+  expect(poured.stderr).toBe("");
+  const { remoteMemory = 0, remoteDisk = 0 } = poured.tiers;
+  expect(remoteMemory + remoteDisk).toBeGreaterThan(60_000);
+  const { lines, sha256 } = await readBack(node, "a");
+  expect({ lines, sha256 }).toEqual({ lines: poured.lines, sha256: poured.sha256 });
+  expect(filesOf([other])).toBe(0); // its memory was enough
+}, 60_000);
+
 const SMALL = mountSmallDisk();
 
 test.skipIf(typeof SMALL === "string")(
   `P2: the disk is full: the write fails with the reason, what was written before can be read, the node goes on${typeof SMALL === "string" ? SMALL : ""}`,
   async () => {
     const { directory } = SMALL as { directory: string };
-    const [node] = (await start(1, 2, 64, directory)) as [Node];
+    const [node] = (await start(1, 2, 64, { dir: directory })) as [Node];
     const poured = await pour(node, "a", 32 * MB);
     expect(poured.code).toBe(1);
     expect(poured.stderr).toContain("ENOSPC");

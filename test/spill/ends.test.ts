@@ -1,13 +1,9 @@
 import { expect, test } from "bun:test";
-import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { HedgerowError } from "../../src/errors.ts";
-import type { FetchSegment, KeepSegment } from "../../src/gen/hedgerow/v1/spill_pb.ts";
-import type { Peers, Replies, StreamInput, StreamKind } from "../../src/rpc/port.ts";
 import { systemScratch } from "../../src/runtime/system-scratch.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
 import { Budget } from "../../src/spill/budget.ts";
 import { Buffers } from "../../src/spill/buffers.ts";
-import { CALLS, FETCH, KEEP } from "../../src/spill/remote/wire.ts";
 import { ManualClock } from "../rpc/kit/clock.ts";
 import {
   checkAll,
@@ -19,67 +15,10 @@ import {
   systemError,
   until,
 } from "./kit.ts";
+import { HOLDER, Keeper, spillBeside } from "./keeper.ts";
 
-const HOLDER = "127.0.0.1:1";
 const LIMITS = { memoryBytes: 64 << 10, diskBytes: 1 << 20, expiryMs: 600 };
 const codeOf = (error: unknown) => (HedgerowError.is(error) ? error.code : error);
-
-/** Another node, which keeps all that it is sent. */
-class Keeper {
-  readonly kept = new Map<number, Uint8Array>();
-  /** What acknowledgements wait for, and fetches. */
-  acknowledging = Promise.resolve();
-  fetching = Promise.resolve();
-  fetches = 0;
-  renewals = 0;
-
-  readonly peers: Peers = {
-    unary: (async (_to: string, method: { name: string }) => {
-      if (method === CALLS.room) return { memory: 1n << 30n, disk: 1n << 30n };
-      if (method === CALLS.renewSpill) this.renewals++;
-      if (method === CALLS.freeSpill) this.kept.clear();
-      return { unknown: [] };
-    }) as unknown as Peers["unary"],
-    stream: async <H extends DescMessage>(
-      _to: string,
-      kind: StreamKind<H>,
-      opening: MessageInitShape<H>,
-      input: StreamInput,
-    ) => {
-      if (kind.name === KEEP.name) return this.#keep(opening as unknown as KeepSegment, input);
-      if (kind.name === FETCH.name) return this.#fetch(opening as unknown as FetchSegment);
-      throw new Error(`no stream ${kind.name}`);
-    },
-    forget() {},
-  };
-
-  async *#keep({ segment }: KeepSegment, input: StreamInput): Replies {
-    this.kept.set(segment, Buffer.concat((await Array.fromAsync(input)) as Uint8Array[]));
-    await this.acknowledging;
-    yield new Uint8Array([1]);
-    return undefined;
-  }
-
-  async *#fetch({ segment }: FetchSegment): Replies {
-    this.fetches++;
-    await this.fetching;
-    const bytes = this.kept.get(segment);
-    if (bytes === undefined) throw new HedgerowError("not_found", "no such segment");
-    yield bytes;
-    return undefined;
-  }
-}
-
-function spillBeside(keeper: Keeper, clock = new ManualClock()) {
-  const members = [HOLDER];
-  const cluster = {
-    peers: keeper.peers,
-    self: "127.0.0.1:2",
-    incarnation: () => 1,
-    others: () => members,
-  };
-  return { spill: spillOf({ clock, cluster, memoryBytes: 64 << 10 }), clock };
-}
 
 /** Appends until a segment is on its way to the other node. */
 async function pourUntilKept(store: SpillStore, keeper: Keeper): Promise<void> {

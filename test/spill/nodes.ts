@@ -4,6 +4,7 @@ import { silentLogger } from "../../src/observe/logger.ts";
 import { startPeerListener } from "../../src/rpc/listener.ts";
 import { connectPeers } from "../../src/rpc/peers.ts";
 import type { PeerRoute, StreamRoute } from "../../src/rpc/port.ts";
+import type { Compression } from "../../src/spill/compression.ts";
 import { Spill } from "../../src/spill/spill.ts";
 
 /** A node's spill store on a listener of its own, in this process. */
@@ -18,6 +19,7 @@ export interface NodeSettings {
   readonly folder: string;
   readonly memoryBytes: number;
   readonly diskBytes: number;
+  readonly compression?: Compression;
 }
 
 /** So many nodes that know each other; `members` is what all of them believe. */

@@ -3,7 +3,10 @@ import { messageOf } from "../../errors.ts";
 import type { Peers } from "../../rpc/port.ts";
 import type { Clock, Timer } from "../../runtime/runtime.ts";
 import type { Catalog } from "../catalog.ts";
+import type { Elsewhere } from "../elsewhere.ts";
 import type { CompleteLimits } from "../limits.ts";
+import { PackedElsewhere } from "./packed-elsewhere.ts";
+import type { Compression } from "../compression.ts";
 import { RemoteStore } from "./remote-store.ts";
 import { Rooms } from "./rooms.ts";
 import { CALLS, MAX_RENEWED } from "./wire.ts";
@@ -18,6 +21,7 @@ export interface RemoteOptions {
   readonly incarnation: () => number;
   /** Addresses of the other nodes that may keep segments. */
   readonly others: () => string[];
+  readonly compression: Compression;
 }
 
 /** Renewals within an expiry. */
@@ -37,8 +41,8 @@ export class Remote {
     this.rooms = new Rooms(options.clock, options.peers, options.self, options.others);
   }
 
-  store(name: string, limits: CompleteLimits, catalog: Catalog): RemoteStore {
-    const { self, incarnation } = this.options;
+  store(name: string, limits: CompleteLimits, catalog: Catalog): Elsewhere {
+    const { self, incarnation, compression } = this.options;
     const store = new RemoteStore({
       ...this.options,
       name,
@@ -49,7 +53,7 @@ export class Remote {
       onFirst: () => this.#add(store),
       onFreed: () => this.#remove(store),
     });
-    return store;
+    return compression === "none" ? store : new PackedElsewhere(store);
   }
 
   /** A holder that has gone, or has been started anew, has nothing any more. */

@@ -192,7 +192,7 @@ export class SimulatedCluster {
       gossip: FAST_PROFILE,
       state: "participant",
       retention: null,
-      spill: { folder: "", memoryBytes: 1 << 20, diskBytes: 0 },
+      spill: { folder: "", memoryBytes: 1 << 20, compression: "none", diskBytes: 0 },
       join: [],
       sharder: undefined,
       logger: silentLogger,

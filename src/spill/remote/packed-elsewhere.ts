@@ -1,0 +1,30 @@
+import type { RemotePlace } from "../catalog.ts";
+import type { Elsewhere } from "../elsewhere.ts";
+import type { Sealed } from "../sealed.ts";
+import { pack, unpack } from "./packing.ts";
+
+/** Other nodes that are sent compressed segments: they keep them as they come, and know nothing of it. */
+export class PackedElsewhere implements Elsewhere {
+  constructor(private readonly inner: Elsewhere) {}
+
+  async put(sealed: Sealed, signal: AbortSignal): Promise<RemotePlace> {
+    const smaller = await pack(sealed, signal);
+    if (smaller === null) return this.inner.put(sealed, signal);
+    const { pieces, packed } = smaller;
+    const { layout } = sealed;
+    const sent = { pieces, layout: { ...layout, bytes: packed.bytes } };
+    return { ...(await this.inner.put(sent, signal)), layout, packed };
+  }
+
+  async fetch(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const { layout, packed } = place;
+    if (packed === undefined) return this.inner.fetch(place, into, signal);
+    const bytes = into.subarray(layout.bytes);
+    await this.inner.fetch(place, bytes, signal);
+    await unpack(bytes, packed, into.subarray(0, layout.bytes), signal);
+  }
+
+  free(): void {
+    this.inner.free();
+  }
+}

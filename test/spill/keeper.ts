@@ -1,0 +1,68 @@
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { HedgerowError } from "../../src/errors.ts";
+import type { FetchSegment, KeepSegment } from "../../src/gen/hedgerow/v1/spill_pb.ts";
+import type { Peers, Replies, StreamInput, StreamKind } from "../../src/rpc/port.ts";
+import { CALLS, FETCH, KEEP } from "../../src/spill/remote/wire.ts";
+import { ManualClock } from "../rpc/kit/clock.ts";
+import { type SpillSettings, spillOf } from "./kit.ts";
+
+export const HOLDER = "127.0.0.1:1";
+
+/** Another node, which keeps all that it is sent. */
+export class Keeper {
+  readonly kept = new Map<number, Uint8Array>();
+  /** What acknowledgements wait for, and fetches. */
+  acknowledging = Promise.resolve();
+  fetching = Promise.resolve();
+  fetches = 0;
+  renewals = 0;
+
+  readonly peers: Peers = {
+    unary: (async (_to: string, method: { name: string }) => {
+      if (method === CALLS.room) return { memory: 1n << 30n, disk: 1n << 30n };
+      if (method === CALLS.renewSpill) this.renewals++;
+      if (method === CALLS.freeSpill) this.kept.clear();
+      return { unknown: [] };
+    }) as unknown as Peers["unary"],
+    stream: async <H extends DescMessage>(
+      _to: string,
+      kind: StreamKind<H>,
+      opening: MessageInitShape<H>,
+      input: StreamInput,
+    ) => {
+      if (kind.name === KEEP.name) return this.#keep(opening as unknown as KeepSegment, input);
+      if (kind.name === FETCH.name) return this.#fetch(opening as unknown as FetchSegment);
+      throw new Error(`no stream ${kind.name}`);
+    },
+    forget() {},
+  };
+
+  async *#keep({ segment }: KeepSegment, input: StreamInput): Replies {
+    this.kept.set(segment, Buffer.concat((await Array.fromAsync(input)) as Uint8Array[]));
+    await this.acknowledging;
+    yield new Uint8Array([1]);
+    return undefined;
+  }
+
+  async *#fetch({ segment }: FetchSegment): Replies {
+    this.fetches++;
+    await this.fetching;
+    const bytes = this.kept.get(segment);
+    if (bytes === undefined) throw new HedgerowError("not_found", "no such segment");
+    yield bytes;
+    return undefined;
+  }
+}
+
+/** A node with 64 KiB of memory, and this one beside it. */
+export function spillBeside(keeper: Keeper, settings: SpillSettings = {}) {
+  const clock = new ManualClock();
+  const members = [HOLDER];
+  const cluster = {
+    peers: keeper.peers,
+    self: "127.0.0.1:2",
+    incarnation: () => 1,
+    others: () => members,
+  };
+  return { spill: spillOf({ clock, cluster, memoryBytes: 64 << 10, ...settings }), clock };
+}

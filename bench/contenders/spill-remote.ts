@@ -63,7 +63,7 @@ async function ours(): Promise<number> {
     cluster: {
       peers,
       self: "127.0.0.1:1",
-      incarnation: () => 1,
+      incarnation: 1n,
       others: () => [`127.0.0.1:${ports.node}`],
     },
   });

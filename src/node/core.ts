@@ -138,7 +138,7 @@ export class Core {
       cluster: {
         peers,
         self: address,
-        incarnation: () => gossip.incarnation,
+        incarnation: BigInt(config.incarnation),
         others: () => this.#spillNodes(),
       },
     });
@@ -280,9 +280,9 @@ export class Core {
   #onListChange(change: TableChange): void {
     const joined = change.joined.map(memberInfo);
     const left = change.left.map(memberInfo);
-    for (const { address, incarnation } of joined) {
+    for (const { address } of joined) {
       this.config.logger.info("member joined", { member: address });
-      this.spill.memberJoined(address, incarnation);
+      this.spill.memberJoined(address);
       this.#stored.memberJoined(address);
     }
     for (const { address } of left) this.config.logger.info("member left", { member: address });

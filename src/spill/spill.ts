@@ -48,7 +48,7 @@ export class Spill {
     this.#warner = new SeldomWarner(clock, logger);
     this.#buffers = new Buffers(options.clock, this.memory);
     const shared = { memory: this.memory, disk: this.disk, buffers: this.#buffers };
-    this.holder = new Holder({ clock, logger, files, ...shared });
+    this.holder = new Holder({ clock, logger, files, ...shared, cluster: cluster ?? null });
   }
 
   /** How many stores there are. */
@@ -96,11 +96,12 @@ export class Spill {
     );
   }
 
-  /** Frees what an earlier process at the address owned here. */
-  memberJoined(address: string, incarnation: number): void {
-    this.holder.memberJoined(address, incarnation);
+  /** Frees what an earlier process at the address owned here, if there is another one. */
+  memberJoined(address: string): void {
+    this.holder.memberJoined(address);
   }
 
+  /** There is another process, or none, as far as members know: stores ask whether what they have there is lost. */
   addressVacated(address: string): void {
     this.#remote?.addressVacated(address);
   }

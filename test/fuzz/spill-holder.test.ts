@@ -41,6 +41,7 @@ class HolderWorld {
     disk: this.disk,
     buffers: this.buffers,
     files: this.files,
+    cluster: null,
   });
   /** Of the streams that the other nodes have open. */
   readonly #open = new Set<AbortController>();

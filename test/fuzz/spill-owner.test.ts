@@ -99,10 +99,11 @@ test(
       const spill = spillOf({
         memoryBytes: 40_000,
         diskBytes: 0,
+        compression: prng.pick(["none", "zstd"] as const),
         cluster: {
           peers: new Liars(prng),
           self: SELF,
-          incarnation: () => 1,
+          incarnation: 1n,
           others: () => OTHERS,
         },
       });

@@ -52,7 +52,9 @@ test("a store that lost all of its holders leaves no timer behind when it is clo
   const store = spill.store("a", LIMITS);
   await pour(store, 0, 2_000);
   expect(store.stats().tiers.remoteDisk.records).toBeGreaterThan(100);
+  keeper.start = 2n; // another process
   spill.addressVacated(HOLDER);
+  await until(() => keeper.asked > 1);
   await store.close();
   clock.pass(60_000);
   expect(clock.timers.size).toBe(0);
@@ -143,4 +145,19 @@ test("a buffer that is freed after the stop leaves no timer", () => {
   buffers.stop();
   buffers.put(late);
   expect([buffers.keptBytes, clock.timers.size]).toEqual([0, 0]);
+});
+
+test("leases are renewed in time, however often another store finds its first place elsewhere", async () => {
+  const keeper = new Keeper();
+  const { spill, clock } = spillBeside(keeper);
+  const limits = { ...LIMITS, expiryMs: 30_000 };
+  await using first = spill.store("first", limits);
+  await using _ = first.writer();
+  await pour(first, 0, 2_000);
+  for (let i = 0; i < 6; i++) {
+    clock.pass(4_000);
+    await pour(spill.store(`other ${i}`, limits), 0, 2_000);
+  }
+  expect(keeper.renewals).toBeGreaterThanOrEqual(2);
+  await spill.stop();
 });

@@ -16,10 +16,13 @@ export class Keeper {
   fetching = Promise.resolve();
   fetches = 0;
   renewals = 0;
+  /** Which start of a process it is. */
+  start = 1n;
+  asked = 0;
 
   readonly peers: Peers = {
     unary: (async (_to: string, method: { name: string }) => {
-      if (method === CALLS.room) return { memory: 1n << 30n, disk: 1n << 30n };
+      if (method === CALLS.room) return this.#room();
       if (method === CALLS.renewSpill) this.renewals++;
       if (method === CALLS.freeSpill) this.kept.clear();
       return { unknown: [] };
@@ -36,6 +39,11 @@ export class Keeper {
     },
     forget() {},
   };
+
+  #room() {
+    this.asked++;
+    return { memory: 1n << 30n, disk: 1n << 30n, incarnation: this.start };
+  }
 
   async *#keep({ segment }: KeepSegment, input: StreamInput): Replies {
     this.kept.set(segment, Buffer.concat((await Array.fromAsync(input)) as Uint8Array[]));
@@ -61,7 +69,7 @@ export function spillBeside(keeper: Keeper, settings: SpillSettings = {}) {
   const cluster = {
     peers: keeper.peers,
     self: "127.0.0.1:2",
-    incarnation: () => 1,
+    incarnation: 1n,
     others: () => members,
   };
   return { spill: spillOf({ clock, cluster, memoryBytes: 64 << 10, ...settings }), clock };

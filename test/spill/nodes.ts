@@ -11,6 +11,8 @@ import { Spill } from "../../src/spill/spill.ts";
 export interface SpillNode extends AsyncDisposable {
   readonly address: string;
   readonly spill: Spill;
+  /** How often it was asked who it is, and what it has room for. */
+  readonly asked: number;
   /** As a process that dies: nothing is said to anybody. */
   kill(): Promise<void>;
 }
@@ -22,17 +24,24 @@ export interface NodeSettings {
   readonly compression?: Compression;
 }
 
+export interface SpillCluster extends AsyncDisposable {
+  readonly nodes: SpillNode[];
+  readonly members: Set<string>;
+  /** A new process at the address of one that was killed. */
+  restart(node: SpillNode): void;
+}
+
 /** So many nodes that know each other; `members` is what all of them believe. */
-export async function spillNodes(
-  count: number,
-  settings: NodeSettings,
-): Promise<{ readonly nodes: SpillNode[]; readonly members: Set<string> } & AsyncDisposable> {
+export async function spillNodes(count: number, settings: NodeSettings): Promise<SpillCluster> {
   const members = new Set<string>();
   const nodes: SpillNode[] = [];
   for (let i = 0; i < count; i++) nodes.push(startNode(members, settings));
   return {
     nodes,
     members,
+    restart({ address }) {
+      nodes.push(startNode(members, settings, Number(address.split(":")[1])));
+    },
     async [Symbol.asyncDispose]() {
       for (const node of nodes) await node[Symbol.asyncDispose]();
     },
@@ -41,23 +50,16 @@ export async function spillNodes(
 
 let incarnations = 1;
 
-function startNode(members: Set<string>, { folder, ...limits }: NodeSettings): SpillNode {
+function startNode(
+  members: Set<string>,
+  { folder, ...limits }: NodeSettings,
+  port = freePort(),
+): SpillNode {
   const runtime = systemRuntime();
   const routes: PeerRoute[] = [];
   const streamRoutes: StreamRoute[] = [];
   const incarnation = incarnations++;
   const peers = connectPeers({ clock: runtime.clock, tls: () => null, label: "spill" });
-  // The routes are known once there is an address, which is known once there is a listener.
-  const probe = startPeerListener({
-    runtime,
-    logger: silentLogger,
-    host: "127.0.0.1",
-    port: 0,
-    tls: null,
-    routes: [],
-  });
-  const { port } = probe;
-  void probe.stop();
   const address = `127.0.0.1:${port}`;
   const spill = new Spill({
     ...limits,
@@ -67,11 +69,20 @@ function startNode(members: Set<string>, { folder, ...limits }: NodeSettings): S
     cluster: {
       peers,
       self: address,
-      incarnation: () => incarnation,
+      incarnation: BigInt(incarnation),
       others: () => [...members].filter((member) => member !== address),
     },
   });
-  routes.push(...spill.holder.routes);
+  let asked = 0;
+  const counted = spill.holder.routes.map((route): PeerRoute => {
+    if (route.method.name !== "Room") return route;
+    const handle: PeerRoute["handle"] = (...given) => {
+      asked++;
+      return route.handle(...given);
+    };
+    return { ...route, handle };
+  });
+  routes.push(...counted);
   streamRoutes.push(...spill.holder.streamRoutes);
   const listener = startPeerListener({
     runtime,
@@ -92,10 +103,19 @@ function startNode(members: Set<string>, { folder, ...limits }: NodeSettings): S
   return {
     address,
     spill,
+    get asked() {
+      return asked;
+    },
     kill,
     async [Symbol.asyncDispose]() {
       await spill.stop();
       await kill();
     },
   };
+}
+
+/** Of 127.0.0.1: the routes are known once there is an address. */
+function freePort(): number {
+  using server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  return server.port;
 }

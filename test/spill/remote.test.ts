@@ -143,17 +143,86 @@ test("P5: the owner dies: what it had elsewhere is freed within the expiry; as l
   await writer.close();
 });
 
-test("P5: a later start at the owner's address frees what the earlier one owned", async () => {
+test("P5: a process that is started anew at the owner's address: what the earlier one had elsewhere is freed at once", async () => {
   using folder = new Folder();
   await using cluster = await spillNodes(2, { ...LIMITS, folder: folder.path });
   const [owner, holder] = cluster.nodes as [SpillNode, SpillNode];
   await pour(owner.spill.store("a"), 0, 8_000, RECORD_BYTES);
+  await owner.kill();
+  cluster.restart(owner);
   expect(used(holder)).toBeGreaterThan(0);
-  holder.spill.memberJoined("127.0.0.1:1", 2 ** 40);
-  holder.spill.memberJoined(owner.address, 0);
-  expect(used(holder)).toBeGreaterThan(0);
-  holder.spill.memberJoined(owner.address, 2 ** 40);
-  expect(used(holder)).toBe(0);
+  holder.spill.memberJoined("127.0.0.1:1");
+  holder.spill.memberJoined(owner.address);
+  await until(() => used(holder) === 0); // long before the lease of 30 s ends
+  expect(holder.spill.holder.stores).toBe(0);
+});
+
+test("P5: an owner that is said to have been started anew, and was not, loses nothing", async () => {
+  using folder = new Folder();
+  await using cluster = await spillNodes(2, { ...LIMITS, folder: folder.path });
+  const [owner, holder] = cluster.nodes as [SpillNode, SpillNode];
+  const store = owner.spill.store("a");
+  await pour(store, 0, 8_000, RECORD_BYTES);
+  const { asked } = owner;
+  const before = used(holder);
+  for (let times = 0; times < 3; times++) holder.spill.memberJoined(owner.address);
+  await until(() => owner.asked > asked);
+  expect(await checkAll(store, RECORD_BYTES)).toBe(8_000);
+  expect(owner.asked).toBe(asked + 1); // once, whatever is said meanwhile
+  expect(used(holder)).toBeGreaterThanOrEqual(before);
+});
+
+test("P5: where nobody says who is at the owner's address, the lease tells", async () => {
+  using folder = new Folder();
+  await using cluster = await spillNodes(2, { ...LIMITS, folder: folder.path });
+  const [owner, holder] = cluster.nodes as [SpillNode, SpillNode];
+  await pour(owner.spill.store("a", { expiryMs: 1_000 }), 0, 8_000, RECORD_BYTES);
+  await owner.kill();
+  const died = performance.now();
+  holder.spill.memberJoined(owner.address);
+  await until(() => used(holder) === 0);
+  expect(performance.now() - died).toBeGreaterThan(300);
+});
+
+test("P3: a holder that is said to have gone, and has not, keeps what it has, and its lease", async () => {
+  using folder = new Folder();
+  await using cluster = await spillNodes(2, { ...LIMITS, folder: folder.path });
+  const [owner, holder] = cluster.nodes as [SpillNode, SpillNode];
+  const store = owner.spill.store("a", { expiryMs: 500 });
+  await using _ = store.writer(); // which keeps it from expiring
+  await pour(store, 0, 7_000, RECORD_BYTES);
+  const { asked } = holder;
+  owner.spill.addressVacated(holder.address);
+  await until(() => holder.asked > asked);
+  const began = performance.now();
+  await until(() => performance.now() - began > 1_200); // two expiries
+  await pour(store, 7_000, 7_300, RECORD_BYTES); // writers are told of a loss
+  expect(await checkAll(store, RECORD_BYTES)).toBe(7_300);
+});
+
+test("P3: a holder was started anew: writers hear of it before the lease ends", async () => {
+  using folder = new Folder();
+  await using cluster = await spillNodes(2, { ...LIMITS, folder: folder.path });
+  const [owner, holder] = cluster.nodes as [SpillNode, SpillNode];
+  const store = owner.spill.store("a");
+  await pour(store, 0, 7_000, RECORD_BYTES);
+  await holder.kill();
+  cluster.restart(holder);
+  owner.spill.addressVacated(holder.address);
+  await using writer = store.writer();
+  let error: unknown = null;
+  await until(async () => {
+    try {
+      for (let i = 0; i < 200; i++) await writer.append(record(store.count, RECORD_BYTES));
+    } catch (thrown) {
+      error = thrown;
+    }
+    return error !== null;
+  });
+  expect(HedgerowError.is(error, "data_lost")).toBe(true);
+  const { from = 0 } = HedgerowError.from(error).lost ?? {};
+  expect(from).toBeGreaterThan(3_000);
+  expect(await checkAll(store, RECORD_BYTES).catch(() => "lost")).toBe("lost");
 });
 
 test("P6: a reader that leaves early, or does not read on, holds up neither close nor the holder", async () => {

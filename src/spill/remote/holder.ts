@@ -23,6 +23,8 @@ import type { Budget } from "../budget.ts";
 import type { Buffers } from "../buffers.ts";
 import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
 import { bufferBytes, type Held, holdInMemory, holdOnDisk } from "./held.ts";
+import type { RemoteOptions } from "./remote.ts";
+import { startAt } from "./start.ts";
 import { CALLS, FETCH, KEEP, MAX_RENEWED } from "./wire.ts";
 
 export interface HolderOptions {
@@ -34,6 +36,8 @@ export interface HolderOptions {
   readonly buffers: Buffers;
   /** null: no disk. */
   readonly files: ScratchFiles | null;
+  /** null: no other nodes. */
+  readonly cluster: Pick<RemoteOptions, "peers" | "self" | "incarnation"> | null;
 }
 
 /** What is kept for one store of another node, as long as that renews it. */
@@ -61,6 +65,8 @@ export class Holder {
   readonly #holdings = new Map<string, Holding>();
   #timer: Timer | null = null;
   #stopped = false;
+  /** Addresses that are being asked who is there. */
+  readonly #asking = new Set<string>();
 
   constructor(private readonly options: HolderOptions) {}
 
@@ -83,11 +89,13 @@ export class Holder {
     return this.#holdings.size;
   }
 
-  /** What an earlier process at this address owned is nobody's. */
-  memberJoined(address: string, incarnation: number): void {
-    for (const [key, holding] of this.#holdings) {
-      if (holding.address === address && holding.incarnation < BigInt(incarnation)) this.#free(key);
-    }
+  /**
+   * What an earlier process at this address owned is nobody's, if another one is there now: it is asked, and if it does
+   * not answer the lease tells.
+   */
+  memberJoined(address: string): void {
+    const concerned = this.#holdings.values().some((holding) => holding.address === address);
+    if (concerned && !this.#asking.has(address)) void this.#freeFormer(address);
   }
 
   stop(): void {
@@ -98,8 +106,12 @@ export class Holder {
 
   #room(asker: string) {
     if (asker === "") throw new HedgerowError("invalid_argument", "asker is empty: name the node");
-    const { memory, disk, files } = this.options;
-    return { memory: BigInt(memory.free), disk: BigInt(files === null ? 0 : disk.free) };
+    const { memory, disk, files, cluster } = this.options;
+    return {
+      memory: BigInt(memory.free),
+      disk: BigInt(files === null ? 0 : disk.free),
+      incarnation: cluster?.incarnation ?? 0n,
+    };
   }
 
   #renew(owners: readonly SpillOwner[]): MessageInitShape<typeof RenewSpillResponseSchema> {
@@ -185,6 +197,18 @@ export class Holder {
       throw new HedgerowError("not_found", "no such segment: its lease has ended, or it was freed");
     }
     return held.chunks();
+  }
+
+  async #freeFormer(address: string): Promise<void> {
+    const { cluster, logger } = this.options;
+    if (cluster === null) return;
+    this.#asking.add(address);
+    const start = await startAt(address, { ...cluster, logger });
+    this.#asking.delete(address);
+    if (start === null) return;
+    for (const [key, holding] of this.#holdings) {
+      if (holding.address === address && holding.incarnation !== start) this.#free(key);
+    }
   }
 
   #free(key: string): void {

@@ -34,6 +34,8 @@ export interface OwnerId {
 
 /** What the store has on one node. */
 interface Placed {
+  /** Which start of a process keeps it; null if it did not say. */
+  readonly start: bigint | null;
   memory: number;
   disk: number;
   /** When the renewal that was last answered was sent. */
@@ -121,6 +123,18 @@ export class RemoteStore implements Elsewhere {
     this.options.onFreed(); // also where all holders were lost: nothing is to be renewed any more
   }
 
+  hasAt(holder: string): boolean {
+    return this.#placed.has(holder);
+  }
+
+  /** Which start of a process is there; null: nobody answered. */
+  holderAnswered(holder: string, start: bigint | null, askedAt: number): void {
+    const placed = this.#placed.get(holder);
+    if (placed === undefined || (start !== null && start === placed.start)) return;
+    const until = start === null ? askedAt : undefined; // it may have answered to something else since
+    this.holderLost(holder, "its node has gone", until);
+  }
+
   renewed(holder: string, sentAt: number): void {
     const placed = this.#placed.get(holder);
     if (placed !== undefined) placed.renewedAt = sentAt;
@@ -194,7 +208,8 @@ export class RemoteStore implements Elsewhere {
   #add(holder: string, tier: RemoteTier, bytes: number, sentAt: number): void {
     let placed = this.#placed.get(holder);
     if (placed === undefined) {
-      placed = { memory: 0, disk: 0, renewedAt: sentAt };
+      const start = this.options.rooms.startAt(holder);
+      placed = { start, memory: 0, disk: 0, renewedAt: sentAt };
       this.#placed.set(holder, placed);
       if (this.#placed.size === 1) this.options.onFirst();
     }

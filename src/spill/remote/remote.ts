@@ -9,6 +9,7 @@ import { PackedElsewhere } from "./packed-elsewhere.ts";
 import type { Compression } from "../compression.ts";
 import { RemoteStore } from "./remote-store.ts";
 import { Rooms } from "./rooms.ts";
+import { startAt } from "./start.ts";
 import { CALLS, MAX_RENEWED } from "./wire.ts";
 
 export interface RemoteOptions {
@@ -17,8 +18,8 @@ export interface RemoteOptions {
   readonly peers: Peers;
   /** This node's address. */
   readonly self: string;
-  /** Of this start. */
-  readonly incarnation: () => number;
+  /** Of this start: the same as long as the process lives. */
+  readonly incarnation: bigint;
   /** Addresses of the other nodes that may keep segments. */
   readonly others: () => string[];
   readonly compression: Compression;
@@ -35,6 +36,8 @@ export class Remote {
   readonly #freeing = new Set<Promise<unknown>>();
   #made = 0n;
   #timer: Timer | null = null;
+  /** When the leases are renewed next: stores that come meanwhile do not put it off. */
+  #dueAt = Number.POSITIVE_INFINITY;
   #stopped = false;
 
   constructor(readonly options: RemoteOptions) {
@@ -49,16 +52,18 @@ export class Remote {
       limits,
       catalog,
       rooms: this.rooms,
-      owner: { address: self, incarnation: BigInt(incarnation()), store: this.#made++ },
+      owner: { address: self, incarnation, store: this.#made++ },
       onFirst: () => this.#add(store),
       onFreed: () => this.#remove(store),
     });
     return compression === "none" ? store : new PackedElsewhere(store);
   }
 
-  /** A holder that has gone, or has been started anew, has nothing any more. */
+  /** A holder has gone, or was started anew, and has nothing any more; or members are wrong: it is asked. */
   addressVacated(address: string): void {
-    for (const store of this.#stores.values()) store.holderLost(address, "its node has gone");
+    this.rooms.forget(address);
+    const concerned = [...this.#stores.values()].some((store) => store.hasAt(address));
+    if (concerned) void this.#askHolder(address);
   }
 
   /** Resolves once the holders have been told of what is freed, those that answer. */
@@ -66,6 +71,12 @@ export class Remote {
     this.#stopped = true;
     this.#timer?.cancel();
     await Promise.all(this.#freeing);
+  }
+
+  async #askHolder(address: string): Promise<void> {
+    const askedAt = this.options.clock.now();
+    const start = await startAt(address, this.options);
+    for (const store of this.#stores.values()) store.holderAnswered(address, start, askedAt);
   }
 
   #add(store: RemoteStore): void {
@@ -91,10 +102,16 @@ export class Remote {
   #schedule(): void {
     this.#timer?.cancel();
     this.#timer = null;
-    if (this.#stopped || this.#stores.size === 0) return;
+    if (this.#stopped || this.#stores.size === 0) {
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      return;
+    }
+    const { clock } = this.options;
     const expiries = [...this.#stores.values()].map(({ expiryMs }) => expiryMs);
     const everyMs = Math.min(...expiries) / RENEWALS;
-    this.#timer = this.options.clock.schedule(everyMs, () => {
+    this.#dueAt = Math.min(this.#dueAt, clock.now() + everyMs);
+    this.#timer = clock.schedule(Math.max(0, this.#dueAt - clock.now()), () => {
+      this.#dueAt = Number.POSITIVE_INFINITY;
       this.#schedule();
       void this.#renew(everyMs);
     });

@@ -5,6 +5,8 @@ import { CALLS } from "./wire.ts";
 /** Bytes that a member had room for when it was last asked, less what was sent to it since. */
 export interface Room {
   readonly address: string;
+  /** Which start of a process has it. */
+  readonly start: bigint;
   memory: number;
   disk: number;
 }
@@ -40,6 +42,17 @@ export class Rooms {
     return this.#having(bytes, tier);
   }
 
+  /** Which start of a process had room at this address when it was last asked. */
+  startAt(address: string): bigint | null {
+    return this.#rooms.find((room) => room.address === address)?.start ?? null;
+  }
+
+  /** Another process may be there: it is asked anew. */
+  forget(address: string): void {
+    this.#rooms = this.#rooms.filter((room) => room.address !== address);
+    this.#askedAt = Number.NEGATIVE_INFINITY;
+  }
+
   #having(bytes: number, tier: RemoteTier): Room[] {
     return this.#rooms
       .filter((room) => room[tier] >= bytes)
@@ -60,13 +73,13 @@ export class Rooms {
   async #askAll(): Promise<void> {
     const answers = this.others().map(async (address): Promise<Room> => {
       const options = { timeoutMs: ASK_TIMEOUT_MS };
-      const { memory, disk } = await this.peers.unary(
+      const { memory, disk, incarnation } = await this.peers.unary(
         address,
         CALLS.room,
         { asker: this.self },
         options,
       );
-      return { address, memory: Number(memory), disk: Number(disk) };
+      return { address, start: incarnation, memory: Number(memory), disk: Number(disk) };
     });
     const settled = await Promise.allSettled(answers);
     // Who does not answer is asked with all again.

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/spill.proto.
  */
 export const file_hedgerow_v1_spill: GenFile = /*@__PURE__*/
-  fileDesc("ChdoZWRnZXJvdy92MS9zcGlsbC5wcm90bxILaGVkZ2Vyb3cudjEiQQoKU3BpbGxPd25lchIPCgdhZGRyZXNzGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEg0KBXN0b3JlGAMgASgEIhwKC1Jvb21SZXF1ZXN0Eg0KBWFza2VyGAEgASgJIiwKDFJvb21SZXNwb25zZRIOCgZtZW1vcnkYASABKAQSDAoEZGlzaxgCIAEoBCI8ChFSZW5ld1NwaWxsUmVxdWVzdBInCgZvd25lcnMYASADKAsyFy5oZWRnZXJvdy52MS5TcGlsbE93bmVyIj4KElJlbmV3U3BpbGxSZXNwb25zZRIoCgd1bmtub3duGAEgAygLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciI6ChBGcmVlU3BpbGxSZXF1ZXN0EiYKBW93bmVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciITChFGcmVlU3BpbGxSZXNwb25zZSJ7CgtLZWVwU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDRINCgVieXRlcxgDIAEoBBIRCglpbl9tZW1vcnkYBCABKAgSEQoJZXhwaXJ5X21zGAUgASgNIkcKDEZldGNoU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDTLmAQoMU3BpbGxTZXJ2aWNlEjsKBFJvb20SGC5oZWRnZXJvdy52MS5Sb29tUmVxdWVzdBoZLmhlZGdlcm93LnYxLlJvb21SZXNwb25zZRJNCgpSZW5ld1NwaWxsEh4uaGVkZ2Vyb3cudjEuUmVuZXdTcGlsbFJlcXVlc3QaHy5oZWRnZXJvdy52MS5SZW5ld1NwaWxsUmVzcG9uc2USSgoJRnJlZVNwaWxsEh0uaGVkZ2Vyb3cudjEuRnJlZVNwaWxsUmVxdWVzdBoeLmhlZGdlcm93LnYxLkZyZWVTcGlsbFJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChdoZWRnZXJvdy92MS9zcGlsbC5wcm90bxILaGVkZ2Vyb3cudjEiQQoKU3BpbGxPd25lchIPCgdhZGRyZXNzGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEg0KBXN0b3JlGAMgASgEIhwKC1Jvb21SZXF1ZXN0Eg0KBWFza2VyGAEgASgJIkEKDFJvb21SZXNwb25zZRIOCgZtZW1vcnkYASABKAQSDAoEZGlzaxgCIAEoBBITCgtpbmNhcm5hdGlvbhgDIAEoBCI8ChFSZW5ld1NwaWxsUmVxdWVzdBInCgZvd25lcnMYASADKAsyFy5oZWRnZXJvdy52MS5TcGlsbE93bmVyIj4KElJlbmV3U3BpbGxSZXNwb25zZRIoCgd1bmtub3duGAEgAygLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciI6ChBGcmVlU3BpbGxSZXF1ZXN0EiYKBW93bmVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciITChFGcmVlU3BpbGxSZXNwb25zZSJ7CgtLZWVwU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDRINCgVieXRlcxgDIAEoBBIRCglpbl9tZW1vcnkYBCABKAgSEQoJZXhwaXJ5X21zGAUgASgNIkcKDEZldGNoU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDTLmAQoMU3BpbGxTZXJ2aWNlEjsKBFJvb20SGC5oZWRnZXJvdy52MS5Sb29tUmVxdWVzdBoZLmhlZGdlcm93LnYxLlJvb21SZXNwb25zZRJNCgpSZW5ld1NwaWxsEh4uaGVkZ2Vyb3cudjEuUmVuZXdTcGlsbFJlcXVlc3QaHy5oZWRnZXJvdy52MS5SZW5ld1NwaWxsUmVzcG9uc2USSgoJRnJlZVNwaWxsEh0uaGVkZ2Vyb3cudjEuRnJlZVNwaWxsUmVxdWVzdBoeLmhlZGdlcm93LnYxLkZyZWVTcGlsbFJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * A store, as its owner names it to those that keep its segments.
@@ -28,7 +28,7 @@ export type SpillOwner = Message<"hedgerow.v1.SpillOwner"> & {
   address: string;
 
   /**
-   * Of the start of the owner's process.
+   * Of the start of the owner's process: never another one while it lives, whatever members outbid.
    *
    * @generated from field: uint64 incarnation = 2;
    */
@@ -83,6 +83,13 @@ export type RoomResponse = Message<"hedgerow.v1.RoomResponse"> & {
    * @generated from field: uint64 disk = 2;
    */
   disk: bigint;
+
+  /**
+   * Of the start of the process that answers: what earlier ones at its address owned, or kept, is gone.
+   *
+   * @generated from field: uint64 incarnation = 3;
+   */
+  incarnation: bigint;
 };
 
 /**
@@ -236,7 +243,7 @@ export const FetchSegmentSchema: GenMessage<FetchSegment> = /*@__PURE__*/
  */
 export const SpillService: GenService<{
   /**
-   * What this node has room for.
+   * What this node has room for, and which start of a process it is.
    *
    * @generated from rpc hedgerow.v1.SpillService.Room
    */

@@ -1,0 +1,30 @@
+import { messageOf } from "../../errors.ts";
+import type { Logger } from "../../observe/logger.ts";
+import type { Peers } from "../../rpc/port.ts";
+import { CALLS } from "./wire.ts";
+
+const TIMEOUT_MS = 3_000;
+
+/** How nodes are asked who they are. */
+export interface Asker {
+  readonly peers: Peers;
+  readonly logger: Logger;
+  /** This node's address. */
+  readonly self: string;
+}
+
+/**
+ * Which start of a process is at the address now; null if nobody says. Incarnations of members do not tell: a process
+ * that lives raises its own where another one is claimed in its name.
+ */
+export async function startAt(address: string, asker: Asker): Promise<bigint | null> {
+  const { peers, logger, self } = asker;
+  const options = { timeoutMs: TIMEOUT_MS };
+  try {
+    const { incarnation } = await peers.unary(address, CALLS.room, { asker: self }, options);
+    return incarnation === 0n ? null : incarnation; // of a node that is older than the question
+  } catch (error) {
+    logger.debug("nobody says who is there", { address, error: messageOf(error) });
+    return null;
+  }
+}

@@ -38,7 +38,7 @@ export interface HttpAppOptions {
 /** What the http listener serves: a function of the request, tested through `fetch`. */
 export interface HttpApp {
   fetch(request: Request, server?: IdleControl): Response | Promise<Response>;
-  /** Ends streams under way, and those to come, with `stopped`. */
+  /** Ends streams under way, those to come, and requests of which half has come, with `stopped`. */
   stop(): void;
 }
 
@@ -65,6 +65,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const { node, api, logger, clock, rules, tokens = null } = options;
   const app = new Hono<Env>();
   const { maxMessageBytes = MAX_MESSAGE_BYTES } = options;
+  const shutdown = new AbortController();
   const shared = {
     logger,
     clock,
@@ -77,6 +78,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     ...shared,
     routes: api.routes,
     next: generic.handle,
+    shutdown: shutdown.signal,
   });
   const tools = new LateHandlers(async () => {
     const { registerTools } = await import("./grpc/tools.ts");
@@ -86,7 +88,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   app.use(async (c, next) => {
     const started = clock.now();
     await next();
-    await takeUnread(c.req.raw, clock);
+    await takeUnread(c.req.raw, clock, shutdown.signal);
     // Neither bodies nor queries: values are never logged.
     logger.debug("http request", {
       method: c.req.method,
@@ -118,8 +120,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   for (const path of DEMO_PATHS) app.use(path, (_, next) => api.admission.calls.run(next));
   app.route("/", healthRoutes(node, clock));
   app.get("/metrics", () => metricsPage(node));
-  const textBytes = textBytesFor(maxMessageBytes);
-  app.route("/", demoRoutes(node, options.hostname, logger, clock, textBytes));
+  const demo = { maxBytes: textBytesFor(maxMessageBytes), shutdown: shutdown.signal };
+  app.route("/", demoRoutes(node, options.hostname, logger, clock, demo));
   app.all("/hedgerow.v1.HedgerowService/*", async (c) => {
     const request = c.req.raw;
     const answer = unary(request, c.env) ?? generic.handle(request, c.env) ?? noSuchRoute(request);
@@ -136,6 +138,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   return {
     fetch: (request, server = NO_IDLE_LIMIT) => app.fetch(request, server),
     stop() {
+      shutdown.abort();
       generic.stop();
       tools.stop();
     },

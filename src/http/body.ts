@@ -9,18 +9,20 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * The body as text. Throws `too_large`, `timeout` where it has not come within the default time-out of a
- * call, or `invalid_argument` where it is not UTF-8.
+ * call, `stopped` where it has not by the shutdown, or `invalid_argument` where it is not UTF-8.
  */
 export async function readText(
   request: Request,
   clock: Clock,
   maxBytes = textBytesFor(),
+  shutdown?: AbortSignal,
 ): Promise<string> {
   using operation = new Operation(
     clock,
     "reading the body",
     { signal: request.signal },
     DEFAULT_TIMEOUT_MS,
+    shutdown,
   );
   const bytes = await operation.race(readBody(request, "request", maxBytes)).catch((cause) => {
     if (cause instanceof HedgerowError) throw cause;

@@ -18,18 +18,26 @@ const DEFAULT_MESSAGE = "hello";
 const DEFAULT_STREAMED = "test";
 const STREAM_TIMEOUT_MS = 10_000;
 
+export interface DemoOptions {
+  /** Of a request's body. Default: what a message or an entry may have. */
+  readonly maxBytes?: number;
+  /** Half a request is waited for no longer than until then. */
+  readonly shutdown?: AbortSignal;
+}
+
 /** The endpoints of the Go system's demo, any method: its texts, but with a true status. */
 export function demoRoutes(
   node: HedgerowNode,
   hostname: string,
   logger: Logger,
   clock: Clock,
-  maxBytes?: number,
+  { maxBytes, shutdown }: DemoOptions = {},
 ): Hono {
   const app = new Hono();
+  const textOf = (request: Request) => readText(request, clock, maxBytes, shutdown);
 
   app.all("/put", async (c) => {
-    const body = await readText(c.req.raw, clock, maxBytes);
+    const body = await textOf(c.req.raw);
     const space = body.indexOf(" ");
     if (space === -1) throw new HedgerowError("invalid_argument", NO_VALUE);
     const key = body.slice(0, space);
@@ -39,7 +47,7 @@ export function demoRoutes(
   });
 
   app.all("/get", async (c) => {
-    const key = await readText(c.req.raw, clock, maxBytes);
+    const key = await textOf(c.req.raw);
     if (key === "") throw new HedgerowError("invalid_argument", NO_KEY);
     const entries = await node.get(key, { signal: c.req.raw.signal });
     return plain(
@@ -49,13 +57,13 @@ export function demoRoutes(
   });
 
   app.all("/send", async (c) => {
-    const message = (await readText(c.req.raw, clock, maxBytes)) || DEFAULT_MESSAGE;
+    const message = (await textOf(c.req.raw)) || DEFAULT_MESSAGE;
     const reply = await node.sendToLeader(message, { signal: c.req.raw.signal });
     return plain(200, `sender=${hostname}, reply=${new TextDecoder().decode(reply)}`);
   });
 
   app.all("/broadcast", async (c) => {
-    const message = (await readText(c.req.raw, clock, maxBytes)) || DEFAULT_MESSAGE;
+    const message = (await textOf(c.req.raw)) || DEFAULT_MESSAGE;
     const replies = await node.broadcast(message, { signal: c.req.raw.signal });
     const lines = replies.map(
       (reply) => `broadcast: sender=${hostname}, reply=${replyText(reply)}\n`,
@@ -71,14 +79,14 @@ export function demoRoutes(
   });
 
   app.all("/streamsend", async (c) => {
-    const message = (await readText(c.req.raw, clock, maxBytes)) || DEFAULT_STREAMED;
+    const message = (await textOf(c.req.raw)) || DEFAULT_STREAMED;
     const call = { signal: c.req.raw.signal, timeoutMs: STREAM_TIMEOUT_MS };
     for await (const _ of node.streamToLeader([message], call)); // it has ended well when all came
     return plain(200, "OK");
   });
 
   app.all("/streambroadcast", async (c) => {
-    const message = (await readText(c.req.raw, clock, maxBytes)) || DEFAULT_STREAMED;
+    const message = (await textOf(c.req.raw)) || DEFAULT_STREAMED;
     const call = { signal: c.req.raw.signal, timeoutMs: STREAM_TIMEOUT_MS };
     const ended = new Map<string, BroadcastReply>();
     for await (const reply of node.streamBroadcast([message], call)) ended.set(reply.node, reply);

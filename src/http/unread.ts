@@ -6,11 +6,15 @@ const MAX_BYTES = 65_535;
 const TIMEOUT_MS = 1_000;
 
 /**
- * Waits for a short body of which nothing was read, as of a request that is refused: for a second at most, and never
- * throws. Over HTTP/2 Bun resets the stream of a request that it answers before all of it has come, and clients such
+ * Waits for a short body of which nothing was read, as of a request that is refused: for a second at most, not beyond
+ * the shutdown, and never throws. Over HTTP/2 Bun resets the stream of a request that it answers before all of it has come, and clients such
  * as curl then show an error in place of the answer.
  */
-export async function takeUnread(request: Request, clock: Clock): Promise<void> {
+export async function takeUnread(
+  request: Request,
+  clock: Clock,
+  shutdown?: AbortSignal,
+): Promise<void> {
   if (request.bodyUsed) return;
   const declared = request.headers.get("content-length");
   if (declared === null || !(Number(declared) <= MAX_BYTES)) return;
@@ -19,6 +23,7 @@ export async function takeUnread(request: Request, clock: Clock): Promise<void> 
     "reading the body",
     { signal: request.signal },
     TIMEOUT_MS,
+    shutdown,
   );
   await operation.race(request.bytes()).catch(() => {
     // Too late, or broken off: the answer is the same.

@@ -14,21 +14,26 @@ const RESOLUTION_MS = 5;
  * The deadlines of many calls on one timer. A timer or an AbortSignal of its own would cost each call
  * more than its place in a batch does.
  */
-export class Deadlines {
-  readonly #entries = new Set<Expiring>();
+export class Deadlines<Entry extends Expiring = Expiring> {
+  readonly #entries = new Set<Entry>();
   #timer: Timer | null = null;
   #firesAt = Number.POSITIVE_INFINITY;
 
   constructor(private readonly clock: Clock) {}
 
   /** Expires `entry` once its deadline has passed, unless it is deleted before. */
-  add(entry: Expiring): void {
+  add(entry: Entry): void {
     this.#entries.add(entry);
     if (entry.deadline < this.#firesAt) this.#arm(entry.deadline);
   }
 
-  delete(entry: Expiring): void {
+  delete(entry: Entry): void {
     if (this.#entries.delete(entry) && this.#entries.size === 0) this.#disarm();
+  }
+
+  /** Those that have not ended. */
+  get open(): Iterable<Entry> {
+    return this.#entries;
   }
 
   #arm(at: number): void {
@@ -46,7 +51,7 @@ export class Deadlines {
   #fire(): void {
     this.#disarm();
     const now = this.clock.now();
-    const due: Expiring[] = [];
+    const due: Entry[] = [];
     let earliest = Number.POSITIVE_INFINITY;
     for (const entry of this.#entries) {
       if (entry.deadline <= now) due.push(entry);

@@ -23,6 +23,7 @@ import { publicError, toConnectError } from "./errors.ts";
 import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
 import { withoutLongTimeouts } from "./long-timeouts.ts";
 import { type IdleControl, pathOf, type WireHandler } from "./server.ts";
+import { stopped } from "./served-call.ts";
 import { serveStream, type StreamSpec } from "./stream-routes.ts";
 import { withDetail } from "./web-status.ts";
 import { wholeInTime } from "./whole-request.ts";
@@ -67,7 +68,7 @@ export function connectHandlers(
       if (served !== undefined) return served;
       const handler = handlers.get(path);
       if (handler === undefined) return undefined;
-      return answer(handler, request, server, options);
+      return answer(handler, request, server, options, shutdown.signal);
     },
     stop: () => shutdown.abort(stoppedReason()),
   };
@@ -113,7 +114,7 @@ export function handlerOptions(
 
 /** With what calls are aborted at a stop. */
 export function stoppedReason(): ConnectError {
-  return toConnectError(new HedgerowError("stopped", "the node is stopping"));
+  return toConnectError(stopped());
 }
 
 async function answer(
@@ -121,6 +122,7 @@ async function answer(
   request: Request,
   server: IdleControl,
   { clock, contextOf }: ConnectHandlersOptions,
+  shutdown: AbortSignal,
 ): Promise<Response> {
   const contextValues = contextOf?.(request, server);
   // Full-duplex streams are refused for anything below HTTP/2, but Bun serves them over HTTP/1.1 too.
@@ -128,12 +130,11 @@ async function answer(
     httpVersion: "2",
   });
   const header = withoutLongTimeouts(received.header);
-  const body = wholeInTime(
-    handler.method,
-    received.body as AsyncIterable<Uint8Array>,
+  const body = wholeInTime(handler.method, received.body as AsyncIterable<Uint8Array>, {
     clock,
-    () => server.timeout(request, 0), // streams may be quiet for as long as they like
-  );
+    shutdown,
+    onWhole: () => server.timeout(request, 0), // streams may be quiet for as long as they like
+  });
   const answered = await handler({
     ...received,
     header,

@@ -1,6 +1,9 @@
 import type { Clock } from "../runtime/runtime.ts";
 import { bind, type BindOptions, type Server } from "./bind.ts";
 
+/** Milliseconds between two looks at a stop whether anything is under way. */
+const LOOK_EVERY_MS = 20;
+
 /** A server on one port whose certificate can be renewed while it runs. */
 export class RenewableServer {
   readonly port: number;
@@ -37,10 +40,18 @@ export class RenewableServer {
   async #stop(clock: Clock, graceMs: number): Promise<void> {
     this.#retire();
     const ended = Promise.withResolvers<void>();
-    const timer = clock.schedule(graceMs, () => ended.resolve());
+    // Bun waits for connections that have sent half of a request's head, too: nothing is under way there.
+    const look = () => {
+      const busy = [...this.#ending.keys()].some((server) => server.pendingRequests > 0);
+      if (busy) looks = clock.schedule(LOOK_EVERY_MS, look);
+      else ended.resolve();
+    };
+    let looks = clock.schedule(LOOK_EVERY_MS, look);
+    const grace = clock.schedule(graceMs, () => ended.resolve());
     Promise.all(this.#ending.values()).then(() => ended.resolve(), ended.reject);
     await ended.promise;
-    timer.cancel();
+    looks.cancel();
+    grace.cancel();
     await Promise.all([...this.#ending.keys()].map((server) => server.stop(true)));
   }
 

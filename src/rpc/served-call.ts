@@ -6,6 +6,8 @@ import type { ServedCall } from "./port.ts";
 export class CallInProgress implements ServedCall, Expiring {
   #controller: AbortController | null = null;
   #fail: (error: HedgerowError) => void = () => {};
+  /** Its request has come. */
+  isWhole = false;
 
   /** `caller` aborts when the caller goes away; absent for calls that travelled in a batch. */
   constructor(
@@ -46,9 +48,18 @@ export class CallInProgress implements ServedCall, Expiring {
     });
   }
 
+  /** The server stops: a request that has not come by now is waited for no longer. */
+  stop(): void {
+    if (!this.isWhole) this.#fail(stopped());
+  }
+
   expire(): void {
     const error = new HedgerowError("timeout", `not done within ${Math.round(this.timeoutMs)} ms`);
     this.#controller?.abort(error);
     this.#fail(error);
   }
+}
+
+export function stopped(): HedgerowError {
+  return new HedgerowError("stopped", "the node is stopping");
 }

@@ -9,7 +9,7 @@ import { Deadlines } from "./deadlines.ts";
 import { errorResponse, publicError } from "./errors.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
 import type { PeerRoute } from "./port.ts";
-import { CallInProgress } from "./served-call.ts";
+import { CallInProgress, stopped } from "./served-call.ts";
 import type { MethodTraffic, Traffic } from "./traffic.ts";
 
 /** The one thing that handlers need of a Bun.Server. */
@@ -38,6 +38,8 @@ export interface UnaryOptions {
   readonly byteRoutes?: Iterable<ByteRoute>;
   /** Counts what `routes` serve. Default: nobody does. */
   readonly traffic?: Traffic | undefined;
+  /** Ends what is sent to them still, and refuses what comes later, with `stopped`. Default: never. */
+  readonly shutdown?: AbortSignal | undefined;
 }
 
 export type Format = "proto" | "json";
@@ -67,7 +69,10 @@ export function pathOf(method: DescMethod): string {
  * several times as fast as Connect's own handlers, which pass every body through streams.
  */
 export function unaryRoutes(options: UnaryOptions): WireHandler {
-  const deadlines = new Deadlines(options.clock);
+  const deadlines = new Deadlines<CallInProgress>(options.clock);
+  options.shutdown?.addEventListener("abort", () => {
+    for (const call of deadlines.open) call.stop();
+  });
   const routes = new Map<string, ByteRoute>();
   for (const route of options.routes) {
     routes.set(
@@ -109,7 +114,7 @@ class UnaryService {
   constructor(
     private readonly options: UnaryOptions,
     private readonly routes: ReadonlyMap<string, ByteRoute>,
-    private readonly deadlines: Deadlines,
+    private readonly deadlines: Deadlines<CallInProgress>,
   ) {
     this.#maxBytes = options.maxBytes ?? MAX_CALL_BYTES;
     this.#pathOf = options.pathOf ?? pathOfUrl;
@@ -135,11 +140,13 @@ class UnaryService {
     let body: Uint8Array | null = null;
     try {
       if (route.traffic !== undefined) route.traffic.begun++;
+      if (this.options.shutdown?.aborted) throw stopped();
       const timeoutMs = checkHeaders(request.headers);
       if (timeoutMs > LONG_CALL_MS) server.timeout(request, 0);
       const deadline = this.options.clock.now() + timeoutMs + LATE_MS;
       const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request);
       body = await call.within(() => readBody(request, "request", this.#maxBytes));
+      call.isWhole = true;
       if (route.traffic !== undefined) route.traffic.requestBytes += body.length;
       const reply = await route.serve({ body, format, call });
       if (reply.length > this.#maxBytes) throw replyTooLarge(this.#maxBytes);

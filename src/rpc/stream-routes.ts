@@ -69,7 +69,8 @@ export function serveStream(
     ...(contextValues && { contextValues }),
   });
   // Streams may be quiet for as long as they like.
-  const chunks = wholeInTime(method, chunksOf(body), clock, () => server.timeout(request, 0));
+  const onWhole = () => server.timeout(request, 0);
+  const chunks = wholeInTime(method, chunksOf(body), { clock, shutdown, onWhole });
   return answer(new ServedStream(spec, format as Format, chunks, context, options), clock, context);
 }
 

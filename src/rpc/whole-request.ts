@@ -6,30 +6,31 @@ import type { Clock } from "../runtime/runtime.ts";
 import { toConnectError } from "./errors.ts";
 import { DEFAULT_TIMEOUT_MS } from "./limits.ts";
 
+export interface WholeRequestOptions {
+  readonly clock: Clock;
+  /** Whoever has not sent all by then is waited for no longer. */
+  readonly shutdown: AbortSignal;
+  /** Called when nothing is waited for any more; at once where messages may come for as long as they like. */
+  readonly onWhole?: () => void;
+}
+
 /**
  * The body of a request. Where the method takes a single message it throws `timeout` unless that has come within the
  * default time-out of a call: callers who send half of it, and say no more, would hold their streams for ever.
- * One that breaks off throws `canceled`: that is no defect, its caller has gone. `onWhole` is called when nothing is waited for any more; at once where messages may come for as long as they like.
+ * It throws `stopped` at the shutdown: half a request must not hold the stop up. One that breaks off throws `canceled`:
+ * that is no defect, its caller has gone.
  */
 export function wholeInTime(
   { methodKind, name }: DescMethod,
   body: AsyncIterable<Uint8Array>,
-  clock: Clock,
-  onWhole: () => void = () => {},
+  { clock, shutdown, onWhole = () => {} }: WholeRequestOptions,
 ): AsyncIterable<Uint8Array> {
-  if (methodKind === "unary" || methodKind === "server_streaming") {
-    return inTime(`${name}: reading the request`, body, clock, onWhole);
-  }
-  onWhole();
-  return untilGone(body);
-}
-
-async function* untilGone(body: AsyncIterable<Uint8Array>) {
-  try {
-    yield* body;
-  } catch (cause) {
-    throw asConnect(cause);
-  }
+  const what = `${name}: reading the request`;
+  const isOne = methodKind === "unary" || methodKind === "server_streaming";
+  if (!isOne) onWhole();
+  const timeoutMs = isOne ? DEFAULT_TIMEOUT_MS : Infinity;
+  const operation = new Operation(clock, what, {}, timeoutMs, shutdown);
+  return inTime(operation, body, isOne ? onWhole : () => {});
 }
 
 /** Connect would take errors of ours, and of the connection, for defects. */
@@ -40,13 +41,8 @@ function asConnect(cause: unknown): ConnectError {
   );
 }
 
-async function* inTime(
-  what: string,
-  body: AsyncIterable<Uint8Array>,
-  clock: Clock,
-  onWhole: () => void,
-) {
-  using operation = new Operation(clock, what, {}, DEFAULT_TIMEOUT_MS);
+async function* inTime(given: Operation, body: AsyncIterable<Uint8Array>, onWhole: () => void) {
+  using operation = given;
   const chunks = body[Symbol.asyncIterator]();
   try {
     for (;;) {

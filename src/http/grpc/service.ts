@@ -63,7 +63,8 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
     if (refusal !== null) return refused(refusal);
     const handler: UniversalHandler | undefined = handlers.get(path);
     if (handler !== undefined) {
-      const body = wholeInTime(handler.method, request.body as AsyncIterable<Uint8Array>, clock);
+      const given = request.body as AsyncIterable<Uint8Array>;
+      const body = wholeInTime(handler.method, given, { clock, shutdown: shutdown.signal });
       return withStatus(await handler({ ...request, body }));
     }
     return refused(new HedgerowError("not_supported", `nothing is served at ${path}`));

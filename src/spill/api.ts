@@ -29,7 +29,13 @@ export interface SpillStore extends AsyncDisposable {
   /** Any number of writers append at once or in turn; their records stand in the order of the calls. */
   writer(): SpillWriter;
   reader(options?: SpillReadOptions): SpillReader;
-  /** A copy of record `index`. Throws `invalid_argument` for an index that there is not, `data_lost`. */
+  /**
+   * A copy of record `index`. For records here and there: a reader is faster for those that stand in a row. Of a record on
+   * disk the whole segment is verified each time (some 0.4 ms), of one on another node it is fetched (tens of
+   * milliseconds, more over slow links), and kept for a second after its last use for the records around it. Waits 30 s
+   * at the most. Throws `invalid_argument` for an index that there is not, `data_lost`, `not_found` once the store is
+   * closed, `timeout`, `canceled`.
+   */
   at(index: number, options?: CallOptions): Promise<Uint8Array>;
   /**
    * Each segment as the bytes of an Arrow file with one Binary column, `record`: for other programs to read, once

@@ -21,6 +21,10 @@ export interface RemotePlace {
   readonly packed?: Packed;
 }
 
+export function isRemote(place: Place): place is RemotePlace {
+  return place.tier === "remoteMemory" || place.tier === "remoteDisk";
+}
+
 /** What fetching takes: the segment's bytes, and behind them those that it is unpacked from. */
 export function fetchBytes({ layout, packed }: RemotePlace): number {
   return layout.bytes + (packed?.bytes ?? 0);

@@ -1,7 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import type { SpillReader, SpillReadOptions } from "./api.ts";
 import { Batch, type SpillBatch } from "./batch.ts";
-import type { Catalog, StoredSegment } from "./catalog.ts";
+import { type Catalog, isRemote, type StoredSegment } from "./catalog.ts";
 import { FetchBuffer, type Loaded, type Loader } from "./loader.ts";
 import type { References } from "./references.ts";
 
@@ -9,6 +9,8 @@ export interface ReaderOptions extends SpillReadOptions {
   readonly catalog: Catalog;
   readonly loader: Loader;
   readonly references: References;
+  /** Aborts when the store is closed. */
+  readonly closed: AbortSignal;
   /** Throws once the store is closed. */
   readonly check: () => void;
 }
@@ -16,12 +18,12 @@ export interface ReaderOptions extends SpillReadOptions {
 export class Reader implements SpillReader {
   constructor(private readonly options: ReaderOptions) {}
 
-  batches(): AsyncGenerator<SpillBatch, void> {
+  batches(): AsyncIterableIterator<SpillBatch> {
     return this.#begin(batchesOf);
   }
 
   /** Each segment, as the bytes of an Arrow file. */
-  arrowFiles(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  arrowFiles(): AsyncIterableIterator<Uint8Array<ArrayBuffer>> {
     return this.#begin(arrowFilesOf);
   }
 
@@ -29,42 +31,79 @@ export class Reader implements SpillReader {
     return new Records(this.batches());
   }
 
-  #begin<T>(iterate: (options: ReaderOptions, reference: Reference) => AsyncGenerator<T, void>) {
-    const { references, check } = this.options;
+  #begin<T>(iterate: (options: ReaderOptions, use: Use) => AsyncGenerator<T, void>): Iteration<T> {
+    const { references, closed, check, signal } = this.options;
     check();
-    const reference = new Reference(references);
-    const iteration = iterate(this.options, reference);
+    const use = new Use(references, signal === undefined ? [closed] : [closed, signal]);
+    const iteration = new Iteration(iterate(this.options, use), use);
     // Neither the store nor a timer refers to it: if it is dropped half-way its reference goes with it.
-    references.releaseWith(iteration, () => reference.release());
+    references.releaseWith(iteration, () => use.end());
     return iteration;
   }
 }
 
-/** An iteration's, from its first step to its end. */
-class Reference {
+/** An iteration's reference, from its first step to its end, and what ends what is fetched for it. */
+class Use {
+  /** Aborts when the iteration is left, too. */
+  readonly signal: AbortSignal;
+  readonly #left = new AbortController();
   #release = () => {};
 
-  constructor(private readonly references: References) {}
+  constructor(
+    private readonly references: References,
+    signals: readonly AbortSignal[],
+  ) {
+    this.signal = AbortSignal.any([this.#left.signal, ...signals]);
+  }
 
-  take(): void {
+  /** Whether nobody wants another step. */
+  get left(): boolean {
+    return this.#left.signal.aborted;
+  }
+
+  begin(): void {
     this.#release = this.references.take();
   }
 
-  release(): void {
+  leave(): void {
+    this.#left.abort();
+  }
+
+  end(): void {
+    this.leave();
     this.#release();
+  }
+}
+
+/** A generator that is left at once: by itself it would first await the step that is under way. */
+class Iteration<T> implements AsyncIterableIterator<T> {
+  constructor(
+    private readonly steps: AsyncGenerator<T, void>,
+    private readonly use: Use,
+  ) {}
+
+  next(): Promise<IteratorResult<T, void>> {
+    return this.steps.next();
+  }
+
+  return(): Promise<IteratorResult<T, void>> {
+    this.use.leave();
+    return this.steps.return();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }
 
 /** Loads the next segment while the one before is looked at, if it has to come from another node. */
 async function* batchesOf(
   { catalog, loader, check, from = 0, signal }: ReaderOptions,
-  reference: Reference,
+  use: Use,
 ): AsyncGenerator<SpillBatch, void> {
   check();
-  reference.take();
+  use.begin();
   const to = catalog.count;
-  const left = new AbortController();
-  const signals = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
   const buffers = [new FetchBuffer(), new FetchBuffer()] as const;
   let prefetched: Promise<Loaded> | null = null;
   try {
@@ -73,11 +112,11 @@ async function* batchesOf(
       const stored = catalog.segments[at] as StoredSegment;
       if (stored.first >= to) break;
       const loaded: Loaded = await (prefetched ??
-        loader.load(stored, buffers[at % 2] as FetchBuffer, signals));
+        loader.load(stored, buffers[at % 2] as FetchBuffer, use.signal));
       const next = catalog.segments[at + 1];
       prefetched =
-        next !== undefined && next.first < to && isRemote(next)
-          ? loader.load(next, buffers[(at + 1) % 2] as FetchBuffer, signals)
+        next !== undefined && next.first < to && isRemote(next.place)
+          ? loader.load(next, buffers[(at + 1) % 2] as FetchBuffer, use.signal)
           : null;
       prefetched?.catch(() => {}); // thrown when it is its turn
       check();
@@ -92,26 +131,25 @@ async function* batchesOf(
   } catch (error) {
     check(); // what was freed cannot be had, and is not lost
     checkSignal(signal);
-    throw error;
+    if (!use.left) throw error;
   } finally {
-    left.abort();
-    reference.release();
+    use.end();
   }
 }
 
 async function* arrowFilesOf(
   { catalog, loader, check, signal }: ReaderOptions,
-  reference: Reference,
+  use: Use,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
   check();
-  reference.take();
+  use.begin();
   const to = catalog.count;
   const buffer = new FetchBuffer();
   try {
     for (let at = 0; at < catalog.segments.length; at++) {
       const stored = catalog.segments[at] as StoredSegment;
       if (stored.first >= to) break;
-      const file = await loader.file(stored, buffer, signal);
+      const file = await loader.file(stored, buffer, use.signal);
       check();
       checkSignal(signal);
       yield file;
@@ -120,9 +158,9 @@ async function* arrowFilesOf(
   } catch (error) {
     check();
     checkSignal(signal);
-    throw error;
+    if (!use.left) throw error;
   } finally {
-    reference.release();
+    use.end();
   }
 }
 
@@ -131,10 +169,6 @@ function checkSignal(signal: AbortSignal | undefined): void {
   const reason: unknown = signal.reason;
   if (reason instanceof HedgerowError) throw reason;
   throw new HedgerowError("canceled", "reading was cancelled by the caller", { cause: reason });
-}
-
-function isRemote({ place }: StoredSegment): boolean {
-  return place.tier === "remoteMemory" || place.tier === "remoteDisk";
 }
 
 /** One record at a time: by hand, since a generator of generators takes several times as long. */

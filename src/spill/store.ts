@@ -5,12 +5,13 @@ import { Operation } from "../runtime/operation.ts";
 import type { ScratchFiles } from "../runtime/scratch.ts";
 import type { SpillReader, SpillReadOptions, SpillStats, SpillStore, SpillWriter } from "./api.ts";
 import { Appender, freePlace } from "./appender.ts";
-import { Batch } from "./batch.ts";
+import type { Columns } from "./batch.ts";
 import { Budget } from "./budget.ts";
 import type { Buffers } from "./buffers.ts";
-import { Catalog, type StoredSegment } from "./catalog.ts";
+import { Catalog, isRemote, type StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import { closedStore } from "./errors.ts";
+import { FetchedSegments } from "./fetched.ts";
 import type { CompleteLimits } from "./limits.ts";
 import { FetchBuffer, Loader } from "./loader.ts";
 import type { Remote } from "./remote/remote.ts";
@@ -50,6 +51,9 @@ export class Store implements SpillStore {
   readonly #check = () => {
     if (this.#closing !== null) throw closedStore(this.name);
   };
+  /** Aborts when the store is closed: whatever is fetched for it, nobody needs any more. */
+  readonly #closed = new AbortController();
+  readonly #fetched: FetchedSegments;
   #closing: Promise<void> | null = null;
 
   constructor(private readonly options: StoreOptions) {
@@ -61,6 +65,7 @@ export class Store implements SpillStore {
     this.#references = new References(clock, limits.expiryMs, () => void this.close());
     this.#elsewhere = remote?.store(name, limits, this.catalog) ?? null;
     this.#loader = new Loader(name, this.#elsewhere);
+    this.#fetched = new FetchedSegments(clock, this.#loader, this.#closed.signal);
     this.#appender = new Appender({
       ...options,
       memory: this.#memory,
@@ -108,10 +113,13 @@ export class Store implements SpillStore {
     try {
       operation.check();
       const stored = catalog.segments[catalog.positionOf(index)] as StoredSegment;
-      const loaded = await this.#loader.load(stored, new FetchBuffer(), operation.signal);
-      const record = Batch.of(loaded.columns, stored.first, index, index + 1)
-        .at(0)
-        .slice();
+      if (isRemote(stored.place)) {
+        const columns = await this.#fetched.columns(stored, operation);
+        this.#check();
+        return copyOf(columns, index - stored.first);
+      }
+      const loaded = await this.#loader.load(stored, new FetchBuffer());
+      const record = copyOf(loaded.columns, index - stored.first);
       loaded.release();
       this.#check();
       return record;
@@ -125,7 +133,7 @@ export class Store implements SpillStore {
 
   arrowFiles(
     options: Pick<SpillReadOptions, "signal"> = {},
-  ): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+  ): AsyncIterableIterator<Uint8Array<ArrayBuffer>> {
     const reader = new Reader(this.#readerOptions(options));
     return reader.arrowFiles();
   }
@@ -143,11 +151,12 @@ export class Store implements SpillStore {
   #readerOptions(options: SpillReadOptions): ReaderOptions {
     const { catalog } = this;
     const [loader, references, check] = [this.#loader, this.#references, this.#check];
-    return { ...options, catalog, loader, references, check };
+    return { ...options, catalog, loader, references, check, closed: this.#closed.signal };
   }
 
   async #close(): Promise<void> {
     this.#references.end();
+    this.#closed.abort(closedStore(this.name));
     const placed = this.#appender.close();
     for (const { place } of this.catalog.segments) freePlace(place, this.#disk);
     this.catalog.segments.length = 0;
@@ -159,4 +168,8 @@ export class Store implements SpillStore {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function copyOf({ offsets, values }: Columns, at: number): Uint8Array {
+  return values.slice(offsets[at], offsets[at + 1]);
 }

@@ -11,7 +11,8 @@ export const HOLDER = "127.0.0.1:1";
 /** Another node, which keeps all that it is sent. */
 export class Keeper {
   readonly kept = new Map<number, Uint8Array>();
-  /** What acknowledgements wait for, and fetches. */
+  /** What answers wait for, acknowledgements, and fetches. */
+  answering = Promise.resolve();
   acknowledging = Promise.resolve();
   fetching = Promise.resolve();
   fetches = 0;
@@ -40,8 +41,9 @@ export class Keeper {
     forget() {},
   };
 
-  #room() {
+  async #room() {
     this.asked++;
+    await this.answering;
     return { memory: 1n << 30n, disk: 1n << 30n, incarnation: this.start };
   }
 

@@ -3,7 +3,7 @@ import { systemScratch } from "../../src/runtime/system-scratch.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
 import { startPeerListener } from "../../src/rpc/listener.ts";
 import { connectPeers } from "../../src/rpc/peers.ts";
-import type { PeerRoute, StreamRoute } from "../../src/rpc/port.ts";
+import type { PeerRoute, StreamKind, StreamRoute } from "../../src/rpc/port.ts";
 import type { Compression } from "../../src/spill/compression.ts";
 import { Spill } from "../../src/spill/spill.ts";
 
@@ -13,6 +13,9 @@ export interface SpillNode extends AsyncDisposable {
   readonly spill: Spill;
   /** How often it was asked who it is, and what it has room for. */
   readonly asked: number;
+  /** Streams of the kind that are open to it since `stall`: nothing comes from them. */
+  readonly stalled: number;
+  stall(kind: StreamKind, from: "opening" | "replies"): void;
   /** As a process that dies: nothing is said to anybody. */
   kill(): Promise<void>;
 }
@@ -83,7 +86,25 @@ function startNode(
     return { ...route, handle };
   });
   routes.push(...counted);
-  streamRoutes.push(...spill.holder.streamRoutes);
+  let stalls: StreamKind | null = null;
+  let stallsFrom = "replies";
+  let stalled = 0;
+  const stallable = spill.holder.streamRoutes.map((route): StreamRoute => {
+    const handle: StreamRoute["handle"] = (opening, input, stream) => {
+      if (route.kind !== stalls) return route.handle(opening, input, stream);
+      stalled++;
+      const { promise: ended, resolve } = Promise.withResolvers<void>();
+      stream.signal.addEventListener("abort", () => resolve());
+      void ended.then(() => stalled--);
+      const nothing = (async function* () {
+        await ended;
+        yield* [];
+      })();
+      return stallsFrom === "opening" ? ended.then(() => nothing) : nothing;
+    };
+    return { ...route, handle };
+  });
+  streamRoutes.push(...stallable);
   const listener = startPeerListener({
     runtime,
     logger: silentLogger,
@@ -105,6 +126,13 @@ function startNode(
     spill,
     get asked() {
       return asked;
+    },
+    get stalled() {
+      return stalled;
+    },
+    stall(kind, from) {
+      stalls = kind;
+      stallsFrom = from;
     },
     kill,
     async [Symbol.asyncDispose]() {

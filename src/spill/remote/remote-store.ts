@@ -74,10 +74,12 @@ export class RemoteStore implements Elsewhere {
   }
 
   async put(sealed: Sealed, signal: AbortSignal): Promise<RemotePlace> {
+    const { clock, rooms } = this.options;
     const { bytes } = sealed.layout;
+    using asking = new Operation(clock, "spill", { signal }, Number.POSITIVE_INFINITY);
     let why = "no other node has room";
     for (const tier of ["memory", "disk"] as const) {
-      for (const room of await this.options.rooms.with(bytes, tier)) {
+      for (const room of await asking.race(rooms.with(bytes, tier))) {
         signal.throwIfAborted();
         if (!this.#allows(room.address, tier, bytes)) continue;
         try {

@@ -1,0 +1,86 @@
+import type { Operation } from "../runtime/operation.ts";
+import type { Clock, Timer } from "../runtime/runtime.ts";
+import type { Columns } from "./batch.ts";
+import type { StoredSegment } from "./catalog.ts";
+import { FetchBuffer, type Loader } from "./loader.ts";
+
+/** How long the last segment is kept after its last use, in milliseconds. */
+const KEPT_MS = 1_000;
+
+interface Fetch {
+  readonly columns: Promise<Columns>;
+  /** Nobody waits for it any more. */
+  readonly left: AbortController;
+  waiting: number;
+  whole: boolean;
+}
+
+/**
+ * Segments of other nodes for reads of single records: those that are asked for at once share one fetch, and the last
+ * one is kept for a while, since the next record is mostly another one of it.
+ */
+export class FetchedSegments {
+  readonly #fetches = new Map<StoredSegment, Fetch>();
+  #timer: Timer | null = null;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly loader: Loader,
+    /** Aborts when the store is closed. */
+    private readonly closed: AbortSignal,
+  ) {
+    closed.addEventListener("abort", () => this.#drop(), { once: true });
+  }
+
+  /** Throws what loading throws, and what the operation ends with. */
+  async columns(stored: StoredSegment, operation: Operation): Promise<Columns> {
+    const fetch = this.#fetches.get(stored) ?? this.#begin(stored);
+    fetch.waiting++;
+    try {
+      const columns = await operation.race(fetch.columns);
+      this.#keep();
+      return columns;
+    } finally {
+      fetch.waiting--;
+      if (fetch.waiting === 0 && !fetch.whole) this.#forget(stored, fetch);
+    }
+  }
+
+  #begin(stored: StoredSegment): Fetch {
+    const left = new AbortController();
+    const signal = AbortSignal.any([left.signal, this.closed]);
+    const columns = this.loader
+      .load(stored, new FetchBuffer(), signal)
+      .then((loaded) => loaded.columns);
+    const fetch: Fetch = { columns, left, waiting: 0, whole: false };
+    this.#fetches.set(stored, fetch);
+    columns.then(
+      () => {
+        fetch.whole = true;
+        this.#drop(fetch);
+        this.#keep();
+      },
+      () => this.#forget(stored, fetch), // told to those who wait
+    );
+    return fetch;
+  }
+
+  #keep(): void {
+    this.#timer?.cancel();
+    this.#timer = this.closed.aborted ? null : this.clock.schedule(KEPT_MS, () => this.#drop());
+  }
+
+  /** Those that are whole, but for this one. */
+  #drop(but?: Fetch): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    for (const [stored, fetch] of this.#fetches) {
+      if (fetch.whole && fetch !== but) this.#fetches.delete(stored);
+    }
+  }
+
+  #forget(stored: StoredSegment, fetch: Fetch): void {
+    fetch.left.abort();
+    if (this.#fetches.get(stored) === fetch) this.#fetches.delete(stored);
+  }
+}

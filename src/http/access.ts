@@ -9,6 +9,8 @@ export type Permission = "read" | "write";
 export interface Tokens {
   /** null for one that is none of them. Takes as long for any token of a length. */
   permissionOf(token: string): Permission | null;
+  /** Calls `changed` when other tokens count, until the result is called. */
+  onChange(changed: () => void): () => void;
 }
 
 /** What the client listeners know of a request before its body. */
@@ -72,17 +74,30 @@ export function accessRefusal(
   tokens: Tokens | null,
   { path, authorization }: ClientCall,
 ): HedgerowError | null {
-  if (tokens === null || OPEN_PATHS.has(path)) return null;
+  if (tokens === null || isOpen(path)) return null;
   if (authorization === null) return unauthenticated("this listener asks for a token");
-  const token = BEARER.exec(authorization)?.[1];
-  if (token === undefined) return unauthenticated("the header Authorization holds no bearer token");
+  const token = bearerToken(authorization);
+  if (token === null) return unauthenticated("the header Authorization holds no bearer token");
   const permission = tokens.permissionOf(token);
   if (permission === null) return unauthenticated("the token is none of this node's");
-  if (permission === "write" || READ_PATHS.has(path) || REFLECTION.test(path)) return null;
+  if (permission === "write" || permissionFor(path) === "read") return null;
   return new HedgerowError(
     "forbidden",
     `${path} is not for read-only tokens: use one that its node lists as rw`,
   );
+}
+
+export function bearerToken(authorization: string | null): string | null {
+  return BEARER.exec(authorization ?? "")?.[1] ?? null;
+}
+
+/** Whether nobody is asked for a token there. */
+export function isOpen(path: string): boolean {
+  return OPEN_PATHS.has(path);
+}
+
+export function permissionFor(path: string): Permission {
+  return READ_PATHS.has(path) || REFLECTION.test(path) ? "read" : "write";
 }
 
 function unauthenticated(problem: string): HedgerowError {

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import type { HedgerowNode } from "../node/api.ts";
 import type { Logger } from "../observe/logger.ts";
+import { pathOfUrl } from "../rpc/base-route.ts";
 import { connectHandlers } from "../rpc/handlers.ts";
 import { type IdleControl, noSuchRoute, unaryRoutes } from "../rpc/server.ts";
 import type { Clock } from "../runtime/runtime.ts";
@@ -19,6 +20,7 @@ import { wrongMediaType } from "./media-types.ts";
 import { metricsPage } from "./metrics.ts";
 import { refuse } from "./refuse.ts";
 import { line } from "./respond.ts";
+import { StreamEnds } from "./stream-ends.ts";
 import { takeUnread } from "./unread.ts";
 
 export interface HttpAppOptions {
@@ -65,20 +67,23 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const { node, api, logger, clock, rules, tokens = null } = options;
   const app = new Hono<Env>();
   const { maxMessageBytes = MAX_MESSAGE_BYTES } = options;
-  const shutdown = new AbortController();
+  const ends = new StreamEnds(tokens);
+  const shutdown = ends.stopped;
   const shared = {
     logger,
     clock,
     maxBytes: apiBytesFor(maxMessageBytes),
     contextOf: (request: Request, server: IdleControl) =>
       withClientAddress(server.requestIP?.(request)?.address),
+    endOf: ({ headers, url }: Request) =>
+      ends.signalFor({ path: pathOfUrl(url), authorization: headers.get("authorization") }),
   };
   const generic = connectHandlers(api.register, shared);
   const unary = unaryRoutes({
     ...shared,
     routes: api.routes,
     next: generic.handle,
-    shutdown: shutdown.signal,
+    shutdown,
   });
   const tools = new LateHandlers(async () => {
     const { registerTools } = await import("./grpc/tools.ts");
@@ -88,7 +93,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   app.use(async (c, next) => {
     const started = clock.now();
     await next();
-    await takeUnread(c.req.raw, clock, shutdown.signal);
+    await takeUnread(c.req.raw, clock, shutdown);
     // Neither bodies nor queries: values are never logged.
     logger.debug("http request", {
       method: c.req.method,
@@ -120,7 +125,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   for (const path of DEMO_PATHS) app.use(path, (_, next) => api.admission.calls.run(next));
   app.route("/", healthRoutes(node, clock));
   app.get("/metrics", () => metricsPage(node));
-  const demo = { maxBytes: textBytesFor(maxMessageBytes), shutdown: shutdown.signal };
+  const demo = { maxBytes: textBytesFor(maxMessageBytes), shutdown };
   app.route("/", demoRoutes(node, options.hostname, logger, clock, demo));
   app.all("/hedgerow.v1.HedgerowService/*", async (c) => {
     const request = c.req.raw;
@@ -138,7 +143,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   return {
     fetch: (request, server = NO_IDLE_LIMIT) => app.fetch(request, server),
     stop() {
-      shutdown.abort();
+      ends.stop();
       generic.stop();
       tools.stop();
     },

@@ -18,6 +18,11 @@ export async function* whileHeld<Message>(
   holder.granted(claim);
   const heldForMs = () => holder.heldForMs ?? 0;
   const ended = AbortSignal.any([claim.signal, signal]);
+  // At once, also while a message of which nobody takes anything keeps this from coming back.
+  let released: Promise<void> | null = null;
+  const release = () => (released ??= claim.release());
+  const giveUp = () => void release().catch(() => {}); // told where it is awaited
+  signal.addEventListener("abort", giveUp, { once: true });
   let toldAt = Number.NEGATIVE_INFINITY;
   try {
     while (!signal.aborted) {
@@ -35,7 +40,8 @@ export async function* whileHeld<Message>(
     // The server's stop and the caller's deadline say so; somebody who has gone hears nothing.
     if (signal.reason instanceof ConnectError) throw signal.reason;
   } finally {
-    await claim.release();
+    signal.removeEventListener("abort", giveUp);
+    await release();
   }
 }
 

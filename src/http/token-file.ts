@@ -7,7 +7,7 @@ import { type ListedToken, parseTokens, tokensOf } from "./tokens.ts";
 
 const FLAG = "--client-token-file";
 /** The file is read again so often, in milliseconds: a token that is taken off it counts for no longer. */
-export const RELOAD_TOKENS_MS = 5_000;
+export const RELOAD_TOKENS_MS = 1_000;
 
 /** Tokens of a file, which is read again when it changes, until `close`. */
 export interface FileTokens extends Tokens {
@@ -28,6 +28,7 @@ export async function openTokenFile(
   };
   const first = await read();
   let current = tokensOf(first);
+  const followers = new Set<() => void>();
   const close = reread({
     clock,
     everyMs: RELOAD_TOKENS_MS,
@@ -37,12 +38,20 @@ export async function openTokenFile(
     onChange: (listed) => {
       current = tokensOf(listed);
       logger.info("new client tokens in use", { tokens: listed.length });
+      for (const changed of followers) changed();
     },
     onProblem: (problem) => {
       logger.warn("client tokens not usable, those read before stay in use", { error: problem });
     },
   });
-  return { permissionOf: (token) => current.permissionOf(token), close };
+  return {
+    permissionOf: (token) => current.permissionOf(token),
+    onChange(changed) {
+      followers.add(changed);
+      return () => void followers.delete(changed);
+    },
+    close,
+  };
 }
 
 function textOf(listed: readonly ListedToken[]): string {

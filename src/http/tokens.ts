@@ -59,6 +59,7 @@ export function tokensOf(listed: readonly ListedToken[]): Tokens {
       }
       return found;
     },
+    onChange: () => () => {}, // they stay
   };
 }
 

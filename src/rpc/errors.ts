@@ -90,6 +90,12 @@ export function publicError(error: unknown): HedgerowError {
   return new HedgerowError("internal", "internal error", { cause: error });
 }
 
+/** What ended a call whose handler says that it was cancelled: its signal knows, if the caller's leaving was not it. */
+export function behind(error: unknown, signal: AbortSignal): unknown {
+  const isTold = HedgerowError.is(error, "canceled") && signal.reason instanceof ConnectError;
+  return isTold ? signal.reason : error;
+}
+
 /** As Connect says it, with our own code, leader and retry delay in a detail. */
 export function toConnectError(error: HedgerowError): ConnectError {
   const { code, message, leader, retryDelayMs, current, lost } = error;

@@ -12,7 +12,7 @@ import { type AnswerSource, BatchedAnswer } from "./batched-answer.ts";
 import { chunksOf } from "./chunks.ts";
 import { decode, decodeJson, encode, messageFrom } from "./codec.ts";
 import { COMPRESSED_FLAG, END_OF_STREAM_FLAG, EnvelopeReader, envelope } from "./envelopes.ts";
-import { toConnectError } from "./errors.ts";
+import { behind, toConnectError } from "./errors.ts";
 import { MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
 import { type Format, type IdleControl, replyTooLarge } from "./server.ts";
 import { wholeInTime } from "./whole-request.ts";
@@ -23,6 +23,8 @@ export interface StreamRoutesOptions {
   readonly maxBytes: number;
   /** Ends calls with its reason. */
   readonly shutdown: AbortSignal;
+  /** The same for this one, in place of `shutdown`. */
+  readonly endOf?: ((request: Request) => AbortSignal) | undefined;
   readonly contextOf?: ((request: Request, server: IdleControl) => ContextValues) | undefined;
   /** What a caller sees of an error. */
   readonly publicError: (error: unknown, method: string) => HedgerowError;
@@ -52,7 +54,8 @@ export function serveStream(
   const timeout = headers.get("connect-timeout-ms");
   if (timeout !== null && !TIMEOUT.test(timeout)) return undefined;
   const timeoutMs = timeout === null ? null : Math.min(Number(timeout), MAX_STREAM_TIMEOUT_MS);
-  const { contextOf, shutdown, clock } = options;
+  const { contextOf, clock } = options;
+  const shutdown = options.endOf?.(request) ?? options.shutdown;
   const { method } = spec;
   const contextValues = contextOf?.(request, server);
   const context = createHandlerContext({
@@ -102,7 +105,8 @@ class ServedStream implements AnswerSource {
       const { done, value } = await this.#answers.next();
       return done === true ? this.#end() : this.#envelope(value);
     } catch (error) {
-      const seen = this.options.publicError(error, this.spec.method.name);
+      const cause = behind(error, this.context.signal);
+      const seen = this.options.publicError(cause, this.spec.method.name);
       this.#answers?.return?.().catch(() => {}); // its outcome has no reader
       return this.#end(seen);
     }

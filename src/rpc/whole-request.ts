@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { ConnectError } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
 import { HedgerowError } from "../errors.ts";
 import { Operation } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
@@ -17,7 +17,7 @@ export interface WholeRequestOptions {
 /**
  * The body of a request. Where the method takes a single message it throws `timeout` unless that has come within the
  * default time-out of a call: callers who send half of it, and say no more, would hold their streams for ever.
- * It throws `stopped` at the shutdown: half a request must not hold the stop up. One that breaks off throws `canceled`:
+ * It throws the reason of the shutdown, or `stopped`: half a request must not hold the stop up. One that breaks off throws `canceled`:
  * that is no defect, its caller has gone.
  */
 export function wholeInTime(
@@ -30,7 +30,13 @@ export function wholeInTime(
   if (!isOne) onWhole();
   const timeoutMs = isOne ? DEFAULT_TIMEOUT_MS : Infinity;
   const operation = new Operation(clock, what, {}, timeoutMs, shutdown);
-  return inTime(operation, body, isOne ? onWhole : () => {});
+  return inTime(operation, body, shutdown, isOne ? onWhole : () => {});
+}
+
+/** The shutdown's own reason, where it has one for callers. */
+function orReason(error: unknown, shutdown: AbortSignal): ConnectError {
+  const isStopped = HedgerowError.is(error, "stopped") && shutdown.reason instanceof ConnectError;
+  return isStopped ? shutdown.reason : asConnect(error);
 }
 
 /** Connect would take errors of ours, and of the connection, for defects. */
@@ -41,7 +47,12 @@ function asConnect(cause: unknown): ConnectError {
   );
 }
 
-async function* inTime(given: Operation, body: AsyncIterable<Uint8Array>, onWhole: () => void) {
+async function* inTime(
+  given: Operation,
+  body: AsyncIterable<Uint8Array>,
+  shutdown: AbortSignal,
+  onWhole: () => void,
+) {
   using operation = given;
   const chunks = body[Symbol.asyncIterator]();
   try {
@@ -53,7 +64,7 @@ async function* inTime(given: Operation, body: AsyncIterable<Uint8Array>, onWhol
   } catch (error) {
     // Not awaited: some can be left only when the stream ends, with the answer.
     chunks.throw?.(error).catch(() => {});
-    throw asConnect(error);
+    throw orReason(error, shutdown);
   } finally {
     chunks.return?.().catch(() => {});
   }

@@ -43,3 +43,21 @@ test("a claim that was got at its last moment is told of no more often once it h
   expect(told.length).toBe(22);
   expect(waits()).toBeLessThan(30);
 });
+
+test("a claim is given up at the end of its call, also where nobody takes what is told of it", async () => {
+  const { clock } = jumpingClock();
+  const end = new AbortController();
+  let releases = 0;
+  const claim = {
+    signal: new AbortController().signal,
+    heldForMs: 9_000,
+    release: async () => void releases++,
+  };
+  const caller = { signal: end.signal, holder: new SignsOfLife(clock).listen("") };
+  const messages = whileHeld(clock, claim, caller, (forMs: number) => forMs);
+  expect(await messages.next()).toEqual({ done: false, value: 9_000 });
+  end.abort(); // the message is still being sent
+  expect(releases).toBe(1);
+  expect((await messages.next()).done).toBe(true);
+  expect(releases).toBe(1);
+});

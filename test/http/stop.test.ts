@@ -24,7 +24,10 @@ function serving(put: () => Promise<{ id: string; timestamp: number }>) {
   const app = createHttpApp({ node, api, rules, hostname: "pod-1", logger: silentLogger, clock });
   let asked = 0;
   listener.serve({
-    fetch: (request, server) => (asked++, app.fetch(request, server)),
+    fetch(request, server) {
+      asked++;
+      return app.fetch(request, server);
+    },
     stop: () => app.stop(),
   });
   return { listener, asked: () => asked };

@@ -17,7 +17,7 @@ import {
 import { HedgerowError, messageOf } from "../../errors.ts";
 import type { HedgerowNode } from "../../node/api.ts";
 import type { Logger } from "../../observe/logger.ts";
-import { handlerOptions, stoppedReason } from "../../rpc/handlers.ts";
+import { handlerOptions, joined } from "../../rpc/handlers.ts";
 import { withoutLongTimeouts } from "../../rpc/long-timeouts.ts";
 import { wholeInTime } from "../../rpc/whole-request.ts";
 import type { Clock } from "../../runtime/runtime.ts";
@@ -26,6 +26,7 @@ import { accessRefusal, type Tokens } from "../access.ts";
 import { withClientAddress } from "../client-address.ts";
 import type { ClientApi } from "../client-api.ts";
 import { apiBytesFor } from "../limits.ts";
+import { StreamEnds } from "../stream-ends.ts";
 import type { GrpcServed } from "./listener.ts";
 import { refused, withStatus } from "./status.ts";
 import { registerTools } from "./tools.ts";
@@ -45,9 +46,9 @@ export interface GrpcServiceOptions {
 export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
   const { node, api, tokens = null, logger, clock } = options;
   const maxBytes = apiBytesFor(options.maxMessageBytes ?? MAX_MESSAGE_BYTES);
-  const shutdown = new AbortController();
+  const ends = new StreamEnds(tokens);
   const router = createConnectRouter({
-    ...handlerOptions({ logger, maxBytes }, shutdown.signal),
+    ...handlerOptions({ logger, maxBytes }, ends.stopped),
     grpc: true,
     grpcWeb: false,
     connect: false,
@@ -64,8 +65,11 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
     const handler: UniversalHandler | undefined = handlers.get(path);
     if (handler !== undefined) {
       const given = request.body as AsyncIterable<Uint8Array>;
-      const body = wholeInTime(handler.method, given, { clock, shutdown: shutdown.signal });
-      return withStatus(await handler({ ...request, body }));
+      const isUnary = handler.method.methodKind === "unary";
+      const end = isUnary ? ends.stopped : ends.signalFor({ path, authorization });
+      const body = wholeInTime(handler.method, given, { clock, shutdown: end });
+      const signal = end === ends.stopped ? request.signal : joined(request.signal, end).signal;
+      return withStatus(await handler({ ...request, body, signal }));
     }
     return refused(new HedgerowError("not_supported", `nothing is served at ${path}`));
   };
@@ -85,7 +89,7 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
         end(response, error, logger);
       }
     },
-    stop: () => shutdown.abort(stoppedReason()),
+    stop: () => ends.stop(),
   };
 }
 

@@ -132,6 +132,7 @@ test("a call whose token is not good is refused before its message is read", asy
           asked.push(token);
           return "read";
         },
+        onChange: () => () => {},
       },
     },
   );

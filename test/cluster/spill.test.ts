@@ -158,6 +158,33 @@ test("P5: the owner is killed: its files go with it, and what others kept for it
   expect((await pour(next, "b", 24 * MB)).stderr).toBe("");
 }, 60_000);
 
+test("P5: the owner is killed and started anew at its address: what others kept for it is freed long before the expiry", async () => {
+  const [node, ...others] = (await start(3, 8, 8)) as [Node, ...Node[]];
+  expect((await pour(node, "a", 36 * MB, ["--expiry", "60s"])).stderr).toBe("");
+  expect(filesOf(others)).toBeGreaterThan(3);
+  node.signal("SIGKILL");
+  await node.exited();
+  node.start();
+  await until("others have freed what they kept", 20_000, () => filesOf(others) === 0);
+}, 60_000);
+
+test("P6: a store is closed at once, though a node that keeps some of it stands still", async () => {
+  const [node, ...others] = (await start(3, 8, 8)) as [Node, ...Node[]];
+  const poured = await pour(node, "a", 36 * MB);
+  expect(poured.stderr).toBe("");
+  const stopped = others.find((other) => filesOf([other]) > 0) as Node;
+  stopped.signal("SIGSTOP");
+  let lines = 0;
+  const reading = readBack(node, "a", 0, () => lines++);
+  await until("it reads", 10_000, () => lines > 0);
+  const began = performance.now();
+  expect((await node.call("SpillClose", { name: "a" })).ok).toBe(true);
+  expect(performance.now() - began).toBeLessThan(2_000);
+  expect((await reading).code).toBe(1);
+  expect(performance.now() - began).toBeLessThan(3_000);
+  stopped.signal("SIGCONT");
+}, 60_000);
+
 test("compressed, two nodes hold several times their room, and lines come back the same", async () => {
   const flags = ["--spill-compression", "zstd"];
   const [node, other] = (await start(2, 8, 8, { flags })) as [Node, Node];

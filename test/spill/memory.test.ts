@@ -25,3 +25,15 @@ test.skipIf(process.platform !== "linux")(
   },
   LONG ? 300_000 : 30_000,
 );
+
+test.skipIf(process.platform !== "linux")(
+  "unpacking what other nodes keep packed leaves no garbage to pile up beside a store's memory",
+  () => {
+    const child = join(import.meta.dir, "children", "unpack-much.ts");
+    const { stdout, stderr, exitCode } = Bun.spawnSync([process.execPath, child, "100", "128"]);
+    expect([exitCode, stderr.toString()]).toEqual([0, ""]);
+    const { grownMb } = JSON.parse(stdout.toString()) as { grownMb: number };
+    expect(grownMb).toBeLessThan(50); // of 280 that it would be
+  },
+  30_000,
+);

@@ -106,6 +106,7 @@ export class Holder {
 
   #room(asker: string) {
     if (asker === "") throw new HedgerowError("invalid_argument", "asker is empty: name the node");
+    if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
     const { memory, disk, files, cluster } = this.options;
     return {
       memory: BigInt(memory.free),

@@ -1,7 +1,7 @@
 import type { RemotePlace } from "../catalog.ts";
 import type { Elsewhere } from "../elsewhere.ts";
 import type { Sealed } from "../sealed.ts";
-import { pack, unpack } from "./packing.ts";
+import { discard, pack, unpack } from "./packing.ts";
 
 /** Other nodes that are sent compressed segments: they keep them as they come, and know nothing of it. */
 export class PackedElsewhere implements Elsewhere {
@@ -13,7 +13,9 @@ export class PackedElsewhere implements Elsewhere {
     const { pieces, packed } = smaller;
     const { layout } = sealed;
     const sent = { pieces, layout: { ...layout, bytes: packed.bytes } };
-    return { ...(await this.inner.put(sent, signal)), layout, packed };
+    const place = await this.inner.put(sent, signal);
+    for (const piece of pieces) discard(piece); // the other node has said that it has all
+    return { ...place, layout, packed };
   }
 
   async fetch(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {

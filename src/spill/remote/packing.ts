@@ -58,6 +58,7 @@ export async function unpack(
     if (at + unpacked.length > into.length) throw wrongLength();
     into.set(unpacked, at);
     at += unpacked.length;
+    discard(unpacked);
   }
   if (at !== into.length) throw wrongLength();
 }
@@ -68,6 +69,11 @@ async function unpackedFrame(frame: Uint8Array): Promise<Uint8Array> {
   } catch (error) {
     throw damaged(messageOf(error), error); // for want of memory, say
   }
+}
+
+/** Frees it now: the collector lets hundreds of megabytes of what zstd gave pile up beside a store's memory. */
+export function discard({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 function wrongLength(): HedgerowError {

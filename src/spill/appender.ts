@@ -41,7 +41,7 @@ const STAGING_SHARE = 1 / 2;
 const LEAST_SHARE = 1 / 4;
 const LEAST_LIMIT_SHARE = 1 / 16;
 /** So that what is rounded up fits into what is left. */
-const ROUNDING = 0.98;
+const ROUNDING = 0.95;
 
 /** Fills one segment after the other and finds a place for each. */
 export class Appender {
@@ -130,6 +130,8 @@ export class Appender {
       void this.#begin(full);
     }
     if (full !== null) this.#expected = Math.ceil(full.segment.count * SLOT_MARGIN);
+    this.#active = null;
+    this.#open = null; // nothing more goes into the full one, also if the next one cannot be had
     this.#active = this.#inMemory(recordBytes) ?? this.#inStaging();
     this.#reopen();
     return this.#active?.segment ?? null;
@@ -174,8 +176,9 @@ export class Appender {
     const { limits, memory } = this.options;
     if (memory.overdraft >= MAX_OVERDRAFT_BYTES) return null;
     memory.take(segmentBytes(limits.segmentBytes, this.#expected));
+    const made = this.#make(limits.segmentBytes, this.#expected, true); // may throw
     this.#staged++;
-    return this.#make(limits.segmentBytes, this.#expected, true);
+    return made;
   }
 
   #make(size: number, expected: number, staged: boolean): Active {

@@ -11,13 +11,29 @@ export interface RecordBuffer {
   pins: number;
 }
 
+interface Kept {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly sinceMs: number;
+}
+
 /**
- * Freed buffers, for the next segments of the same size: memory that was touched before is filled several times as
+ * Size of the buffer for so many bytes: a sixteenth more at the most, so that what is of about one size uses each
+ * other's buffers.
+ */
+export function bufferBytes(bytes: number): number {
+  const step = 2 ** Math.max(6, Math.floor(Math.log2(bytes)) - 4);
+  return Math.ceil(bytes / step) * step;
+}
+
+/**
+ * Freed buffers, for the next ones of the same size: memory that was touched before is filled several times as
  * fast as memory that the kernel has to zero page by page. They stay within the node's limit, but for one.
  */
 export class Buffers {
-  readonly #kept = new Map<number, Uint8Array<ArrayBuffer>[]>();
+  /** By size; of one size the oldest first. None is empty. */
+  readonly #kept = new Map<number, Kept[]>();
   #keptBytes = 0;
+  /** Until the oldest one goes; null while none is kept. */
   #timer: Timer | null = null;
   #stopped = false;
 
@@ -32,10 +48,11 @@ export class Buffers {
 
   /** A buffer of exactly `size` bytes with anything in it. The budget was asked already. */
   get(size: number): RecordBuffer {
-    const bytes = this.#kept.get(size)?.pop();
-    if (bytes !== undefined) {
-      this.#keptBytes -= size;
-      return { bytes, pins: 0 };
+    const same = this.#kept.get(size);
+    const kept = same?.pop();
+    if (same !== undefined && kept !== undefined) {
+      this.#removed(size, same);
+      return { bytes: kept.bytes, pins: 0 };
     }
     this.#makeRoom();
     return { bytes: new Uint8Array(size), pins: 0 };
@@ -49,11 +66,10 @@ export class Buffers {
     const fits = this.node.used + this.#keptBytes + size <= this.node.limit;
     if (!fits && this.#keptBytes > 0) return;
     const same = this.#kept.get(size) ?? [];
-    same.push(bytes);
+    same.push({ bytes, sinceMs: this.clock.now() });
     this.#kept.set(size, same);
     this.#keptBytes += size;
-    this.#timer?.cancel();
-    this.#timer = this.clock.schedule(KEPT_MS, () => this.clear());
+    this.#timer ??= this.clock.schedule(KEPT_MS, this.#expire);
   }
 
   /** Keeps none any more: what is freed from now on leaves no timer. */
@@ -71,6 +87,42 @@ export class Buffers {
 
   /** What is kept gives way to what is used. */
   #makeRoom(): void {
-    if (this.node.used + this.#keptBytes > this.node.limit) this.clear();
+    while (this.node.used + this.#keptBytes > this.node.limit) {
+      const oldest = this.#oldest();
+      if (oldest === undefined) return;
+      this.#drop(oldest);
+    }
+  }
+
+  readonly #expire = (): void => {
+    this.#timer = null;
+    for (let oldest = this.#oldest(); oldest !== undefined; oldest = this.#oldest()) {
+      const leftMs = oldest.sinceMs + KEPT_MS - this.clock.now();
+      if (leftMs > 0) {
+        this.#timer = this.clock.schedule(leftMs, this.#expire);
+        return;
+      }
+      this.#drop(oldest);
+    }
+  };
+
+  #oldest(): Kept | undefined {
+    let oldest: Kept | undefined;
+    for (const [first] of this.#kept.values()) {
+      if (oldest === undefined || (first as Kept).sinceMs < oldest.sinceMs) oldest = first;
+    }
+    return oldest;
+  }
+
+  #drop({ bytes }: Kept): void {
+    const same = this.#kept.get(bytes.length) as Kept[];
+    same.shift();
+    this.#removed(bytes.length, same);
+  }
+
+  #removed(size: number, same: readonly Kept[]): void {
+    this.#keptBytes -= size;
+    if (same.length === 0) this.#kept.delete(size);
+    if (this.#kept.size === 0) this.clear();
   }
 }

@@ -2,9 +2,6 @@ import { expect, test } from "bun:test";
 import { HedgerowError } from "../../src/errors.ts";
 import { systemScratch } from "../../src/runtime/system-scratch.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
-import { Budget } from "../../src/spill/budget.ts";
-import { Buffers } from "../../src/spill/buffers.ts";
-import { ManualClock } from "../rpc/kit/clock.ts";
 import {
   checkAll,
   type FakeFile,
@@ -134,17 +131,6 @@ test("a scratch file that is closed is not mapped: its number may be another fil
   expect(file.map().length).toBe(10);
   file.close();
   expect(() => file.map()).toThrow("closed");
-});
-
-test("a buffer that is freed after the stop leaves no timer", () => {
-  const clock = new ManualClock();
-  const buffers = new Buffers(clock, new Budget(1_000));
-  buffers.put(buffers.get(100));
-  expect([buffers.keptBytes, clock.timers.size]).toEqual([100, 1]);
-  const late = buffers.get(100);
-  buffers.stop();
-  buffers.put(late);
-  expect([buffers.keptBytes, clock.timers.size]).toEqual([0, 0]);
 });
 
 test("leases are renewed in time, however often another store finds its first place elsewhere", async () => {

@@ -1,6 +1,6 @@
 import { HedgerowError } from "../../errors.ts";
 import type { ScratchFile, ScratchFiles } from "../../runtime/scratch.ts";
-import type { Buffers, RecordBuffer } from "../buffers.ts";
+import { bufferBytes, type Buffers, type RecordBuffer } from "../buffers.ts";
 import { chunksOf } from "./wire.ts";
 
 /** A segment that is kept for another node: bytes that mean nothing here. */
@@ -14,15 +14,6 @@ export interface Held {
 const WRITE_BYTES = 1024 * 1024;
 /** What a message counts beside its bytes while it waits for that: empty ones would be without bound. */
 const CHUNK_COST_BYTES = 64;
-
-/**
- * Size of the buffer for a segment of so many bytes: a sixteenth more at the most, so that segments of about one size
- * use each other's.
- */
-export function bufferBytes(bytes: number): number {
-  const step = 2 ** Math.max(6, Math.floor(Math.log2(bytes)) - 4);
-  return Math.ceil(bytes / step) * step;
-}
 
 /**
  * In a buffer of `bufferBytes`. Throws what the input throws, and `invalid_argument` for another number of bytes than was

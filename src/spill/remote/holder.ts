@@ -20,9 +20,9 @@ import {
 import type { Clock, Timer } from "../../runtime/runtime.ts";
 import type { ScratchFiles } from "../../runtime/scratch.ts";
 import type { Budget } from "../budget.ts";
-import type { Buffers } from "../buffers.ts";
+import { bufferBytes, type Buffers } from "../buffers.ts";
 import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
-import { bufferBytes, type Held, holdInMemory, holdOnDisk } from "./held.ts";
+import { type Held, holdInMemory, holdOnDisk } from "./held.ts";
 import type { RemoteOptions } from "./remote.ts";
 import { startAt } from "./start.ts";
 import { CALLS, FETCH, KEEP, MAX_RENEWED } from "./wire.ts";

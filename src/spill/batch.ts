@@ -46,3 +46,8 @@ export class Batch implements SpillBatch {
     for (let i = 0; i < length; i++) yield values.subarray(offsets[i], offsets[i + 1]);
   }
 }
+
+/** A copy of record `at`. */
+export function copyOf({ offsets, values }: Columns, at: number): Uint8Array {
+  return values.slice(offsets[at], offsets[at + 1]);
+}

@@ -1,6 +1,6 @@
 import type { Operation } from "../runtime/operation.ts";
 import type { Clock, Timer } from "../runtime/runtime.ts";
-import type { Columns } from "./batch.ts";
+import { type Columns, copyOf } from "./batch.ts";
 import type { StoredSegment } from "./catalog.ts";
 import { FetchBuffer, type Loader } from "./loader.ts";
 
@@ -9,8 +9,10 @@ const KEPT_MS = 1_000;
 
 interface Fetch {
   readonly columns: Promise<Columns>;
+  readonly buffer: FetchBuffer;
   /** Nobody waits for it any more. */
   readonly left: AbortController;
+  /** Reads that have not copied their record. */
   waiting: number;
   whole: boolean;
 }
@@ -32,27 +34,27 @@ export class FetchedSegments {
     closed.addEventListener("abort", () => this.#drop(), { once: true });
   }
 
-  /** Throws what loading throws, and what the operation ends with. */
-  async columns(stored: StoredSegment, operation: Operation): Promise<Columns> {
+  /** A copy of the record of this index, of the segment that it is in. Throws what loading throws, and what the operation ends with. */
+  async record(stored: StoredSegment, index: number, operation: Operation): Promise<Uint8Array> {
     const fetch = this.#fetches.get(stored) ?? this.#begin(stored);
     fetch.waiting++;
     try {
-      const columns = await operation.race(fetch.columns);
-      this.#keep();
-      return columns;
+      return await operation.race(
+        fetch.columns.then((columns) => copyOf(columns, index - stored.first)),
+      );
     } finally {
       fetch.waiting--;
-      if (fetch.waiting === 0 && !fetch.whole) this.#forget(stored, fetch);
+      if (fetch.whole) this.#keep();
+      else if (fetch.waiting === 0) this.#forget(stored, fetch);
     }
   }
 
   #begin(stored: StoredSegment): Fetch {
     const left = new AbortController();
+    const buffer = new FetchBuffer();
     const signal = AbortSignal.any([left.signal, this.closed]);
-    const columns = this.loader
-      .load(stored, new FetchBuffer(), signal)
-      .then((loaded) => loaded.columns);
-    const fetch: Fetch = { columns, left, waiting: 0, whole: false };
+    const columns = this.loader.load(stored, buffer, signal).then((loaded) => loaded.columns);
+    const fetch: Fetch = { columns, buffer, left, waiting: 0, whole: false };
     this.#fetches.set(stored, fetch);
     columns.then(
       () => {
@@ -75,7 +77,9 @@ export class FetchedSegments {
     this.#timer?.cancel();
     this.#timer = null;
     for (const [stored, fetch] of this.#fetches) {
-      if (fetch.whole && fetch !== but) this.#fetches.delete(stored);
+      if (!fetch.whole || fetch === but) continue;
+      this.#fetches.delete(stored);
+      if (fetch.waiting === 0) fetch.buffer.discard();
     }
   }
 

@@ -1,10 +1,11 @@
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { ScratchFile } from "../runtime/scratch.ts";
 import type { Columns } from "./batch.ts";
+import { discard } from "./discard.ts";
 import { fetchBytes, type Place, type StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import { lostRecords } from "./errors.ts";
-import { loadSealing, seal, unseal } from "./sealed.ts";
+import { loadSealing, type Sealed, seal, unseal } from "./sealed.ts";
 
 /** A segment's columns, to be looked at until `release`. */
 export interface Loaded {
@@ -17,8 +18,17 @@ export class FetchBuffer {
   #bytes = new Uint8Array(0);
 
   take(length: number): Uint8Array<ArrayBuffer> {
-    if (this.#bytes.length < length) this.#bytes = new Uint8Array(length);
+    if (this.#bytes.length < length) {
+      this.discard();
+      this.#bytes = new Uint8Array(length);
+    }
     return this.#bytes.subarray(0, length);
+  }
+
+  /** Frees its memory: nobody looks at what was fetched. */
+  discard(): void {
+    discard(this.#bytes);
+    this.#bytes = new Uint8Array(0);
   }
 }
 
@@ -49,7 +59,7 @@ export class Loader {
   ): Promise<Uint8Array<ArrayBuffer>> {
     await loadSealing();
     const { place } = stored;
-    if (place.tier === "localMemory") return Buffer.concat(seal(place.segment).pieces);
+    if (place.tier === "localMemory") return joined(seal(place.segment), into);
     const [bytes] = await this.#fetch(stored, place, into, signal);
     return bytes;
   }
@@ -85,4 +95,14 @@ function mapped(file: ScratchFile): Uint8Array<ArrayBuffer> {
   } catch (error) {
     throw new HedgerowError("data_lost", messageOf(error), { cause: error });
   }
+}
+
+function joined({ pieces, layout }: Sealed, into: FetchBuffer): Uint8Array<ArrayBuffer> {
+  const bytes = into.take(layout.bytes);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
 }

@@ -128,6 +128,7 @@ async function* batchesOf(
       check();
       checkSignal(signal);
     }
+    for (const buffer of buffers) buffer.discard(); // not where it was left: the last batch may be looked at still
   } catch (error) {
     check(); // what was freed cannot be had, and is not lost
     checkSignal(signal);
@@ -155,6 +156,7 @@ async function* arrowFilesOf(
       yield file;
       check();
     }
+    buffer.discard();
   } catch (error) {
     check();
     checkSignal(signal);

@@ -5,7 +5,7 @@ import { Operation } from "../runtime/operation.ts";
 import type { ScratchFiles } from "../runtime/scratch.ts";
 import type { SpillReader, SpillReadOptions, SpillStats, SpillStore, SpillWriter } from "./api.ts";
 import { Appender, freePlace } from "./appender.ts";
-import type { Columns } from "./batch.ts";
+import { copyOf } from "./batch.ts";
 import { Budget } from "./budget.ts";
 import type { Buffers } from "./buffers.ts";
 import { Catalog, isRemote, type StoredSegment } from "./catalog.ts";
@@ -114,9 +114,9 @@ export class Store implements SpillStore {
       operation.check();
       const stored = catalog.segments[catalog.positionOf(index)] as StoredSegment;
       if (isRemote(stored.place)) {
-        const columns = await this.#fetched.columns(stored, operation);
+        const fetched = await this.#fetched.record(stored, index, operation);
         this.#check();
-        return copyOf(columns, index - stored.first);
+        return fetched;
       }
       const loaded = await this.#loader.load(stored, new FetchBuffer());
       const record = copyOf(loaded.columns, index - stored.first);
@@ -168,8 +168,4 @@ export class Store implements SpillStore {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function copyOf({ offsets, values }: Columns, at: number): Uint8Array {
-  return values.slice(offsets[at], offsets[at + 1]);
 }

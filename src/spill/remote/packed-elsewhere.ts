@@ -1,7 +1,8 @@
 import type { RemotePlace } from "../catalog.ts";
+import { discard } from "../discard.ts";
 import type { Elsewhere } from "../elsewhere.ts";
 import type { Sealed } from "../sealed.ts";
-import { discard, pack, unpack } from "./packing.ts";
+import { pack, unpack } from "./packing.ts";
 
 /** Other nodes that are sent compressed segments: they keep them as they come, and know nothing of it. */
 export class PackedElsewhere implements Elsewhere {
@@ -12,7 +13,8 @@ export class PackedElsewhere implements Elsewhere {
     if (smaller === null) return this.inner.put(sealed, signal);
     const { pieces, packed } = smaller;
     const { layout } = sealed;
-    const sent = { pieces, layout: { ...layout, bytes: packed.bytes } };
+    const { bytes, frames: lengths, checksum } = packed;
+    const sent = { pieces, layout: { ...layout, bytes, lengths, checksum } };
     const place = await this.inner.put(sent, signal);
     for (const piece of pieces) discard(piece); // the other node has said that it has all
     return { ...place, layout, packed };

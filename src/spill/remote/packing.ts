@@ -1,4 +1,5 @@
 import { HedgerowError, messageOf } from "../../errors.ts";
+import { discard } from "../discard.ts";
 import { checksumOf, cut, type Sealed } from "../sealed.ts";
 
 /** A segment's bytes as zstd frames (RFC 8878), one behind the other. */
@@ -69,11 +70,6 @@ async function unpackedFrame(frame: Uint8Array): Promise<Uint8Array> {
   } catch (error) {
     throw damaged(messageOf(error), error); // for want of memory, say
   }
-}
-
-/** Frees it now: the collector lets hundreds of megabytes of what zstd gave pile up beside a store's memory. */
-export function discard({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 function wrongLength(): HedgerowError {

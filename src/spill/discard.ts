@@ -1,0 +1,7 @@
+/**
+ * Frees a large array now, of which there must be no view that anybody looks at: the collector lets as much garbage pile
+ * up as the heap is large, hundreds of megabytes beside a store's memory.
+ */
+export function discard({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
+}

@@ -75,7 +75,8 @@ export interface SpillReadOptions {
  * Iterates as often as it is asked to, over the records that are there when an iteration begins. What is given is a
  * view, valid until the next step: copy what is to be kept, write to nothing. Iterations throw `data_lost` with the
  * range of records that cannot be had (read on behind it with `from`), `not_found` once the store is closed, and
- * `canceled` (or the HedgerowError that the signal aborts with).
+ * `canceled` (or the HedgerowError that the signal aborts with). Leaving one (`return`) ends a step that is under way, too:
+ * it is done.
  */
 export interface SpillReader extends AsyncIterable<Uint8Array> {
   /** Many records at a time: several times as fast as one by one. */

@@ -181,7 +181,7 @@ test("P6: a store is closed at once, though a node that keeps some of it stands 
   expect((await node.call("SpillClose", { name: "a" })).ok).toBe(true);
   expect(performance.now() - began).toBeLessThan(2_000);
   expect((await reading).code).toBe(1);
-  expect(performance.now() - began).toBeLessThan(3_000);
+  expect(performance.now() - began).toBeLessThan(5_000); // it would wait for 12 s
   stopped.signal("SIGCONT");
 }, 60_000);
 

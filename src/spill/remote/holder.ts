@@ -65,8 +65,8 @@ export class Holder {
   readonly #holdings = new Map<string, Holding>();
   #timer: Timer | null = null;
   #stopped = false;
-  /** Addresses that are being asked who is there. */
-  readonly #asking = new Set<string>();
+  /** Addresses that are being asked who is there, and whether somebody came there since. */
+  readonly #asking = new Map<string, boolean>();
 
   constructor(private readonly options: HolderOptions) {}
 
@@ -95,7 +95,9 @@ export class Holder {
    */
   memberJoined(address: string): void {
     const concerned = this.#holdings.values().some((holding) => holding.address === address);
-    if (concerned && !this.#asking.has(address)) void this.#freeFormer(address);
+    if (!concerned) return;
+    if (this.#asking.has(address)) this.#asking.set(address, true);
+    else void this.#freeFormer(address);
   }
 
   stop(): void {
@@ -203,13 +205,15 @@ export class Holder {
   async #freeFormer(address: string): Promise<void> {
     const { cluster, logger } = this.options;
     if (cluster === null) return;
-    this.#asking.add(address);
-    const start = await startAt(address, { ...cluster, logger });
+    do {
+      this.#asking.set(address, false);
+      const start = await startAt(address, { ...cluster, logger });
+      for (const [key, holding] of this.#holdings) {
+        const isFormer = start !== null && holding.incarnation !== start;
+        if (holding.address === address && isFormer) this.#free(key);
+      }
+    } while (this.#asking.get(address) === true);
     this.#asking.delete(address);
-    if (start === null) return;
-    for (const [key, holding] of this.#holdings) {
-      if (holding.address === address && holding.incarnation !== start) this.#free(key);
-    }
   }
 
   #free(key: string): void {

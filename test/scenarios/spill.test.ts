@@ -95,3 +95,48 @@ test("P5: an owner that does not come back: the others free what they kept withi
   story.cluster.crash(owner);
   story.until("it is freed", EXPIRY_MS, () => keptBy(holder) === 0);
 });
+
+/** What an append of more than a segment is told, null for nothing. */
+function told(story: Story, store: SpillStore): string | null {
+  const { count } = store;
+  return story.outcome(pour(store, count, count + 300, RECORD_BYTES)).error?.code ?? null;
+}
+
+test("P3: two halves that meet again within the expiry: writers are told meanwhile, and nothing is lost", async () => {
+  const { story, owner, holder, store } = await spilled();
+  const kept = keptBy(holder);
+  story.cluster.partition([owner], false);
+  story.until("the holder is given up", 15_000, () => owner.core.members().length === 1);
+  story.until("writers are told", 5_000, () => told(story, store) === "data_lost");
+  story.cluster.network.healAll();
+  story.until("they may go on", EXPIRY_MS, () => told(story, store) !== "data_lost");
+  story.pass(2 * EXPIRY_MS);
+  expect(keptBy(holder)).toBeGreaterThanOrEqual(kept);
+  const read = story.outcome(checkAll(store, RECORD_BYTES));
+  expect([read.error, read.value]).toEqual([null, store.count]);
+});
+
+test("P3: two halves that meet again after the expiry: what was kept is freed there, and lost to its owner", async () => {
+  const { story, owner, holder, store } = await spilled();
+  story.cluster.partition([owner], false);
+  story.until("the lease ends", 2 * EXPIRY_MS, () => keptBy(holder) === 0);
+  story.pass(EXPIRY_MS);
+  story.cluster.network.healAll();
+  story.until("both know both", 120_000, () => story.cluster.nodes.every(knowsBoth));
+  story.pass(EXPIRY_MS);
+  const read = story.outcome(checkAll(store, RECORD_BYTES));
+  expect(read.error?.code).toBe("data_lost");
+  expect(read.error?.lost?.from).toBeGreaterThan(100);
+  expect(told(story, store)).toBe("data_lost");
+});
+
+test("P3: a holder that is started anew has lost what it had, and keeps what comes then", async () => {
+  const { story, holder, store } = await spilled();
+  story.cluster.crash(holder);
+  story.cluster.restart(holder);
+  story.until("writers are told", 10_000, () => told(story, store) === "data_lost");
+  const next = story.cluster.nodes[0]?.core.spill.store("b") as SpillStore;
+  expect(story.outcome(pour(next, 0, 300, RECORD_BYTES)).error).toBeNull();
+  story.pass(EXPIRY_MS);
+  expect(told(story, store)).toBe("data_lost");
+});

@@ -3,7 +3,7 @@ import type { Logger } from "../../observe/logger.ts";
 import type { Peers, Replies } from "../../rpc/port.ts";
 import { Operation, sleep } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
-import type { Catalog, RemotePlace } from "../catalog.ts";
+import { type Catalog, isRemote, type RemotePlace, type StoredSegment } from "../catalog.ts";
 import type { Elsewhere } from "../elsewhere.ts";
 import type { CompleteLimits } from "../limits.ts";
 import type { Sealed } from "../sealed.ts";
@@ -40,6 +40,8 @@ interface Placed {
   disk: number;
   /** When the renewal that was last answered was sent. */
   renewedAt: number;
+  /** What counts as lost until the holder answers again. */
+  doubted: readonly StoredSegment[];
 }
 
 /** Milliseconds that one segment may be under way. */
@@ -50,6 +52,8 @@ const OPEN_GONE_MS = 1_000;
 const FETCH_ATTEMPTS = 3;
 const RETRY_MS = 200;
 const UNREACHED_MS = 5_000;
+
+const STARTED_ANEW = "its node was started anew";
 
 /** The memory and disks of other nodes, for one store. */
 export class RemoteStore implements Elsewhere {
@@ -129,17 +133,26 @@ export class RemoteStore implements Elsewhere {
     return this.#placed.has(holder);
   }
 
-  /** Which start of a process is there; null: nobody answered. */
-  holderAnswered(holder: string, start: bigint | null, askedAt: number): void {
+  /** Which start of a process is there, as far as can be told. */
+  holderIs(holder: string, start: bigint): void {
     const placed = this.#placed.get(holder);
-    if (placed === undefined || (start !== null && start === placed.start)) return;
-    const until = start === null ? askedAt : undefined; // it may have answered to something else since
-    this.holderLost(holder, "its node has gone", until);
+    if (placed !== undefined && placed.start !== start) this.holderLost(holder, STARTED_ANEW);
+  }
+
+  /** Nobody answers there: what it has counts as lost unless the lease is renewed in time. */
+  holderSilent(holder: string, askedAt: number): void {
+    const placed = this.#placed.get(holder);
+    if (placed === undefined || placed.renewedAt > askedAt) return;
+    const marked = this.#markLost(holder, "its node does not answer");
+    placed.doubted = [...placed.doubted, ...marked];
   }
 
   renewed(holder: string, sentAt: number): void {
     const placed = this.#placed.get(holder);
-    if (placed !== undefined) placed.renewedAt = sentAt;
+    if (placed === undefined) return;
+    placed.renewedAt = sentAt;
+    for (const stored of placed.doubted) stored.lost = null;
+    placed.doubted = [];
   }
 
   /** The holder has freed them by now, if it lives, once the lease that it was last told of is over. */
@@ -154,17 +167,20 @@ export class RemoteStore implements Elsewhere {
   holderLost(holder: string, why: string, until = Number.POSITIVE_INFINITY): void {
     const placed = this.#placed.get(holder);
     if (placed === undefined || placed.renewedAt > until) return;
-    const { catalog, logger, name } = this.options;
     this.#placed.delete(holder);
-    let segments = 0;
-    for (const stored of catalog.segments) {
-      const { place } = stored;
-      if ("holder" in place && place.holder === holder) {
-        stored.lost = `they were kept by ${holder}: ${why}`;
-        segments++;
-      }
-    }
-    logger.warn("spilled records lost", { store: name, holder, segments, why });
+    for (const stored of placed.doubted) stored.lost = null; // for another reason, now
+    this.#markLost(holder, why);
+  }
+
+  /** Those that were not lost already. */
+  #markLost(holder: string, why: string): StoredSegment[] {
+    const { catalog, logger, name } = this.options;
+    const marked = catalog.segments.filter(
+      ({ place, lost }) => isRemote(place) && place.holder === holder && lost === null,
+    );
+    for (const stored of marked) stored.lost = `they were kept by ${holder}: ${why}`;
+    logger.warn("spilled records lost", { store: name, holder, segments: marked.length, why });
+    return marked;
   }
 
   /** Limits hold on each node. */
@@ -208,10 +224,11 @@ export class RemoteStore implements Elsewhere {
   }
 
   #add(holder: string, tier: RemoteTier, bytes: number, sentAt: number): void {
+    const start = this.options.rooms.startAt(holder);
+    if (start !== null) this.holderIs(holder, start);
     let placed = this.#placed.get(holder);
     if (placed === undefined) {
-      const start = this.options.rooms.startAt(holder);
-      placed = { start, memory: 0, disk: 0, renewedAt: sentAt };
+      placed = { start, memory: 0, disk: 0, renewedAt: sentAt, doubted: [] };
       this.#placed.set(holder, placed);
       if (this.#placed.size === 1) this.options.onFirst();
     }

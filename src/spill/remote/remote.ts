@@ -76,7 +76,10 @@ export class Remote {
   async #askHolder(address: string): Promise<void> {
     const askedAt = this.options.clock.now();
     const start = await startAt(address, this.options);
-    for (const store of this.#stores.values()) store.holderAnswered(address, start, askedAt);
+    for (const store of this.#stores.values()) {
+      if (start === null) store.holderSilent(address, askedAt);
+      else store.holderIs(address, start);
+    }
   }
 
   #add(store: RemoteStore): void {

@@ -6,6 +6,12 @@ export interface Envelope {
   readonly data: Uint8Array;
 }
 
+interface Header {
+  readonly flags: number;
+  /** Of the data. */
+  readonly length: number;
+}
+
 export const COMPRESSED_FLAG = 0b01;
 export const END_OF_STREAM_FLAG = 0b10;
 
@@ -35,7 +41,7 @@ export class EnvelopeReader {
   /** Unread, in all chunks. */
   #bytes = 0;
   /** Of the envelope that is not complete yet. */
-  #header: { readonly flags: number; readonly length: number } | null = null;
+  #header: Header | null = null;
 
   constructor(private readonly maxBytes: number) {}
 
@@ -56,6 +62,32 @@ export class EnvelopeReader {
     if (header === null || this.#bytes < header.length) return null;
     this.#header = null;
     return { flags: header.flags, data: this.#take(header.length) };
+  }
+
+  /** The header of the envelope that has not come whole. */
+  get coming(): Header | null {
+    return this.#header;
+  }
+
+  /** The first bytes of that envelope, up to so many, as far as they have come; they are not taken. */
+  peek(length: number): Uint8Array {
+    const first = this.#chunks[0]?.subarray(this.#at, this.#at + length) ?? new Uint8Array();
+    if (first.length === length || this.#chunks.length < 2) return first;
+    return Buffer.concat([first, ...this.#chunks.slice(1)]).subarray(0, length);
+  }
+
+  /**
+   * Takes some of that envelope, as it came: up to so many bytes, or up to the end of a chunk; null if nothing of it is
+   * there. What is left of it is as if it had begun there.
+   */
+  part(length: number): Uint8Array | null {
+    const first = this.#chunks[0];
+    if (first === undefined || this.#header === null) return null;
+    const { flags, length: whole } = this.#header;
+    const bytes = first.subarray(this.#at, this.#at + Math.min(length, whole));
+    this.#header = bytes.length < whole ? { flags, length: whole - bytes.length } : null;
+    this.#pass(bytes.length);
+    return bytes;
   }
 
   /** A small chunk with those before it that are no larger: an envelope may come byte by byte. */

@@ -5,7 +5,6 @@ import type { PeerEndpoint } from "./endpoint.ts";
 import type { Address } from "./port.ts";
 import type { Session, SessionContext } from "./session.ts";
 import type { Exchange } from "./streams/exchange.ts";
-import { NO_ROOM } from "./streams/frame-writer.ts";
 import { exchangeOverFetch } from "./streams/over-fetch.ts";
 
 /** Made by `memoryNetwork`. */
@@ -65,7 +64,7 @@ export class ProcessNetwork implements MemoryNetwork {
 }
 
 class MemorySession implements Session {
-  readonly room = NO_ROOM;
+  readonly room = 0;
 
   constructor(
     private readonly address: Address,

@@ -74,6 +74,11 @@ export function serve<I extends DescMessage, O extends DescMessage>(
 export interface StreamKind<H extends DescMessage = DescMessage> {
   readonly name: string;
   readonly opening: H;
+  /**
+   * It carries bytes: they arrive in order, in other pieces than they were sent in, so that large messages need not be
+   * put together. Default false: each message arrives as it was sent.
+   */
+  readonly isBytes?: boolean;
 }
 
 export interface StreamCallOptions extends CallOptions {

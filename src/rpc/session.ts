@@ -4,7 +4,6 @@ import { PEER_BASE } from "./base-route.ts";
 import { refusedConnection } from "./errors.ts";
 import type { Address } from "./port.ts";
 import type { Exchange } from "./streams/exchange.ts";
-import type { Room } from "./streams/frame-writer.ts";
 import { CHUNK_ROOM, exchangeOverSocket } from "./streams/over-socket.ts";
 import { clientTls, type TlsMaterial } from "./tls.ts";
 
@@ -25,8 +24,8 @@ export interface Session {
   readonly headers: Readonly<Record<string, string>>;
   /** One request and its answer, by a path as `pathOf` has it. */
   fetch(path: string, init: BunFetchRequestInit): Promise<Response>;
-  /** What an exchange leaves free around each piece of its body. */
-  readonly room: Room;
+  /** Bytes that an exchange leaves free before each piece of its body. */
+  readonly room: number;
   /** Resolves at the end of the answer. */
   stream(path: string, exchange: Exchange): Promise<void>;
   /** Closes idle connections; those in use are closed with their last request. */

@@ -10,6 +10,7 @@ import {
 import { EnvelopeReader, envelope } from "../../src/rpc/envelopes.ts";
 import { type Replies, type StreamInput, serveStream } from "../../src/rpc/port.ts";
 import { readFrames } from "../../src/rpc/streams/frame-reader.ts";
+import { copyOf } from "../../src/rpc/streams/frame-writer.ts";
 import { DEFAULT_STREAM_LIMITS } from "../../src/rpc/streams/limits.ts";
 import { StreamLink } from "../../src/rpc/streams/link.ts";
 import { ManualClock } from "../rpc/kit/clock.ts";
@@ -149,7 +150,7 @@ async function hear(link: StreamLink, envelopes: number): Promise<Uint8Array[]> 
   while (heard.length < envelopes) {
     const next = await Promise.race([link.next(), turn()]);
     if (next === null) break;
-    heard.push(next);
+    heard.push(copyOf(next));
   }
   return heard;
 }

@@ -6,10 +6,14 @@ export function answerOf(link: StreamLink, onCancel: () => void): ReadableStream
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const bytes = await link.next();
-        if (bytes !== null) return controller.enqueue(bytes);
-        controller.enqueue(endOfStream());
-        controller.close();
+        const next = await link.next();
+        if (next === null) {
+          controller.enqueue(endOfStream());
+          controller.close();
+          return;
+        }
+        controller.enqueue(next.head);
+        if (next.body !== null) controller.enqueue(next.body);
       },
       cancel: onCancel,
     },

@@ -1,11 +1,13 @@
+import type { Outgoing } from "./frame-writer.ts";
+
 /** A request and its answer whose bodies are streams that go on side by side. */
 export interface Exchange {
   readonly headers: Readonly<Record<string, string>>;
   /**
-   * The next bytes of the request's body, with as much room around them as the session asks for; null at its end. Asked
-   * for when the connection takes more.
+   * The next bytes of the request's body, with as much room before them as the session asks for; null at its end. Asked
+   * for when the connection takes more: those before are not looked at any more.
    */
-  next(): Promise<Uint8Array<ArrayBuffer> | null>;
+  next(): Promise<Outgoing | null>;
   answered(status: number, headers: Headers): void;
   /** Of the answer's body; must not hold the connection up. */
   receive(bytes: Uint8Array): void;

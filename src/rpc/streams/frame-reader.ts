@@ -41,6 +41,26 @@ export function readFrames(bytes: Uint8Array, sink: FrameSink): void {
   }
 }
 
+/** Of what comes before the bytes of a message that has an envelope for itself, at the most. */
+export const MAX_HEAD_BYTES = 24;
+
+/** The head of a message that fills its whole envelope: where its bytes begin. null: the envelope holds something else. */
+export function readHead(
+  first: Uint8Array,
+  envelopeBytes: number,
+): { readonly stream: number; readonly at: number } | null {
+  const reader = new BinaryReader(first);
+  try {
+    if (reader.uint32() !== FRAMES || reader.uint32() + reader.pos !== envelopeBytes) return null;
+    if (reader.uint32() !== STREAM) return null;
+    const stream = reader.uint32();
+    if (reader.uint32() !== MESSAGES || reader.uint32() + reader.pos !== envelopeBytes) return null;
+    return { stream, at: reader.pos };
+  } catch {
+    return null; // too short, or malformed: then it is found when it has come whole
+  }
+}
+
 /** Most frames hold the messages of one stream and nothing else: of these no objects are made. */
 function readFrame(reader: BinaryReader, bytes: Uint8Array, end: number, sink: FrameSink): void {
   const start = reader.pos;
@@ -52,7 +72,7 @@ function readFrame(reader: BinaryReader, bytes: Uint8Array, end: number, sink: F
       const from = reader.pos;
       reader.pos = from + length;
       if (reader.pos > end) throw new RangeError("lengths do not agree");
-      sink.onMessage(stream, messageOf(bytes, from, reader.pos));
+      sink.onMessage(stream, ownOf(bytes.subarray(from, reader.pos), bytes.length));
       read++;
       if (reader.pos === end) return;
     }
@@ -62,8 +82,9 @@ function readFrame(reader: BinaryReader, bytes: Uint8Array, end: number, sink: F
   sink.onFrame(frame);
 }
 
-function messageOf(bytes: Uint8Array, from: number, to: number): Uint8Array {
-  return to - from < Math.max(COPIED_BYTES, bytes.length * COPIED_PART)
-    ? Uint8Array.prototype.slice.call(bytes, from, to) // a Buffer's own would not copy
-    : bytes.subarray(from, to);
+/** A view of so many bytes, or a copy. */
+export function ownOf(view: Uint8Array, heldBytes: number): Uint8Array {
+  return view.length < Math.max(COPIED_BYTES, heldBytes * COPIED_PART)
+    ? Uint8Array.prototype.slice.call(view) // a Buffer's own would not copy
+    : view;
 }

@@ -2,16 +2,28 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { StreamFrameSchema } from "../../gen/hedgerow/v1/peer_pb.ts";
 import { ENVELOPE_BYTES } from "./limits.ts";
 
-// CarryRequest and CarryResponse of peer.proto, which are the same, written by hand: a message is copied once, to
-// its place in the envelope that carries it. test/rpc/streams/frames.test.ts holds this to protobuf's own codec.
+// CarryRequest and CarryResponse of peer.proto, which are the same, written by hand: a short message is copied once, to
+// its place in the envelope that carries it, a long one not at all. test/rpc/streams/frames.test.ts holds this to
+// protobuf's own codec.
 
-/** Bytes that are left free around an envelope for what carries it. */
-export interface Room {
-  readonly before: number;
-  readonly after: number;
+/** An envelope on its way. */
+export interface Outgoing {
+  /** It begins with as many free bytes as whoever carries it has asked for. */
+  readonly head: Uint8Array<ArrayBuffer>;
+  /** The rest of it, where the sender has it: not to be looked at once the next envelope is asked for. */
+  readonly body: Uint8Array | null;
 }
 
-export const NO_ROOM: Room = { before: 0, after: 0 };
+/** In one piece, which is the caller's. */
+export function copyOf({ head, body }: Outgoing): Uint8Array<ArrayBuffer> {
+  return body === null ? head : Buffer.concat([head, body]);
+}
+
+/** A message that is sent from where it is, and what to do when nobody looks at it any more. */
+interface Lent {
+  readonly data: Uint8Array;
+  readonly back: () => void;
+}
 
 /** Flags and length before each message of a Connect stream. */
 const ENVELOPE_HEADER = 5;
@@ -21,6 +33,8 @@ const FRAMES = (1 << 3) | 2;
 const STREAM = (1 << 3) | 0;
 const MESSAGES = (2 << 3) | 2;
 const NUMBER_BYTES = 5;
+/** Messages from this size on are not copied: less than that costs as much as a second write. */
+export const LENT_BYTES = 128 * 1024;
 /** What a message takes beside its own bytes, at the most. */
 const OVERHEAD = FRAME_HEADER + 2 * (1 + NUMBER_BYTES);
 const LEAST_BYTES = 512;
@@ -39,11 +53,13 @@ export class FrameWriter {
   #frameStream = 0;
   /** As many bytes as the last envelope took, for the next one will be like it. */
   #expected = LEAST_BYTES;
-  readonly #full: Buffer<ArrayBuffer>[] = [];
+  readonly #full: { readonly head: Buffer<ArrayBuffer>; readonly lent: Lent | null }[] = [];
   #fullBytes = 0;
+  /** In the hands of whoever carries it. */
+  #taken: Lent | null = null;
 
-  constructor(private readonly room: Room = NO_ROOM) {
-    this.#start = room.before + ENVELOPE_HEADER;
+  constructor(private readonly room = 0) {
+    this.#start = room + ENVELOPE_HEADER;
     this.#used = this.#start;
   }
 
@@ -52,7 +68,9 @@ export class FrameWriter {
     return this.#fullBytes + this.#used - this.#start;
   }
 
-  addMessage(stream: number, data: Uint8Array): void {
+  /** Gives a promise that resolves when `data` may change; undefined if it may at once. */
+  addMessage(stream: number, data: Uint8Array): Promise<void> | undefined {
+    if (data.length >= LENT_BYTES) return this.#lend(stream, data);
     this.#reserve(OVERHEAD + data.length);
     if (this.#frameAt === 0 || this.#frameStream !== stream) this.#openFrame(stream);
     this.#bytes[this.#used++] = MESSAGES;
@@ -60,6 +78,7 @@ export class FrameWriter {
     this.#bytes.set(data, this.#used);
     this.#used += data.length;
     if (this.#used >= ENVELOPE_BYTES) this.#seal();
+    return undefined;
   }
 
   addFrame(given: MessageInitShape<typeof StreamFrameSchema>): void {
@@ -78,15 +97,44 @@ export class FrameWriter {
     this.#seal();
   }
 
-  /** The next envelope, with the room around it; null if there is nothing to send. */
-  take(): Uint8Array<ArrayBuffer> | null {
-    if (this.#full.length === 0) {
-      if (this.#used === this.#start) return null;
-      this.#seal();
-    }
-    const envelope = this.#full.shift() as Buffer<ArrayBuffer>;
-    this.#fullBytes -= envelope.length;
-    return envelope;
+  /** The next envelope; null if there is nothing to send. The one before has been sent. */
+  take(): Outgoing | null {
+    this.passed();
+    if (this.#full.length === 0 && this.#used > this.#start) this.#seal();
+    const next = this.#full.shift();
+    if (next === undefined) return null;
+    const { head, lent } = next;
+    this.#taken = lent;
+    const body = lent?.data ?? null;
+    this.#fullBytes -= head.length + (body?.length ?? 0);
+    return { head, body };
+  }
+
+  /** What was taken last has been sent. */
+  passed(): void {
+    const taken = this.#taken;
+    this.#taken = null;
+    taken?.back();
+  }
+
+  /** Nothing is taken any more. */
+  end(): void {
+    this.passed();
+    for (const { lent } of this.#full) lent?.back();
+    this.#full.length = 0;
+    this.#fullBytes = 0;
+  }
+
+  /** In an envelope of its own. */
+  #lend(stream: number, data: Uint8Array): Promise<void> {
+    if (this.#used > this.#start) this.#seal();
+    this.#bytes = Buffer.allocUnsafeSlow(this.#start + OVERHEAD);
+    this.#openFrame(stream);
+    this.#bytes[this.#used++] = MESSAGES;
+    this.#number(data.length);
+    const { promise, resolve: back } = Promise.withResolvers<void>();
+    this.#seal({ data, back });
+    return promise;
   }
 
   #openFrame(stream: number): void {
@@ -99,9 +147,10 @@ export class FrameWriter {
     this.#number(stream);
   }
 
-  #closeFrame(): void {
+  /** `more`: bytes of it that are not copied here. */
+  #closeFrame(more = 0): void {
     if (this.#frameAt === 0) return;
-    let left = this.#used - this.#frameAt - FRAME_HEADER;
+    let left = this.#used + more - this.#frameAt - FRAME_HEADER;
     for (let i = 1; i < FRAME_HEADER - 1; i++) {
       this.#bytes[this.#frameAt + i] = (left & 0x7f) | 0x80;
       left >>>= 7;
@@ -118,24 +167,25 @@ export class FrameWriter {
 
   /** Makes room for so many bytes more: in a new envelope, if much would have to be moved for a large message. */
   #reserve(bytes: number): void {
-    const { after } = this.room;
-    if (this.#used + bytes + after <= this.#bytes.length) return;
+    if (this.#used + bytes <= this.#bytes.length) return;
     if (Math.min(this.#used, bytes) >= ENVELOPE_BYTES / 4) this.#seal();
-    const needed = this.#used + bytes + after;
+    const needed = this.#used + bytes;
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#expected, 2 * this.#used));
     larger.set(this.#bytes.subarray(0, this.#used));
     this.#bytes = larger;
   }
 
-  #seal(): void {
-    this.#closeFrame();
-    const { before, after } = this.room;
-    this.#bytes[before] = 0;
-    this.#bytes.writeUInt32BE(this.#used - this.#start, before + 1);
-    const envelope = this.#bytes.subarray(0, this.#used + after);
-    this.#full.push(envelope);
-    this.#fullBytes += envelope.length;
-    this.#expected = Math.max(LEAST_BYTES, Math.min(ENVELOPE_BYTES, this.#used));
+  #seal(lent: Lent | null = null): void {
+    const more = lent?.data.length ?? 0;
+    this.#closeFrame(more);
+    const { room } = this;
+    this.#bytes[room] = 0;
+    this.#bytes.writeUInt32BE(this.#used + more - this.#start, room + 1);
+    this.#full.push({ head: this.#bytes.subarray(0, this.#used), lent });
+    this.#fullBytes += this.#used + more;
+    if (lent === null) {
+      this.#expected = Math.max(LEAST_BYTES, Math.min(ENVELOPE_BYTES, this.#used));
+    }
     this.#bytes = Buffer.alloc(0);
     this.#used = this.#start;
   }

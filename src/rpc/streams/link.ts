@@ -17,8 +17,8 @@ import type {
   StreamRoute,
   StreamRules,
 } from "../port.ts";
-import { type FrameSink, readFrames } from "./frame-reader.ts";
-import { FrameWriter, type Room } from "./frame-writer.ts";
+import { type FrameSink, MAX_HEAD_BYTES, ownOf, readFrames, readHead } from "./frame-reader.ts";
+import { FrameWriter, type Outgoing } from "./frame-writer.ts";
 import {
   BEAT_MS,
   DEFAULT_STREAM_LIMITS,
@@ -37,6 +37,8 @@ import { LinkStream, type StreamLine } from "./stream.ts";
 
 /** Promises that settle one after the other until the next message is there, if the producer waits for nothing else. */
 const GATHERING_TURNS = 32;
+/** From this size on, messages of bytes are read before they have come whole. */
+const PARTED_BYTES = 32 * 1024;
 /** Characters of a kind's name, which the other side is told. */
 const MAX_KIND = 64;
 /** Milliseconds without a turn of the event loop, at the most. */
@@ -52,8 +54,8 @@ export interface LinkOptions {
   readonly limits?: StreamLimits | undefined;
   /** Counts the streams. Default: nobody reads it. */
   readonly traffic?: StreamTraffic | undefined;
-  /** Left free around what `next` gives, for what carries it. Default: none. */
-  readonly room?: Room | undefined;
+  /** Bytes that are left free before what `next` gives, for what carries it. Default 0. */
+  readonly room?: number | undefined;
   /** For ends in one process, of which neither can go alone: no signs of life. Default false. */
   readonly isSilent?: boolean;
   /** Called once, when no stream can be opened any more. */
@@ -75,6 +77,8 @@ export class StreamLink implements StreamLine, FrameSink {
   readonly #opening = new Map<number, () => void>();
   readonly #writer: FrameWriter;
   readonly #reader: EnvelopeReader;
+  /** The message of which parts have been read, and how many of its bytes are to come. */
+  #coming: { readonly stream: LinkStream; left: number } | null = null;
   #lastId = 0;
   /** Bytes that wait for the readers of all streams. */
   #waiting = 0;
@@ -125,7 +129,7 @@ export class StreamLink implements StreamLine, FrameSink {
     if (signal?.aborted) return Promise.reject(canceled(what, signal));
     if (this.#end !== null) return Promise.reject(this.#end);
     if (this.#streams.size >= this.limits.maxStreams) return Promise.reject(tooMany(this.limits));
-    const stream = new LinkStream(++this.#lastId, "opener", this);
+    const stream = new LinkStream(++this.#lastId, "opener", this, { isBytes: kind.isBytes });
     this.#streams.set(stream.id, stream);
     this.#traffic.opened++;
     const bytes = toBinary(kind.opening, create(kind.opening, opening));
@@ -154,8 +158,9 @@ export class StreamLink implements StreamLine, FrameSink {
     });
   }
 
-  /** The next bytes for the other side; null when there will be no more. */
-  async next(): Promise<Uint8Array<ArrayBuffer> | null> {
+  /** The next bytes for the other side; null when there will be no more. Those before have been sent. */
+  async next(): Promise<Outgoing | null> {
+    this.#writer.passed();
     while (this.#writer.unsent === 0) {
       if (this.#end !== null) return null;
       await new Promise<void>((resolve) => {
@@ -164,13 +169,13 @@ export class StreamLink implements StreamLine, FrameSink {
     }
     await this.#gather();
     await this.#leaveTurns();
-    const bytes = this.#writer.take();
+    const next = this.#writer.take();
     for (const stream of this.#queue) {
       if (!this.writable) break;
       this.#queue.delete(stream);
       stream.flush();
     }
-    return bytes;
+    return next;
   }
 
   /** Bytes of the other side, cut anywhere. */
@@ -179,12 +184,7 @@ export class StreamLink implements StreamLine, FrameSink {
     this.#heard = true;
     try {
       this.#reader.push(bytes);
-      for (let next = this.#reader.next(); next !== null; next = this.#reader.next()) {
-        if (next.flags === END_OF_STREAM_FLAG) throw closed(this.options.peer);
-        if (next.flags !== 0) throw unknownEnvelope();
-        readFrames(next.data, this);
-        this.#checkRead();
-      }
+      while (this.#readNext());
     } catch (error) {
       this.cut(HedgerowError.from(error));
     }
@@ -199,6 +199,7 @@ export class StreamLink implements StreamLine, FrameSink {
   /** The connection is gone. */
   cut(error: HedgerowError): void {
     this.#stop(error);
+    this.#writer.end();
     for (const stream of [...this.#streams.values()]) stream.cut(error);
   }
 
@@ -216,11 +217,12 @@ export class StreamLink implements StreamLine, FrameSink {
     this.#streams.get(id)?.receiveFrame(frame);
   }
 
-  sendMessage(stream: number, data: Uint8Array): void {
+  sendMessage(stream: number, data: Uint8Array): Promise<void> | undefined {
     this.#traffic.tx.messages++;
     this.#traffic.tx.bytes += data.length;
-    this.#writer.addMessage(stream, data);
+    const lent = this.#writer.addMessage(stream, data);
     this.#ready();
+    return lent;
   }
 
   sendFrame(frame: MessageInitShape<typeof StreamFrameSchema>): void {
@@ -247,6 +249,43 @@ export class StreamLink implements StreamLine, FrameSink {
   remove(stream: LinkStream): void {
     if (this.#streams.delete(stream.id)) this.#traffic.ended++;
     this.#queue.delete(stream);
+  }
+
+  /** False if more has to come first. */
+  #readNext(): boolean {
+    if (this.#coming !== null) return this.#readPart(this.#coming);
+    const next = this.#reader.next();
+    if (next === null) return this.#beginParts();
+    if (next.flags === END_OF_STREAM_FLAG) throw closed(this.options.peer);
+    if (next.flags !== 0) throw unknownEnvelope();
+    readFrames(next.data, this);
+    this.#checkRead();
+    return true;
+  }
+
+  /** Whether what comes is a large message of a stream that takes it in parts. */
+  #beginParts(): boolean {
+    const { coming } = this.#reader;
+    if (coming === null || coming.flags !== 0 || coming.length < PARTED_BYTES) return false;
+    const head = readHead(this.#reader.peek(MAX_HEAD_BYTES), coming.length);
+    const stream = head && this.#streams.get(head.stream);
+    if (head === null || stream?.isBytes !== true) return false;
+    const bytes = coming.length - head.at;
+    for (let at = 0; at < head.at;) at += this.#reader.part(head.at - at)?.length ?? head.at;
+    this.#traffic.rx.messages++;
+    stream.beginMessage(bytes);
+    this.#coming = { stream, left: bytes };
+    return true;
+  }
+
+  #readPart(coming: { readonly stream: LinkStream; left: number }): boolean {
+    const part = this.#reader.part(coming.left);
+    if (part === null) return false;
+    coming.left -= part.length;
+    if (coming.left === 0) this.#coming = null;
+    this.#traffic.rx.bytes += part.length;
+    coming.stream.receivePart(ownOf(part, part.buffer.byteLength));
+    return true;
   }
 
   /** Waits for messages that are there already, up to a full envelope: it takes promises alone, and no time. */
@@ -282,7 +321,11 @@ export class StreamLink implements StreamLine, FrameSink {
     this.#lastId = id;
     const route = this.options.routes?.get(kind);
     const failure = (error: unknown) => this.#publicFailure(kind, route, error);
-    const stream = new LinkStream(id, "taker", this, { ...route, failure });
+    const stream = new LinkStream(id, "taker", this, {
+      ...route,
+      isBytes: route?.kind.isBytes,
+      failure,
+    });
     this.#streams.set(id, stream);
     this.#traffic.taken++;
     if (this.#streams.size > this.limits.maxStreams) stream.fail(tooMany(this.limits));

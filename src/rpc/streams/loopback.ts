@@ -4,6 +4,7 @@ import type { Logger } from "../../observe/logger.ts";
 import { sleep } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import type { Replies, StreamCallOptions, StreamInput, StreamKind, StreamRoute } from "../port.ts";
+import { copyOf } from "./frame-writer.ts";
 import type { StreamLimits } from "./limits.ts";
 import { StreamLink } from "./link.ts";
 
@@ -43,8 +44,8 @@ export function openLoopback<H extends DescMessage>(
 }
 
 async function carry(clock: Clock, from: StreamLink, to: StreamLink): Promise<void> {
-  for (let bytes = await from.next(); bytes !== null; bytes = await from.next()) {
-    to.receive(bytes);
+  for (let next = await from.next(); next !== null; next = await from.next()) {
+    to.receive(copyOf(next));
     await sleep(clock, 0); // two busy ends must leave the event loop its turns
   }
   to.close(new HedgerowError("canceled", "the stream has ended"));

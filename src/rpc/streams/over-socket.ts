@@ -5,11 +5,13 @@ import { errorFromFetch } from "../errors.ts";
 import type { Address } from "../port.ts";
 import type { TlsMaterial } from "../tls.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Room } from "./frame-writer.ts";
+import type { Outgoing } from "./frame-writer.ts";
 import { Http1Answer } from "./http1-answer.ts";
 
-/** Around each piece of the body, which is a chunk: eight digits of its length and a new line; a new line. */
-export const CHUNK_ROOM: Room = { before: 10, after: 2 };
+/** Before each piece of the body, which is a chunk: the end of the one before, eight digits of its length, a new line. */
+const LENGTH_DIGITS = 8;
+const NEW_LINE = "\r\n";
+export const CHUNK_ROOM = NEW_LINE.length + LENGTH_DIGITS + NEW_LINE.length;
 const LAST_CHUNK = "0\r\n\r\n";
 const utf8 = new TextEncoder();
 
@@ -94,19 +96,23 @@ async function send(
   const lines = Object.entries({ host: address, ...headers, "transfer-encoding": "chunked" });
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   socket.write(`POST ${path} HTTP/1.1\r\n${head}\r\n`);
-  for (let bytes = await next(); bytes !== null; bytes = await next()) {
-    if (!socket.write(asChunk(bytes))) await drained(socket);
+  let before = "";
+  for (let piece = await next(); piece !== null; piece = await next()) {
+    let takesMore = socket.write(chunkHead(piece, before));
+    if (piece.body !== null) takesMore = socket.write(piece.body);
+    if (!takesMore) await drained(socket);
+    before = NEW_LINE;
   }
-  socket.write(LAST_CHUNK);
+  socket.write(before + LAST_CHUNK);
 }
 
-/** Written in the room around it, so that it leaves in one piece. */
-function asChunk(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const { before, after } = CHUNK_ROOM;
-  const size = (bytes.length - before - after).toString(16).padStart(before - 2, "0");
-  utf8.encodeInto(`${size}\r\n`, bytes);
-  utf8.encodeInto("\r\n", bytes.subarray(bytes.length - after));
-  return bytes;
+/** Written in the room before it, so that it leaves in one piece. */
+function chunkHead({ head, body }: Outgoing, before: string): Uint8Array<ArrayBuffer> {
+  const length = head.length - CHUNK_ROOM + (body?.length ?? 0);
+  const line = `${before}${length.toString(16).padStart(LENGTH_DIGITS, "0")}${NEW_LINE}`;
+  const whole = head.subarray(CHUNK_ROOM - line.length);
+  utf8.encodeInto(line, whole);
+  return whole;
 }
 
 /** Resolves also when the socket is closed: whoever writes then is told by the answer's end. */

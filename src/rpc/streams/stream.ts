@@ -18,13 +18,19 @@ export interface StreamLine {
   keep(bytes: number): void;
   /** Whether there is room for so many more. */
   hasRoom(bytes: number): boolean;
-  sendMessage(stream: number, data: Uint8Array): void;
+  /** Gives a promise that resolves when `data` may change; undefined if it may at once. */
+  sendMessage(stream: number, data: Uint8Array): Promise<void> | undefined;
   sendFrame(frame: MessageInitShape<typeof StreamFrameSchema>): void;
   /** The stream is over. */
   remove(stream: LinkStream): void;
 }
 
 export type Role = "opener" | "taker";
+
+export interface LinkStreamOptions extends StreamRules {
+  /** See `StreamKind`. Default false. */
+  readonly isBytes?: boolean | undefined;
+}
 
 type Source = AsyncIterator<Uint8Array | string> | Iterator<Uint8Array | string>;
 
@@ -33,6 +39,7 @@ type Source = AsyncIterator<Uint8Array | string> | Iterator<Uint8Array | string>
  * is over when the taking side has ended its direction, or either has failed.
  */
 export class LinkStream implements ServedStream {
+  readonly isBytes: boolean;
   readonly #inbox: Inbox;
   /** What may still be sent; a message larger than that may go once. */
   #credit = FIRST_CREDIT_BYTES;
@@ -43,6 +50,8 @@ export class LinkStream implements ServedStream {
   #kept = 0;
   #isLeft = false;
   #source: Source | null = null;
+  /** Resolves when the message that is being sent may change. */
+  #lent: Promise<void> | undefined = undefined;
   /** A message that waits for credit or for its turn, and whoever waits for it to be gone. */
   #held: { readonly data: Uint8Array; readonly sent: () => void } | null = null;
   #over = false;
@@ -54,8 +63,9 @@ export class LinkStream implements ServedStream {
     readonly id: number,
     private readonly role: Role,
     private readonly line: StreamLine,
-    private readonly rules: StreamRules = {},
+    private readonly rules: LinkStreamOptions = {},
   ) {
+    this.isBytes = rules.isBytes === true;
     this.#inbox = new Inbox(
       (message) => this.#onTaken(message),
       () => this.#onLeft(),
@@ -107,22 +117,35 @@ export class LinkStream implements ServedStream {
   }
 
   receiveMessage(data: Uint8Array): void {
+    this.beginMessage(data.length);
+    this.receivePart(data);
+  }
+
+  /** A message of so many bytes, which come in parts. */
+  beginMessage(bytes: number): void {
     this.#check();
     if (this.#over) return;
     const { maxMessageBytes } = this.line.limits;
-    if (data.length > maxMessageBytes) {
+    if (bytes > maxMessageBytes) {
       this.fail(tooLarge(maxMessageBytes));
     } else if (this.#granted <= 0) {
       this.fail(new HedgerowError("overloaded", "the stream was sent more than asked for"));
-    } else if (!this.line.hasRoom(costOf(data))) {
-      this.fail(new HedgerowError("overloaded", "too much of all streams waits to be read"));
-    } else {
-      const cost = costOf(data);
-      this.#granted -= cost;
-      this.#waiting += cost;
-      if (!this.#isLeft) this.#keep(cost);
-      this.#inbox.push(data);
+    } else if (this.isBytes) {
+      this.#granted -= MESSAGE_COST_BYTES; // its parts count their bytes alone
     }
+  }
+
+  receivePart(data: Uint8Array): void {
+    if (this.#over) return;
+    const cost = this.#costOf(data);
+    if (!this.line.hasRoom(cost)) {
+      this.fail(new HedgerowError("overloaded", "too much of all streams waits to be read"));
+      return;
+    }
+    this.#granted -= cost;
+    this.#waiting += cost;
+    if (!this.#isLeft) this.#keep(cost);
+    this.#inbox.push(data);
   }
 
   receiveFrame({ credit, end }: StreamFrame): void {
@@ -152,8 +175,9 @@ export class LinkStream implements ServedStream {
     const held = this.#held;
     if (held === null) return;
     this.#held = null;
-    this.#write(held.data);
-    held.sent();
+    const lent = this.#write(held.data);
+    if (lent === undefined) held.sent();
+    else void lent.then(held.sent);
   }
 
   async #pump(source: Source): Promise<void> {
@@ -166,8 +190,9 @@ export class LinkStream implements ServedStream {
         const data = this.#bytesOf(value);
         this.#check();
         if (this.#over) return;
-        if (this.#credit > 0 && this.line.writable) this.#write(data);
-        else await this.#hold(data);
+        const sent =
+          this.#credit > 0 && this.line.writable ? this.#write(data) : this.#hold(data);
+        if (sent !== undefined) await sent;
         if (this.#over) return;
       }
       this.#source = null;
@@ -179,9 +204,10 @@ export class LinkStream implements ServedStream {
     }
   }
 
-  #write(data: Uint8Array): void {
+  #write(data: Uint8Array): Promise<void> | undefined {
     this.#credit -= costOf(data);
-    this.line.sendMessage(this.id, data);
+    this.#lent = this.line.sendMessage(this.id, data);
+    return this.#lent;
   }
 
   #hold(data: Uint8Array): Promise<void> {
@@ -223,10 +249,16 @@ export class LinkStream implements ServedStream {
   }
 
   #onTaken(message: Uint8Array): void {
-    this.#waiting -= costOf(message);
+    const cost = this.#costOf(message);
+    this.#waiting -= cost;
     if (this.#over) return;
-    this.#keep(-costOf(message));
+    this.#keep(-cost);
     this.grant();
+  }
+
+  /** What it counts while it waits. */
+  #costOf(data: Uint8Array): number {
+    return this.isBytes ? data.length : costOf(data);
   }
 
   #keep(bytes: number): void {
@@ -250,7 +282,8 @@ export class LinkStream implements ServedStream {
     this.#inbox.end(error);
     const source = this.#source;
     this.#source = null;
-    if (source !== null) leave(source);
+    if (source !== null && this.#lent === undefined) leave(source);
+    else if (source !== null) void this.#lent?.then(() => leave(source)); // which may use its buffer again
     this.#held?.sent();
     this.#held = null;
     this.#controller?.abort(error ?? ended());

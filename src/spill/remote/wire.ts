@@ -5,8 +5,8 @@ import {
 } from "../../gen/hedgerow/v1/spill_pb.ts";
 
 /** The streams that segments travel on, and the calls beside them. */
-export const KEEP = { name: "spill.keep", opening: KeepSegmentSchema } as const;
-export const FETCH = { name: "spill.fetch", opening: FetchSegmentSchema } as const;
+export const KEEP = { name: "spill.keep", opening: KeepSegmentSchema, isBytes: true } as const;
+export const FETCH = { name: "spill.fetch", opening: FetchSegmentSchema, isBytes: true } as const;
 export const CALLS = SpillService.method;
 
 /** Stores in one renewal. */

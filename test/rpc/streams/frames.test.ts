@@ -9,7 +9,7 @@ import {
 } from "../../../src/gen/hedgerow/v1/peer_pb.ts";
 import { EnvelopeReader } from "../../../src/rpc/envelopes.ts";
 import { readFrames } from "../../../src/rpc/streams/frame-reader.ts";
-import { FrameWriter } from "../../../src/rpc/streams/frame-writer.ts";
+import { copyOf, FrameWriter } from "../../../src/rpc/streams/frame-writer.ts";
 
 type FrameInit = MessageInitShape<typeof StreamFrameSchema>;
 
@@ -26,7 +26,7 @@ function said(payload: Uint8Array): FrameInit[] {
 function payloads(writer: FrameWriter): Uint8Array[] {
   const reader = new EnvelopeReader(1024 * 1024);
   const all: Uint8Array[] = [];
-  for (let bytes = writer.take(); bytes !== null; bytes = writer.take()) reader.push(bytes);
+  for (let bytes = writer.take(); bytes !== null; bytes = writer.take()) reader.push(copyOf(bytes));
   for (let next = reader.next(); next !== null; next = reader.next()) all.push(next.data);
   return all;
 }

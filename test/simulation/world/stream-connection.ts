@@ -1,6 +1,7 @@
 import { HedgerowError } from "../../../src/errors.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
 import type { Address, StreamRoute } from "../../../src/rpc/port.ts";
+import { copyOf } from "../../../src/rpc/streams/frame-writer.ts";
 import { StreamLink } from "../../../src/rpc/streams/link.ts";
 import type { Machine } from "./machine.ts";
 
@@ -77,7 +78,8 @@ export class StreamConnection {
     deliver: (bytes: Uint8Array | null) => void,
   ): Promise<void> {
     for (;;) {
-      const bytes = await link.next();
+      const next = await link.next();
+      const bytes = next && copyOf(next);
       if (!machine.alive) return;
       await new Promise<void>((delivered) => {
         const attempt = () => {

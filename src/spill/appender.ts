@@ -1,11 +1,13 @@
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { SeldomWarner } from "../observe/seldom.ts";
+import { sleep } from "../runtime/operation.ts";
+import type { Clock } from "../runtime/runtime.ts";
 import type { ScratchFiles } from "../runtime/scratch.ts";
 import type { Budget } from "./budget.ts";
 import type { Buffers } from "./buffers.ts";
 import type { Catalog, Place, StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
-import { type CompleteLimits, MAX_OVERDRAFT_BYTES, STAGING_SEGMENTS } from "./limits.ts";
+import { type CompleteLimits, MAX_OVERDRAFT_BYTES, MAX_PLACING, STAGING_SEGMENTS } from "./limits.ts";
 import { closedStore, lostRecords } from "./errors.ts";
 import { toDisk } from "./local-disk.ts";
 import { loadSealing, type Sealed, seal } from "./sealed.ts";
@@ -14,6 +16,7 @@ import { Segment, segmentBytes } from "./segment.ts";
 export interface AppenderOptions {
   readonly name: string;
   readonly limits: CompleteLimits;
+  readonly clock: Clock;
   readonly memory: Budget;
   readonly disk: Budget;
   readonly buffers: Buffers;
@@ -33,6 +36,14 @@ interface Active {
   readonly staged: boolean;
 }
 
+/** A segment that found no place. */
+interface Stuck {
+  readonly segment: Active;
+  readonly why: HedgerowError;
+}
+
+/** Bytes that are appended between two turns of the event loop while a segment is sent. */
+const TURN_BYTES = 1024 * 1024;
 /** Slots for offsets beyond what the segment before needed. */
 const SLOT_MARGIN = 1.05;
 /** Of the memory limit, what staging may keep for itself. */
@@ -48,10 +59,13 @@ export class Appender {
   #active: Active | null = null;
   /** The active one, as long as a record may go the short way. */
   #open: Segment | null = null;
-  /** The segment before, on its way out of its staging buffer. */
-  #placing: Promise<void> | null = null;
-  /** The segment before, for which there was no place. */
-  #stuck: { readonly segment: Active; readonly why: HedgerowError } | null = null;
+  /** Segments before, on their way out of their staging buffers. */
+  readonly #placing = new Set<Promise<void>>();
+  /** How many of them are on their way to another node, and what was appended since the event loop had a turn. */
+  #sending = 0;
+  #sinceTurn = 0;
+  /** Segments before, for which there was no place. */
+  readonly #stuck: Stuck[] = [];
   #staged = 0;
   #expected = 0;
   /** Appends that wait, one of each writer at the most, and the end of the last one. */
@@ -71,7 +85,7 @@ export class Appender {
   async close(): Promise<void> {
     this.#open = null;
     this.#closing.abort(this.#closed());
-    await this.#placing;
+    await Promise.all(this.#placing);
   }
 
   #appendSlowly(record: Uint8Array): Promise<void> | undefined {
@@ -83,10 +97,21 @@ export class Appender {
         `spill store ${name}: a record of ${record.length} bytes, the limit is ${limits.segmentBytes}: split it, or give the store more memory or disk`,
       );
     }
+    if (this.#sending > 0 && this.#waiting === 0 && this.#active?.segment.append(record) === true) {
+      return this.#turnAfter(record.length);
+    }
     const fresh = this.#waiting > 0 ? null : this.#advance(record.length);
     if (fresh === null) return this.#appendLater(record);
     fresh.append(record);
     return undefined;
+  }
+
+  /** What is sent needs the event loop, which whoever appends on and on would keep from its turns. */
+  #turnAfter(bytes: number): Promise<void> | undefined {
+    this.#sinceTurn += bytes;
+    if (this.#sinceTurn < TURN_BYTES) return undefined;
+    this.#sinceTurn = 0;
+    return sleep(this.options.clock, 0);
   }
 
   async #appendLater(record: Uint8Array): Promise<void> {
@@ -99,18 +124,11 @@ export class Appender {
       await before;
       this.#check();
       if (this.#active?.segment.append(record) === true) return;
-      await this.#placing;
-      this.#check();
-      if (this.#stuck !== null) {
-        const { segment } = this.#stuck;
-        this.#stuck = null;
-        if (!this.#stays(segment)) await this.#begin(segment);
-      }
-      this.#check();
+      if (this.#stuck.length === 0) await this.#onePlaced();
+      await this.#placeStuck();
       let fresh = this.#advance(record.length);
-      if (fresh === null && this.#placing !== null) {
-        await this.#placing; // which leaves room where other stores' staging took it
-        this.#check();
+      while (fresh === null && this.#placing.size > 0) {
+        await this.#onePlaced(); // which leaves room where other stores' staging took it
         fresh = this.#advance(record.length);
       }
       if (fresh === null) throw this.#noSpace();
@@ -122,11 +140,26 @@ export class Appender {
     }
   }
 
+  async #onePlaced(): Promise<void> {
+    if (this.#placing.size > 0) await Promise.race(this.#placing);
+    this.#check();
+  }
+
+  /** Until there is no place for one of them again. */
+  async #placeStuck(): Promise<void> {
+    for (let tries = this.#stuck.length; tries > 0; tries--) {
+      const { segment } = this.#stuck.shift() as Stuck;
+      if (!this.#stays(segment)) await this.#begin(segment);
+      this.#check();
+      if (this.#stuck.at(-1)?.segment === segment) return;
+    }
+  }
+
   /** A new segment with room for such a record; null while the staging buffers are in use, or too many of others are. */
   #advance(recordBytes: number): Segment | null {
     const full = this.#active;
     if (full?.staged === true && !this.#stays(full)) {
-      if (this.#placing !== null || this.#stuck !== null) return null;
+      if (this.#placing.size >= MAX_PLACING || this.#stuck.length > 0) return null;
       void this.#begin(full);
     }
     if (full !== null) this.#expected = Math.ceil(full.segment.count * SLOT_MARGIN);
@@ -138,7 +171,7 @@ export class Appender {
   }
 
   #reopen(): void {
-    if (this.#waiting > 0 || this.#closing.signal.aborted) return;
+    if (this.#waiting > 0 || this.#sending > 0 || this.#closing.signal.aborted) return;
     this.#open = this.#active?.segment ?? null;
   }
 
@@ -188,21 +221,23 @@ export class Appender {
   }
 
   #begin(full: Active): Promise<void> {
-    full.segment.pin(); // not to be used again while it is written out
-    const placing = this.#place(full).then(
-      () => {
-        this.#staged--;
-      },
-      (error: unknown) => {
-        this.#stuck = { segment: full, why: HedgerowError.from(error) };
-      },
-    );
-    this.#placing = placing.then(() => {
-      this.#placing = null;
-      full.segment.unpin();
-      if (this.#stuck === null) full.segment.free();
-    });
-    return this.#placing;
+    const { segment } = full;
+    segment.pin(); // not to be used again while it is written out
+    const placing = this.#place(full)
+      .then(
+        () => {
+          this.#staged--;
+          segment.unpin();
+          segment.free();
+        },
+        (error: unknown) => {
+          this.#stuck.push({ segment: full, why: HedgerowError.from(error) });
+          segment.unpin();
+        },
+      )
+      .finally(() => this.#placing.delete(placing));
+    this.#placing.add(placing);
+    return placing;
   }
 
   async #place({ segment, stored }: Active): Promise<void> {
@@ -230,12 +265,17 @@ export class Appender {
       }
     }
     if (elsewhere !== null) {
+      this.#sending++;
+      this.#open = null; // appends leave the event loop its turns
       try {
         signal.throwIfAborted();
         return await elsewhere.put(sealed, signal);
       } catch (error) {
         if (!HedgerowError.is(error, "no_space")) throw error;
         why = `${why}; ${error.message}`;
+      } finally {
+        this.#sending--;
+        this.#reopen();
       }
     }
     throw new HedgerowError("no_space", why, { cause });
@@ -243,7 +283,7 @@ export class Appender {
 
   #noSpace(): HedgerowError {
     const { name } = this.options;
-    const why = this.#stuck?.why;
+    const why = this.#stuck[0]?.why;
     if (why !== undefined && why.code !== "no_space") return why;
     return new HedgerowError(
       "no_space",

@@ -10,8 +10,9 @@ export const MAX_SEGMENT_BYTES = 8 * 1024 * 1024;
 export const MAX_SEALED_BYTES = 2 * MAX_SEGMENT_BYTES + 64 * 1024;
 /** Segments that the larger limit has room for at the least. */
 const SEGMENTS_PER_LIMIT = 16;
-/** Segments that are filled and written out by turns. */
-export const STAGING_SEGMENTS = 2;
+/** Segments that are on their way out of their buffers at once: one is filled meanwhile. */
+export const MAX_PLACING = 2;
+export const STAGING_SEGMENTS = MAX_PLACING + 1;
 
 /** Of staging buffers beyond the node's memory limit: of all stores, so that many of them take no more than some do. */
 export const MAX_OVERDRAFT_BYTES = 8 * MAX_SEGMENT_BYTES;

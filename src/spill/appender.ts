@@ -84,11 +84,16 @@ export class Appender {
   /** Stops placing; resolves when nothing is placed any more. What there is, is the caller's to free. */
   async close(): Promise<void> {
     this.#open = null;
+    this.#active = null;
     this.#closing.abort(this.#closed());
     await Promise.all(this.#placing);
   }
 
   #appendSlowly(record: Uint8Array): Promise<void> | undefined {
+    const isSending = this.#sending > 0 && this.#waiting === 0;
+    if (isSending && this.#active?.segment.append(record) === true) {
+      return this.#turnAfter(record.length);
+    }
     this.#check();
     const { name, limits } = this.options;
     if (record.length > limits.segmentBytes) {
@@ -96,9 +101,6 @@ export class Appender {
         "too_large",
         `spill store ${name}: a record of ${record.length} bytes, the limit is ${limits.segmentBytes}: split it, or give the store more memory or disk`,
       );
-    }
-    if (this.#sending > 0 && this.#waiting === 0 && this.#active?.segment.append(record) === true) {
-      return this.#turnAfter(record.length);
     }
     const fresh = this.#waiting > 0 ? null : this.#advance(record.length);
     if (fresh === null) return this.#appendLater(record);

@@ -43,7 +43,7 @@ interface Stuck {
 }
 
 /** Bytes that are appended between two turns of the event loop while a segment is sent. */
-const TURN_BYTES = 1024 * 1024;
+const TURN_BYTES = 512 * 1024;
 /** Slots for offsets beyond what the segment before needed. */
 const SLOT_MARGIN = 1.05;
 /** Of the memory limit, what staging may keep for itself. */
@@ -92,7 +92,7 @@ export class Appender {
   #appendSlowly(record: Uint8Array): Promise<void> | undefined {
     const isSending = this.#sending > 0 && this.#waiting === 0;
     if (isSending && this.#active?.segment.append(record) === true) {
-      return this.#turnAfter(record.length);
+      return this.#turnAfter(record.length, this.#active);
     }
     this.#check();
     const { name, limits } = this.options;
@@ -109,10 +109,11 @@ export class Appender {
   }
 
   /** What is sent needs the event loop, which whoever appends on and on would keep from its turns. */
-  #turnAfter(bytes: number): Promise<void> | undefined {
+  #turnAfter(bytes: number, { segment, staged }: Active): Promise<void> | undefined {
     this.#sinceTurn += bytes;
     if (this.#sinceTurn < TURN_BYTES) return undefined;
     this.#sinceTurn = 0;
+    if (staged) segment.valuesSum.advance(segment.end);
     return sleep(this.options.clock, 0);
   }
 

@@ -6,10 +6,16 @@ export interface Elsewhere {
   /** Keeps the segment on another node. Throws `no_space`, and what the signal aborts with. */
   put(sealed: Sealed, signal: AbortSignal): Promise<RemotePlace>;
   /**
-   * Fills the beginning of `into`, which has `fetchBytes` of the place, with the segment's bytes. Throws `data_lost` if
-   * they cannot be had, and what the signal aborts with.
+   * Fills the beginning of `into`, which has `fetchBytes` of the place, with the segment's bytes; `onBytes` may be told
+   * how many are there, and fewer where they come anew. Throws `data_lost` if they cannot be had, and what the signal
+   * aborts with.
    */
-  fetch(place: RemotePlace, into: Uint8Array, signal: AbortSignal | undefined): Promise<void>;
+  fetch(
+    place: RemotePlace,
+    into: Uint8Array,
+    signal: AbortSignal | undefined,
+    onBytes?: (end: number) => void,
+  ): Promise<void>;
   /** Frees all of the store's segments, in the background; leases free what this does not reach. */
   free(): void;
 }

@@ -3,6 +3,7 @@ import type { ScratchFile } from "../runtime/scratch.ts";
 import type { Columns } from "./batch.ts";
 import { discard } from "./discard.ts";
 import { fetchBytes, type Place, type StoredSegment } from "./catalog.ts";
+import { RunningChecksums } from "./checksum.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import { lostRecords } from "./errors.ts";
 import { loadSealing, type Sealed, seal, unseal } from "./sealed.ts";
@@ -70,17 +71,18 @@ export class Loader {
     into: FetchBuffer,
     signal?: AbortSignal,
   ): Promise<readonly [Uint8Array<ArrayBuffer>, Columns]> {
+    const { layout } = place;
     try {
-      let bytes: Uint8Array<ArrayBuffer>;
       if (place.tier === "localDisk") {
-        bytes = mapped(place.file);
-      } else {
-        if (this.elsewhere === null) throw new HedgerowError("internal", "no other nodes");
-        const buffer = into.take(fetchBytes(place));
-        await this.elsewhere.fetch(place, buffer, signal);
-        bytes = buffer.subarray(0, place.layout.bytes);
+        const bytes = mapped(place.file);
+        return [bytes, unseal(bytes, layout)];
       }
-      return [bytes, unseal(bytes, place.layout)];
+      if (this.elsewhere === null) throw new HedgerowError("internal", "no other nodes");
+      const buffer = into.take(fetchBytes(place));
+      const bytes = buffer.subarray(0, layout.bytes);
+      const sums = new RunningChecksums(bytes, layout.lengths);
+      await this.elsewhere.fetch(place, buffer, signal, (end) => sums.advance(end));
+      return [bytes, unseal(bytes, layout, sums)];
     } catch (error) {
       if (!HedgerowError.is(error, "data_lost")) throw error;
       throw lostRecords(this.name, stored, messageOf(error));

@@ -1,6 +1,7 @@
 import type { RecordBatch } from "apache-arrow";
 import { HedgerowError } from "../errors.ts";
 import type { Columns } from "./batch.ts";
+import { checksumOf, RunningChecksums } from "./checksum.ts";
 import type { Segment } from "./segment.ts";
 
 /** Where in a segment's bytes its columns lie, and how to know that these are the bytes that were written. */
@@ -10,9 +11,9 @@ export interface Layout {
   readonly offsetsAt: number;
   readonly valuesAt: number;
   readonly valueBytes: number;
-  /** Lengths of the pieces, over which the checksum runs. */
+  /** Lengths of the pieces, and their checksums. */
   readonly lengths: readonly number[];
-  readonly checksum: bigint;
+  readonly checksums: readonly bigint[];
 }
 
 /** A segment as an Arrow IPC file, in pieces; two of them are the segment's own arrays. */
@@ -60,7 +61,10 @@ export function seal(segment: Segment): Sealed {
     children: [column],
   });
   const pieces = written(arrow, new arrow.RecordBatch(schema, rows));
-  return { pieces, layout: layoutOf(pieces, offsets, values, count) };
+  const sums = pieces.map((piece) =>
+    piece.buffer === values.buffer ? segment.valuesSum.of(end) : checksumOf(piece),
+  );
+  return { pieces, layout: layoutOf(pieces, sums, offsets, values, count) };
 }
 
 /** The writer's pieces as it makes them, without waiting for a reader of its queue. */
@@ -81,10 +85,15 @@ function written(loaded: Arrow, batch: RecordBatch): Uint8Array[] {
 
 /**
  * The columns in a segment's bytes, as views. Throws `data_lost` for bytes that are not the ones that were written.
+ * `sums`: of what has been taken in already.
  */
-export function unseal(bytes: Uint8Array<ArrayBuffer>, layout: Layout): Columns {
+export function unseal(
+  bytes: Uint8Array<ArrayBuffer>,
+  layout: Layout,
+  sums = new RunningChecksums(bytes, layout.lengths),
+): Columns {
   const same =
-    bytes.length === layout.bytes && checksumOf(cut(bytes, layout.lengths)) === layout.checksum;
+    bytes.length === layout.bytes && sums.all().every((sum, i) => sum === layout.checksums[i]);
   if (!same) throw new HedgerowError("data_lost", "the checksum is not that of what was written");
   return {
     offsets: new Int32Array(bytes.buffer, bytes.byteOffset + layout.offsetsAt, layout.count + 1),
@@ -94,6 +103,7 @@ export function unseal(bytes: Uint8Array<ArrayBuffer>, layout: Layout): Columns 
 
 function layoutOf(
   pieces: readonly Uint8Array[],
+  checksums: readonly bigint[],
   offsets: Int32Array,
   values: Uint8Array,
   count: number,
@@ -116,20 +126,6 @@ function layoutOf(
     valuesAt: startOf(values),
     valueBytes: values.length,
     lengths,
-    checksum: checksumOf(pieces),
+    checksums,
   };
-}
-
-export function checksumOf(pieces: readonly Uint8Array[]): bigint {
-  let sum = 0n;
-  for (const piece of pieces) sum = Bun.hash.xxHash3(piece, sum);
-  return sum;
-}
-
-export function cut(bytes: Uint8Array, lengths: readonly number[]): Uint8Array[] {
-  let end = 0;
-  return lengths.map((length) => {
-    end += length;
-    return bytes.subarray(end - length, end);
-  });
 }

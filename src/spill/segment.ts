@@ -2,6 +2,7 @@ import { HedgerowError, messageOf } from "../errors.ts";
 import type { Budget } from "./budget.ts";
 import { bufferBytes, type Buffers, type RecordBuffer } from "./buffers.ts";
 import type { Columns } from "./batch.ts";
+import { RunningChecksum } from "./checksum.ts";
 
 /** Offsets that a segment begins with at the least. */
 const MIN_SLOTS = 64;
@@ -36,6 +37,7 @@ export class Segment implements Columns {
   end = 0;
   offsets: Int32Array<ArrayBuffer>;
   readonly values: Uint8Array<ArrayBuffer>;
+  readonly valuesSum: RunningChecksum;
   readonly #buffer: RecordBuffer;
   readonly #maxSlots: number;
   #freed = false;
@@ -53,6 +55,7 @@ export class Segment implements Columns {
     ]);
     this.#buffer = buffer;
     this.values = buffer.bytes;
+    this.valuesSum = new RunningChecksum(buffer.bytes);
     this.offsets = offsets;
     this.#maxSlots = maxSlots(size);
   }

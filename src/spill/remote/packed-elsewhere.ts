@@ -20,9 +20,14 @@ export class PackedElsewhere implements Elsewhere {
     return { ...place, layout, packed };
   }
 
-  async fetch(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async fetch(
+    place: RemotePlace,
+    into: Uint8Array,
+    signal?: AbortSignal,
+    onBytes?: (end: number) => void,
+  ): Promise<void> {
     const { layout, packed } = place;
-    if (packed === undefined) return this.inner.fetch(place, into, signal);
+    if (packed === undefined) return this.inner.fetch(place, into, signal, onBytes);
     const bytes = into.subarray(layout.bytes);
     await this.inner.fetch(place, bytes, signal);
     await unpack(bytes, packed, into.subarray(0, layout.bytes), signal);

@@ -1,14 +1,15 @@
 import { HedgerowError, messageOf } from "../../errors.ts";
+import { checksumOf, cut } from "../checksum.ts";
 import { discard } from "../discard.ts";
-import { checksumOf, cut, type Sealed } from "../sealed.ts";
+import type { Sealed } from "../sealed.ts";
 
 /** A segment's bytes as zstd frames (RFC 8878), one behind the other. */
 export interface Packed {
   readonly bytes: number;
   /** Lengths of the frames. */
   readonly frames: readonly number[];
-  /** Of the frames: the decompressor sees nothing but what was compressed here. */
-  readonly checksum: bigint;
+  /** Of each frame: the decompressor sees nothing but what was compressed here. */
+  readonly checksums: readonly bigint[];
 }
 
 /** The fastest: what packs better packs slower than links are. */
@@ -37,7 +38,7 @@ export async function pack(
     frames.push(frame);
   }
   const lengths = frames.map(({ length }) => length);
-  return { pieces: frames, packed: { bytes, frames: lengths, checksum: checksumOf(frames) } };
+  return { pieces: frames, packed: { bytes, frames: lengths, checksums: frames.map(checksumOf) } };
 }
 
 /**
@@ -46,12 +47,14 @@ export async function pack(
  */
 export async function unpack(
   bytes: Uint8Array,
-  { frames, checksum }: Packed,
+  { frames, checksums }: Packed,
   into: Uint8Array,
   signal?: AbortSignal,
 ): Promise<void> {
   const parts = cut(bytes, frames);
-  if (checksumOf(parts) !== checksum) throw damaged("the checksum is not that of what was sent");
+  if (parts.some((part, i) => checksumOf(part) !== checksums[i])) {
+    throw damaged("the checksum is not that of what was sent");
+  }
   let at = 0;
   for (const part of parts) {
     const unpacked = await unpackedFrame(part);

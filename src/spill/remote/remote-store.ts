@@ -44,6 +44,13 @@ interface Placed {
   doubted: readonly StoredSegment[];
 }
 
+/** A segment on its way to one node. */
+interface Sending {
+  readonly holder: string;
+  readonly tier: RemoteTier;
+  readonly bytes: number;
+}
+
 /** Milliseconds that one segment may be under way. */
 const TRANSFER_MS = 60_000;
 /** Until a holder takes the stream, as a member and otherwise. */
@@ -65,6 +72,7 @@ export class RemoteStore implements Elsewhere {
     string,
     { readonly until: number; readonly error: HedgerowError }
   >();
+  readonly #sending = new Set<Sending>();
   #made = 0;
   #freed = false;
 
@@ -85,13 +93,18 @@ export class RemoteStore implements Elsewhere {
     for (const tier of ["memory", "disk"] as const) {
       for (const room of await asking.race(rooms.with(bytes, tier))) {
         signal.throwIfAborted();
-        if (!this.#allows(room.address, tier, bytes)) continue;
+        const sending = { holder: room.address, tier, bytes };
+        if (!this.#allows(sending)) continue;
+        this.#sending.add(sending);
+        room[tier] -= bytes;
         try {
           return await this.#send(sealed, room, tier, signal);
         } catch (error) {
           if (signal.aborted) throw error;
           why = `${room.address}: ${messageOf(error)}`;
           room[tier] = 0; // until it is asked again
+        } finally {
+          this.#sending.delete(sending);
         }
       }
     }
@@ -99,7 +112,12 @@ export class RemoteStore implements Elsewhere {
   }
 
   /** Who has left the members and was not reached just now is not waited for again, segment by segment. */
-  async fetch(place: RemotePlace, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+  async fetch(
+    place: RemotePlace,
+    into: Uint8Array,
+    signal?: AbortSignal,
+    onBytes?: (end: number) => void,
+  ): Promise<void> {
     const { clock, others } = this.options;
     const { holder } = place;
     for (let attempt = 1; ; attempt++) {
@@ -108,7 +126,7 @@ export class RemoteStore implements Elsewhere {
       if (unreached !== undefined && !member && clock.now() < unreached.until)
         throw unreached.error;
       try {
-        await this.#receive(place, into, member ? OPEN_MS : OPEN_GONE_MS, signal);
+        await this.#receive(place, into, member ? OPEN_MS : OPEN_GONE_MS, signal, onBytes);
         this.#unreached.delete(holder);
         return;
       } catch (error) {
@@ -184,10 +202,14 @@ export class RemoteStore implements Elsewhere {
   }
 
   /** Limits hold on each node. */
-  #allows(holder: string, tier: RemoteTier, bytes: number): boolean {
+  #allows({ holder, tier, bytes }: Sending): boolean {
     const { memoryBytes, diskBytes } = this.options.limits;
     const limit = tier === "memory" ? memoryBytes : diskBytes;
-    return (this.#placed.get(holder)?.[tier] ?? 0) + bytes <= limit;
+    let taken = this.#placed.get(holder)?.[tier] ?? 0;
+    for (const other of this.#sending) {
+      if (other.holder === holder && other.tier === tier) taken += other.bytes;
+    }
+    return taken + bytes <= limit;
   }
 
   async #send(
@@ -216,7 +238,6 @@ export class RemoteStore implements Elsewhere {
     if (!(await answered(replies))) {
       throw new HedgerowError("outcome_unknown", "the segment's end was not acknowledged");
     }
-    room[tier] -= bytes;
     this.#add(address, tier, bytes, sentAt);
     if (this.#freed) this.free(); // in the instant in which it was acknowledged: nobody else would
     const name = tier === "memory" ? "remoteMemory" : "remoteDisk";
@@ -233,7 +254,7 @@ export class RemoteStore implements Elsewhere {
       if (this.#placed.size === 1) this.options.onFirst();
     }
     placed[tier] += bytes;
-    placed.renewedAt = sentAt;
+    placed.renewedAt = Math.max(placed.renewedAt, sentAt);
   }
 
   async #receive(
@@ -241,6 +262,7 @@ export class RemoteStore implements Elsewhere {
     into: Uint8Array,
     timeoutMs: number,
     signal?: AbortSignal,
+    onBytes?: (end: number) => void,
   ): Promise<void> {
     const { peers, clock } = this.options;
     using operation = new Operation(clock, "spill", { signal }, TRANSFER_MS);
@@ -250,10 +272,12 @@ export class RemoteStore implements Elsewhere {
       timeoutMs,
     });
     let at = 0;
+    onBytes?.(at);
     for await (const chunk of chunks) {
       if (at + chunk.length > into.length) throw wrongLength();
       into.set(chunk, at);
       at += chunk.length;
+      onBytes?.(at);
     }
     if (at < into.length) throw wrongLength();
   }

@@ -7,7 +7,12 @@ import type { Budget } from "./budget.ts";
 import type { Buffers } from "./buffers.ts";
 import type { Catalog, Place, StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
-import { type CompleteLimits, MAX_OVERDRAFT_BYTES, MAX_PLACING, STAGING_SEGMENTS } from "./limits.ts";
+import {
+  type CompleteLimits,
+  MAX_OVERDRAFT_BYTES,
+  MAX_PLACING,
+  STAGING_SEGMENTS,
+} from "./limits.ts";
 import { closedStore, lostRecords } from "./errors.ts";
 import { toDisk } from "./local-disk.ts";
 import { loadSealing, type Sealed, seal } from "./sealed.ts";

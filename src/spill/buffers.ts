@@ -1,8 +1,12 @@
 import type { Clock, Timer } from "../runtime/runtime.ts";
 import type { Budget } from "./budget.ts";
+import { MAX_PLACING, MAX_SEGMENT_BYTES } from "./limits.ts";
 
 /** How long freed buffers are kept, in milliseconds. */
 const KEPT_MS = 30_000;
+
+/** Kept in any case: as much as a store's staging buffers that are written out, with their offsets. */
+const STAGING_BYTES = (MAX_PLACING + 0.5) * MAX_SEGMENT_BYTES;
 
 /** A buffer of records; views of it may be in a reader's hands. */
 export interface RecordBuffer {
@@ -27,7 +31,7 @@ export function bufferBytes(bytes: number): number {
 
 /**
  * Freed buffers, for the next ones of the same size: memory that was touched before is filled several times as
- * fast as memory that the kernel has to zero page by page. They stay within the node's limit, but for one.
+ * fast as memory that the kernel has to zero page by page. They stay within the node's limit, but for a few.
  */
 export class Buffers {
   /** By size; of one size the oldest first. None is empty. */
@@ -62,9 +66,8 @@ export class Buffers {
   put({ bytes, pins }: RecordBuffer): void {
     const size = bytes.length;
     if (pins > 0 || this.#stopped) return;
-    // One is kept in any case: of two staging buffers, the one that is written out.
     const fits = this.node.used + this.#keptBytes + size <= this.node.limit;
-    if (!fits && this.#keptBytes > 0) return;
+    if (!fits && this.#keptBytes + size > STAGING_BYTES) return;
     const same = this.#kept.get(size) ?? [];
     same.push({ bytes, sinceMs: this.clock.now() });
     this.#kept.set(size, same);

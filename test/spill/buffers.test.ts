@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { Budget } from "../../src/spill/budget.ts";
 import { Buffers } from "../../src/spill/buffers.ts";
+import { MAX_SEGMENT_BYTES } from "../../src/spill/limits.ts";
 import { ManualClock } from "../rpc/kit/clock.ts";
 
 function world(limit = 1_000) {
@@ -69,13 +70,13 @@ test("of what is kept the oldest makes room for what is used, and no more than h
   expect(buffers.get(301)).toEqual({ bytes: made[2]?.bytes as never, pins: 0 });
 });
 
-test("what somebody reads is not used again; of a full node one buffer is kept, and no second one", () => {
+test("what somebody reads is not used again; of a full node two segments' buffers are kept, and no third", () => {
   const { node, buffers } = world();
   node.take(1_001);
-  const [read, first, second] = [buffers.get(100), buffers.get(100), buffers.get(100)];
+  const get = () => buffers.get(MAX_SEGMENT_BYTES);
+  const [read, first, second, third] = [get(), get(), get(), get()];
   buffers.put({ ...read, pins: 1 });
   expect(buffers.keptBytes).toBe(0);
-  buffers.put(first);
-  buffers.put(second);
-  expect(buffers.keptBytes).toBe(100);
+  for (const one of [first, second, third]) buffers.put(one);
+  expect(buffers.keptBytes).toBe(2 * MAX_SEGMENT_BYTES);
 });

@@ -102,11 +102,11 @@ test("limits above the node's use all that the node has", async () => {
   const files = new FakeFiles();
   const spill = spillOf({ files, memoryBytes: 4 << 20, diskBytes: 64 << 20 });
   const store = spill.store("a", { memoryBytes: 2 ** 40, diskBytes: 2 ** 40 });
-  await pour(store, 0, 200_000);
+  await pour(store, 0, 400_000); // its segments are of 8 MiB
   const { tiers } = store.stats();
   expect(tiers.localMemory.bytes).toBeGreaterThan(1 << 20);
   expect(tiers.localDisk.bytes).toBeGreaterThan(4 << 20);
-  expect(await checkAll(store)).toBe(200_000);
+  expect(await checkAll(store)).toBe(400_000);
 });
 
 test("a store that found memory taken goes on in memory when that is free again", async () => {

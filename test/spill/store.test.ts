@@ -23,7 +23,7 @@ test("records come back in order, from memory and from disk, twice and by index"
   const { tiers, records, bytes } = store.stats();
   expect([records, bytes]).toEqual([20_000, 2_000_000]);
   expect(tiers.localMemory.records).toBeGreaterThan(500);
-  expect(tiers.localDisk.records).toBeGreaterThan(15_000);
+  expect(tiers.localDisk.records).toBeGreaterThan(12_000); // the rest: three segments of 256 KiB
   for (const index of [0, 1, 999, 12_345, 19_999]) {
     expect(await store.at(index)).toEqual(record(index));
   }

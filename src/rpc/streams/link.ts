@@ -6,7 +6,6 @@ import { sleep } from "../../runtime/operation.ts";
 import type { Clock, Timer } from "../../runtime/runtime.ts";
 import { canceled } from "../calls.ts";
 import { decode } from "../codec.ts";
-import { END_OF_STREAM_FLAG, EnvelopeReader } from "../envelopes.ts";
 import { publicError } from "../errors.ts";
 import { DEFAULT_TIMEOUT_MS } from "../limits.ts";
 import type {
@@ -17,14 +16,12 @@ import type {
   StreamRoute,
   StreamRules,
 } from "../port.ts";
-import { type FrameSink, MAX_HEAD_BYTES, ownOf, readFrames, readHead } from "./frame-reader.ts";
 import { FrameWriter, type Outgoing } from "./frame-writer.ts";
 import {
   BEAT_MS,
   DEFAULT_STREAM_LIMITS,
   ENVELOPE_BYTES,
   IDLE_BEATS,
-  MAX_ENVELOPE_BYTES,
   MAX_UNREAD_BYTES,
   MAX_UNSENT_BYTES,
   maxWaitingBytes,
@@ -32,13 +29,12 @@ import {
   type StreamLimits,
   windowBytes,
 } from "./limits.ts";
+import { LinkReader, type LinkSink } from "./link-reader.ts";
 import { StreamTraffic } from "../traffic.ts";
 import { LinkStream, type StreamLine } from "./stream.ts";
 
 /** Promises that settle one after the other until the next message is there, if the producer waits for nothing else. */
 const GATHERING_TURNS = 32;
-/** From this size on, messages of bytes are read before they have come whole. */
-const PARTED_BYTES = 32 * 1024;
 /** Characters of a kind's name, which the other side is told. */
 const MAX_KIND = 64;
 /** Milliseconds without a turn of the event loop, at the most. */
@@ -67,7 +63,7 @@ export interface LinkOptions {
  * the other side. It does no I/O: HTTP carries it between processes, the simulated network between simulated ones.
  * One side opens streams, the other serves them.
  */
-export class StreamLink implements StreamLine, FrameSink {
+export class StreamLink implements StreamLine, LinkSink {
   readonly limits: StreamLimits;
   readonly #traffic: StreamTraffic;
   readonly #streams = new Map<number, LinkStream>();
@@ -76,9 +72,7 @@ export class StreamLink implements StreamLine, FrameSink {
   /** Streams that the other side has not taken yet, and what to do when it has. */
   readonly #opening = new Map<number, () => void>();
   readonly #writer: FrameWriter;
-  readonly #reader: EnvelopeReader;
-  /** The message of which parts have been read, and how many of its bytes are to come. */
-  #coming: { readonly stream: LinkStream; left: number } | null = null;
+  readonly #reader: LinkReader;
   #lastId = 0;
   /** Bytes that wait for the readers of all streams. */
   #waiting = 0;
@@ -93,7 +87,7 @@ export class StreamLink implements StreamLine, FrameSink {
   constructor(private readonly options: LinkOptions) {
     this.limits = options.limits ?? DEFAULT_STREAM_LIMITS;
     this.#traffic = options.traffic ?? new StreamTraffic();
-    this.#reader = new EnvelopeReader(MAX_ENVELOPE_BYTES);
+    this.#reader = new LinkReader(options.peer, this);
     this.#writer = new FrameWriter(options.room);
     this.#turnAt = options.clock.now();
     if (options.isSilent !== true) this.#armBeat();
@@ -184,7 +178,6 @@ export class StreamLink implements StreamLine, FrameSink {
     this.#heard = true;
     try {
       this.#reader.push(bytes);
-      while (this.#readNext());
     } catch (error) {
       this.cut(HedgerowError.from(error));
     }
@@ -207,6 +200,23 @@ export class StreamLink implements StreamLine, FrameSink {
     this.#traffic.rx.messages++;
     this.#traffic.rx.bytes += data.length;
     this.#streams.get(id)?.receiveMessage(data);
+  }
+
+  beginsParts(id: number, bytes: number): boolean {
+    const stream = this.#streams.get(id);
+    if (stream?.isBytes !== true) return false;
+    this.#traffic.rx.messages++;
+    stream.beginMessage(bytes);
+    return true;
+  }
+
+  onPart(id: number, data: Uint8Array): void {
+    this.#traffic.rx.bytes += data.length;
+    this.#streams.get(id)?.receivePart(data);
+  }
+
+  onEnvelope(): void {
+    this.#checkRead();
   }
 
   onFrame(frame: StreamFrame): void {
@@ -249,43 +259,6 @@ export class StreamLink implements StreamLine, FrameSink {
   remove(stream: LinkStream): void {
     if (this.#streams.delete(stream.id)) this.#traffic.ended++;
     this.#queue.delete(stream);
-  }
-
-  /** False if more has to come first. */
-  #readNext(): boolean {
-    if (this.#coming !== null) return this.#readPart(this.#coming);
-    const next = this.#reader.next();
-    if (next === null) return this.#beginParts();
-    if (next.flags === END_OF_STREAM_FLAG) throw closed(this.options.peer);
-    if (next.flags !== 0) throw unknownEnvelope();
-    readFrames(next.data, this);
-    this.#checkRead();
-    return true;
-  }
-
-  /** Whether what comes is a large message of a stream that takes it in parts. */
-  #beginParts(): boolean {
-    const { coming } = this.#reader;
-    if (coming === null || coming.flags !== 0 || coming.length < PARTED_BYTES) return false;
-    const head = readHead(this.#reader.peek(MAX_HEAD_BYTES), coming.length);
-    const stream = head && this.#streams.get(head.stream);
-    if (head === null || stream?.isBytes !== true) return false;
-    const bytes = coming.length - head.at;
-    for (let at = 0; at < head.at;) at += this.#reader.part(head.at - at)?.length ?? head.at;
-    this.#traffic.rx.messages++;
-    stream.beginMessage(bytes);
-    this.#coming = { stream, left: bytes };
-    return true;
-  }
-
-  #readPart(coming: { readonly stream: LinkStream; left: number }): boolean {
-    const part = this.#reader.part(coming.left);
-    if (part === null) return false;
-    coming.left -= part.length;
-    if (coming.left === 0) this.#coming = null;
-    this.#traffic.rx.bytes += part.length;
-    coming.stream.receivePart(ownOf(part, part.buffer.byteLength));
-    return true;
   }
 
   /** Waits for messages that are there already, up to a full envelope: it takes promises alone, and no time. */
@@ -406,14 +379,6 @@ function endedUntaken(what: string): HedgerowError {
 
 function unread(): HedgerowError {
   return new HedgerowError("overloaded", "what was answered to streams waits unread");
-}
-
-function unknownEnvelope(): HedgerowError {
-  return new HedgerowError("invalid_argument", "an envelope with unknown flags");
-}
-
-function closed(peer: string): HedgerowError {
-  return new HedgerowError("outcome_unknown", `${peer} closed the connection of its streams`);
 }
 
 function unused(): HedgerowError {

@@ -190,8 +190,7 @@ export class LinkStream implements ServedStream {
         const data = this.#bytesOf(value);
         this.#check();
         if (this.#over) return;
-        const sent =
-          this.#credit > 0 && this.line.writable ? this.#write(data) : this.#hold(data);
+        const sent = this.#credit > 0 && this.line.writable ? this.#write(data) : this.#hold(data);
         if (sent !== undefined) await sent;
         if (this.#over) return;
       }

@@ -13,8 +13,8 @@ export class PackedElsewhere implements Elsewhere {
     if (smaller === null) return this.inner.put(sealed, signal);
     const { pieces, packed } = smaller;
     const { layout } = sealed;
-    const { bytes, frames: lengths, checksum } = packed;
-    const sent = { pieces, layout: { ...layout, bytes, lengths, checksum } };
+    const { bytes, frames: lengths, checksums } = packed;
+    const sent = { pieces, layout: { ...layout, bytes, lengths, checksums } };
     const place = await this.inner.put(sent, signal);
     for (const piece of pieces) discard(piece); // the other node has said that it has all
     return { ...place, layout, packed };

@@ -50,7 +50,7 @@ test("what is written by hand is what protobuf reads, and what it writes is read
       const written: Uint8Array[] = [];
       for (const [i, item] of items.entries()) {
         if ("data" in item) {
-          writer.addMessage(item.stream, item.data);
+          void writer.addMessage(item.stream, item.data);
           expected.push({ stream: item.stream, messages: [item.data] });
         } else {
           writer.addFrame(item);
@@ -110,7 +110,7 @@ test("C6: bytes that are no frames are refused, whatever they are", () => {
 test("a message that was given is copied: its buffer may be used again", () => {
   const writer = new FrameWriter();
   const buffer = new Uint8Array(100).fill(1);
-  writer.addMessage(1, buffer);
+  void writer.addMessage(1, buffer);
   buffer.fill(2);
   expect(payloads(writer).flatMap(said)).toEqual([
     { stream: 1, messages: [new Uint8Array(100).fill(1)] },
@@ -119,11 +119,11 @@ test("a message that was given is copied: its buffer may be used again", () => {
 
 test("small messages travel together; an envelope has about 64 KiB, or one larger message", () => {
   const writer = new FrameWriter();
-  for (let i = 0; i < 2_000; i++) writer.addMessage(1, new Uint8Array(100));
+  for (let i = 0; i < 2_000; i++) void writer.addMessage(1, new Uint8Array(100));
   const sizes = payloads(writer).map(({ length }) => length);
   expect(sizes.length).toBeLessThan(5);
   expect(Math.max(...sizes)).toBeLessThan(66_000);
-  writer.addMessage(1, new Uint8Array(200_000));
-  writer.addMessage(2, new Uint8Array(10));
+  void writer.addMessage(1, new Uint8Array(200_000));
+  void writer.addMessage(2, new Uint8Array(10));
   expect(payloads(writer).map(({ length }) => length > 200_000)).toEqual([true, false]);
 });

@@ -1,0 +1,75 @@
+import { HedgerowError } from "../../errors.ts";
+import { END_OF_STREAM_FLAG, EnvelopeReader } from "../envelopes.ts";
+import { type FrameSink, MAX_HEAD_BYTES, ownOf, readFrames, readHead } from "./frame-reader.ts";
+import { MAX_ENVELOPE_BYTES } from "./limits.ts";
+
+/** From this size on, messages of streams of bytes are read before they have come whole. */
+const PARTED_BYTES = 32 * 1024;
+
+export interface LinkSink extends FrameSink {
+  /** Whether a message of so many bytes, which has begun, is taken in parts. */
+  beginsParts(stream: number, bytes: number): boolean;
+  onPart(stream: number, data: Uint8Array): void;
+  /** An envelope has been read. */
+  onEnvelope(): void;
+}
+
+/** Reads what comes over a connection of streams, cut anywhere. */
+export class LinkReader {
+  readonly #envelopes = new EnvelopeReader(MAX_ENVELOPE_BYTES);
+  /** The stream of the message of which parts have been read, and how many of its bytes are to come. */
+  #stream = 0;
+  #left = 0;
+
+  constructor(
+    /** The other side, for messages. */
+    private readonly peer: string,
+    private readonly sink: LinkSink,
+  ) {}
+
+  /** Throws `invalid_argument` for what is malformed, `outcome_unknown` at the end. */
+  push(bytes: Uint8Array): void {
+    this.#envelopes.push(bytes);
+    while (this.#left > 0 ? this.#readPart() : this.#readEnvelope());
+  }
+
+  /** False if more has to come first. */
+  #readEnvelope(): boolean {
+    const next = this.#envelopes.next();
+    if (next === null) return this.#beginParts();
+    if (next.flags === END_OF_STREAM_FLAG) throw closed(this.peer);
+    if (next.flags !== 0) throw unknownEnvelope();
+    readFrames(next.data, this.sink);
+    this.sink.onEnvelope();
+    return true;
+  }
+
+  /** Whether what comes is a large message that is taken in parts. */
+  #beginParts(): boolean {
+    const { coming } = this.#envelopes;
+    if (coming === null || coming.flags !== 0 || coming.length < PARTED_BYTES) return false;
+    const head = readHead(this.#envelopes.peek(MAX_HEAD_BYTES), coming.length);
+    if (head === null || !this.sink.beginsParts(head.stream, coming.length - head.at)) return false;
+    this.#stream = head.stream;
+    this.#left = coming.length - head.at;
+    for (let at = 0; at < head.at;) at += this.#envelopes.part(head.at - at)?.length ?? head.at;
+    return true;
+  }
+
+  #readPart(): boolean {
+    const part = this.#envelopes.part(this.#left);
+    if (part === null) return false;
+    this.#left -= part.length;
+    this.sink.onPart(this.#stream, ownOf(part, part.buffer.byteLength));
+    if (this.#left === 0) this.sink.onEnvelope();
+    return true;
+  }
+}
+
+function unknownEnvelope(): HedgerowError {
+  return new HedgerowError("invalid_argument", "an envelope with unknown flags");
+}
+
+function closed(peer: string): HedgerowError {
+  return new HedgerowError("outcome_unknown", `${peer} closed the connection of its streams`);
+}

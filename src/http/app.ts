@@ -22,6 +22,7 @@ import { refuse } from "./refuse.ts";
 import { line } from "./respond.ts";
 import { StreamEnds } from "./stream-ends.ts";
 import { takeUnread } from "./unread.ts";
+import { CLIENT_WIRES } from "./wires.ts";
 
 export interface HttpAppOptions {
   readonly node: HedgerowNode;
@@ -73,6 +74,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     logger,
     clock,
     maxBytes: apiBytesFor(maxMessageBytes),
+    wires: CLIENT_WIRES,
     contextOf: (request: Request, server: IdleControl) =>
       withClientAddress(server.requestIP?.(request)?.address),
     endOf: ({ headers, url }: Request) =>

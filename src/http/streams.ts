@@ -10,31 +10,36 @@ import type {
   StreamToLeaderResponseSchema,
 } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import type { BroadcastReply, HedgerowNode } from "../node/api.ts";
+import { thenNow } from "../runtime/ready.ts";
 
-export async function* streamToLeader(
+export function streamToLeader(
   node: HedgerowNode,
   requests: AsyncIterable<StreamToLeaderRequest>,
   context: HandlerContext,
-): AsyncGenerator<MessageInitShape<typeof StreamToLeaderResponseSchema>> {
-  const { open, messages } = await opened<StreamToLeaderOpen>(requests);
-  const replies = node.streamToLeader(messages, { metadata: open?.metadata, ...callOf(context) });
-  for await (const data of untilStopped(replies, context)) yield { data };
+): AsyncIterable<MessageInitShape<typeof StreamToLeaderResponseSchema>> {
+  const begin = async () => {
+    const { open, messages } = await opened<StreamToLeaderOpen>(requests);
+    return node.streamToLeader(messages, { metadata: open?.metadata, ...callOf(context) });
+  };
+  return new Answers(begin, (data) => ({ data }), context);
 }
 
-export async function* streamBroadcast(
+export function streamBroadcast(
   node: HedgerowNode,
   requests: AsyncIterable<StreamBroadcastRequest>,
   context: HandlerContext,
-): AsyncGenerator<MessageInitShape<typeof StreamBroadcastResponseSchema>> {
-  const { open, messages } = await opened<StreamBroadcastOpen>(requests);
-  const only = open?.onlySendTo ?? [];
-  const replies = node.streamBroadcast(messages, {
-    metadata: open?.metadata,
-    skipSelf: open?.skipSelf,
-    ...(only.length > 0 && { onlySendTo: only }),
-    ...callOf(context),
-  });
-  for await (const reply of untilStopped(replies, context)) yield replyToWire(reply);
+): AsyncIterable<MessageInitShape<typeof StreamBroadcastResponseSchema>> {
+  const begin = async () => {
+    const { open, messages } = await opened<StreamBroadcastOpen>(requests);
+    const only = open?.onlySendTo ?? [];
+    return node.streamBroadcast(messages, {
+      metadata: open?.metadata,
+      skipSelf: open?.skipSelf,
+      ...(only.length > 0 && { onlySendTo: only }),
+      ...callOf(context),
+    });
+  };
+  return new Answers(begin, replyToWire, context);
 }
 
 function callOf(context: HandlerContext) {
@@ -55,32 +60,88 @@ async function opened<Open>(requests: AsyncIterable<Request<Open>>) {
   const rest = requests[Symbol.asyncIterator]();
   const first = await rest.next();
   const part = first.done === true ? null : first.value.part;
-  const open = part?.case === "open" ? part.value : undefined;
-  async function* messages(): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      if (part === null) return;
-      if (part.case !== "open") yield part.value ?? EMPTY;
-      for (let next = await rest.next(); next.done !== true; next = await rest.next()) {
-        const { part } = next.value;
-        if (part.case === "open") throw openedTwice();
-        yield part.value ?? EMPTY;
-      }
-    } finally {
-      await rest.return?.();
-    }
-  }
-  return { open, messages: messages() };
+  if (part === null) return { open: undefined, messages: [] };
+  if (part.case === "open") return { open: part.value, messages: new Messages(rest, null) };
+  return { open: undefined, messages: new Messages(rest, part.value ?? EMPTY) };
 }
 
-/** The server's stop and the caller's deadline are told as such. */
-async function* untilStopped<T>(
-  replies: AsyncIterable<T>,
-  { signal }: HandlerContext,
-): AsyncGenerator<T, void, undefined> {
-  try {
-    yield* replies;
-  } catch (error) {
-    throw signal.reason instanceof ConnectError ? signal.reason : error;
+type Step<T> = IteratorResult<T, undefined>;
+
+const DONE = { done: true, value: undefined } as const;
+
+// Iterators by hand: of these two a node runs thousands at once, and an async generator takes a kilobyte, and three
+// promises for each message.
+
+/** What the requests of a stream carry. */
+class Messages<Open> implements AsyncIterableIterator<Uint8Array, undefined, undefined> {
+  readonly #read = (next: IteratorResult<Request<Open>>): Step<Uint8Array> => {
+    if (next.done === true) return DONE;
+    const { part } = next.value;
+    if (part.case !== "open") return { done: false, value: part.value ?? EMPTY };
+    this.rest.return?.().catch(() => {}); // its outcome has no reader
+    throw openedTwice();
+  };
+
+  constructor(
+    private readonly rest: AsyncIterator<Request<Open>>,
+    private first: Uint8Array | null,
+  ) {}
+
+  next(): Promise<Step<Uint8Array>> {
+    const value = this.first;
+    if (value === null) return thenNow(this.rest.next(), this.#read);
+    this.first = null;
+    return Promise.resolve({ done: false, value });
+  }
+
+  async return(): Promise<Step<Uint8Array>> {
+    await this.rest.return?.();
+    return DONE;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
+/** Replies as they are sent. The server's stop and the caller's deadline are told as such. */
+class Answers<Reply, Answer> implements AsyncIterableIterator<Answer, undefined, undefined> {
+  #replies: AsyncIterator<Reply> | null = null;
+  #left = false;
+
+  readonly #answer = (next: IteratorResult<Reply>): Step<Answer> =>
+    next.done === true ? DONE : { done: false, value: this.toWire(next.value) };
+
+  readonly #fail = (error: unknown): never => {
+    const { reason } = this.context.signal;
+    throw reason instanceof ConnectError ? reason : error;
+  };
+
+  constructor(
+    private readonly begin: () => Promise<AsyncIterable<Reply>>,
+    private readonly toWire: (reply: Reply) => Answer,
+    private readonly context: HandlerContext,
+  ) {}
+
+  next(): Promise<Step<Answer>> {
+    return thenNow(this.#replies?.next() ?? this.#first(), this.#answer, this.#fail);
+  }
+
+  async return(): Promise<Step<Answer>> {
+    this.#left = true;
+    await this.#replies?.return?.();
+    return DONE;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #first(): Promise<IteratorResult<Reply>> {
+    const replies = await this.begin();
+    this.#replies = replies[Symbol.asyncIterator]();
+    if (this.#left) await this.#replies.return?.();
+    return await this.#replies.next();
   }
 }
 

@@ -1,20 +1,24 @@
 import { Readable } from "node:stream";
 
-/** A reader of Bun's web streams holds 64 KiB for its next chunk, read or not: a thousand streams would hold 64 MiB. */
-const CHUNK_BYTES = 4 * 1024;
+/**
+ * Bytes that are read ahead of a body. A reader of Bun's web streams holds 64 KiB for its next chunk, read or not: a
+ * thousand streams would hold 64 MiB. And what was read comes in objects as small as the pieces that were sent, each of
+ * which takes more than its bytes. Bodies that carry much, of which there are few, come in larger chunks.
+ */
+const CHUNK_BYTES = { small: 1024, large: 16 * 1024 } as const;
 
 /**
  * The chunks of a body. Throwing into it cancels the body, also while the next chunk is waited for; who merely stops
  * leaves the rest as it is: an answer may end before its request has.
  */
-export function chunksOf(body: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
+export function chunksOf(body: ReadableStream<Uint8Array>, size: keyof typeof CHUNK_BYTES): Chunks {
   // The same class, as Node's types have it.
   const web = body as unknown as Parameters<typeof Readable.fromWeb>[0];
-  const readable = Readable.fromWeb(web, { highWaterMark: CHUNK_BYTES });
-  return { [Symbol.asyncIterator]: () => new Chunks(readable) };
+  const readable = Readable.fromWeb(web, { highWaterMark: CHUNK_BYTES[size] });
+  return new Chunks(readable);
 }
 
-class Chunks implements AsyncIterator<Uint8Array> {
+export class Chunks implements AsyncIterableIterator<Uint8Array, undefined, undefined> {
   #wake: (() => void) | null = null;
   #ended = false;
   #failure: { readonly error: unknown } | null = null;
@@ -50,5 +54,9 @@ class Chunks implements AsyncIterator<Uint8Array> {
   async throw(error: unknown): Promise<IteratorResult<Uint8Array, undefined>> {
     this.readable.destroy(error instanceof Error ? error : undefined);
     return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }

@@ -15,7 +15,7 @@ interface Header {
 export const COMPRESSED_FLAG = 0b01;
 export const END_OF_STREAM_FLAG = 0b10;
 
-const HEADER_BYTES = 5;
+export const HEADER_BYTES = 5;
 /** Chunks are joined up to this: each is an object that takes more than its bytes. */
 const JOINED_BYTES = 16 * 1024;
 
@@ -23,14 +23,19 @@ const JOINED_BYTES = 16 * 1024;
 // message and lives as long.
 
 export function envelope(data: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { length } = data;
-  const bytes = new Uint8Array(HEADER_BYTES + length);
-  bytes[1] = length >>> 24;
-  bytes[2] = length >>> 16;
-  bytes[3] = length >>> 8;
-  bytes[4] = length;
+  const bytes = new Uint8Array(HEADER_BYTES + data.length);
+  writeHeader(bytes, 0, data.length);
   bytes.set(data, HEADER_BYTES);
   return bytes;
+}
+
+/** Of a message without flags. */
+export function writeHeader(into: Uint8Array, at: number, length: number): void {
+  into[at] = 0;
+  into[at + 1] = length >>> 24;
+  into[at + 2] = length >>> 16;
+  into[at + 3] = length >>> 8;
+  into[at + 4] = length;
 }
 
 /** Cuts a stream of bytes into envelopes, however they are spread over its chunks. */

@@ -22,9 +22,11 @@ import { pathOfUrl } from "./base-route.ts";
 import { behind, publicError, toConnectError } from "./errors.ts";
 import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
 import { withoutLongTimeouts } from "./long-timeouts.ts";
+import { type MessageWires, NO_WIRES } from "./message-wire.ts";
 import { type IdleControl, pathOf, type WireHandler } from "./server.ts";
 import { stopped } from "./served-call.ts";
-import { serveStream, type StreamSpec } from "./stream-routes.ts";
+import { serveStream } from "./stream-routes.ts";
+import type { StreamSpec } from "./stream-run.ts";
 import { withDetail } from "./web-status.ts";
 import { wholeInTime } from "./whole-request.ts";
 
@@ -33,6 +35,8 @@ export interface ConnectHandlersOptions {
   readonly logger: Logger;
   /** Bytes of one message. Default 4 MiB + 64 KiB. */
   readonly maxBytes?: number;
+  /** Of streams' messages that have a codec by hand. Default: none. */
+  readonly wires?: MessageWires;
   /** What handlers are told of a request beside its headers. Default: nothing. */
   readonly contextOf?: (request: Request, server: IdleControl) => ContextValues;
   /** Ends a stream with its reason, a ConnectError. Default: nothing does before `stop`. */
@@ -59,9 +63,10 @@ export function connectHandlers(
   const streams = new Map<string, StreamSpec>();
   configure(noting(router, (spec) => streams.set(pathOf(spec.method), spec)));
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-  const { clock, contextOf, endOf, logger, maxBytes = MAX_CALL_BYTES } = options;
+  const { clock, contextOf, endOf, logger, maxBytes = MAX_CALL_BYTES, wires = NO_WIRES } = options;
   const seen = (error: unknown, method: string) => seenOf(error, method, logger);
-  const lean = { clock, contextOf, endOf, maxBytes, shutdown: shutdown.signal, publicError: seen };
+  const given = { clock, contextOf, endOf, maxBytes, wires };
+  const lean = { ...given, shutdown: shutdown.signal, publicError: seen };
   return {
     handle(request, server) {
       const path = pathOfUrl(request.url);

@@ -33,6 +33,23 @@ export function wholeInTime(
   return inTime(operation, body, shutdown, isOne ? onWhole : () => {});
 }
 
+/** The same for a body of many messages that the shutdown throws its reason into. */
+export class UntilGone implements AsyncIterableIterator<Uint8Array, undefined, undefined> {
+  readonly #fail = (error: unknown): never => {
+    throw error instanceof ConnectError ? error : asConnect(error);
+  };
+
+  constructor(private readonly body: AsyncIterator<Uint8Array, undefined>) {}
+
+  next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    return this.body.next().catch(this.#fail);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
 /** The shutdown's own reason, where it has one for callers. */
 function orReason(error: unknown, shutdown: AbortSignal): ConnectError {
   const isStopped = HedgerowError.is(error, "stopped") && shutdown.reason instanceof ConnectError;

@@ -1,59 +1,22 @@
 import { expect, test } from "bun:test";
-import { GossipService, Liveness, PeerState } from "../../src/gen/hedgerow/v1/gossip_pb.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
-import { loadSealing } from "../../src/spill/sealed.ts";
 import type { SimulatedNode } from "../simulation/world/cluster.ts";
-import { Machine } from "../simulation/world/machine.ts";
 import { checkAll, pour } from "../spill/kit.ts";
-import { Story } from "./world.ts";
+import {
+  claim,
+  EXPIRY_MS,
+  incarnationAt,
+  keptBy,
+  knows,
+  RECORD_BYTES,
+  RECORDS,
+  spilled,
+} from "./spill-kit.ts";
+import type { Story } from "./world.ts";
 
-const RECORD_BYTES = 1_000;
-const RECORDS = 1_500;
-const EXPIRY_MS = 30_000;
-const keptBy = ({ core }: SimulatedNode) => core.spill.memory.used;
-
-/** Two nodes, and a store of the one that has records on the other. */
-async function spilled(): Promise<{
-  story: Story;
-  owner: SimulatedNode;
-  holder: SimulatedNode;
-  store: SpillStore;
-}> {
-  await loadSealing(); // which takes real time
-  const join = ["10.0.0.1:8080"];
-  const story = new Story({ nodes: 2, stored: false, configure: () => ({ join }) });
-  const [owner, holder] = story.cluster.nodes as [SimulatedNode, SimulatedNode];
-  story.until("both know both", 10_000, () => story.cluster.nodes.every(knowsBoth));
-  const store = owner.core.spill.store("a");
-  expect(story.outcome(pour(store, 0, RECORDS, RECORD_BYTES)).error).toBeNull();
-  store.writer(); // which keeps it from expiring
-  story.pass(1_000); // what is under way comes to its place
-  expect(keptBy(holder)).toBeGreaterThan(200_000);
-  return { story, owner, holder, store };
-}
-
-const knowsBoth = ({ core }: SimulatedNode) => core.members().length === 2;
-const incarnationAt = ({ core }: SimulatedNode, { address }: SimulatedNode) =>
-  core.members().find((member) => member.address === address)?.incarnation ?? 0;
-
-/** Tells `listener` that `victim` has been started anew. It has not, and outbids it. */
+/** The victim outbids what is claimed in its name. */
 function forge(story: Story, listener: SimulatedNode, victim: SimulatedNode): void {
-  const { address } = victim;
-  const incarnation = incarnationAt(listener, victim) + 1_000_000;
-  const forged = {
-    name: "",
-    address,
-    incarnation: BigInt(incarnation),
-    version: 1,
-    liveness: Liveness.ALIVE,
-    state: PeerState.PARTICIPANT,
-  };
-  const { scheduler, network } = story.cluster;
-  const peers = network.peersOf("10.9.9.9:1", new Machine(scheduler));
-  const ping = { label: "simulated", target: listener.address, self: forged };
-  expect(story.outcome(peers.unary(listener.address, GossipService.method.ping, ping)).error).toBe(
-    null,
-  );
+  const incarnation = claim(story, listener, victim);
   story.until("it is outbid", 10_000, () => incarnationAt(listener, victim) > incarnation);
 }
 
@@ -122,7 +85,7 @@ test("P3: two halves that meet again after the expiry: what was kept is freed th
   story.until("the lease ends", 2 * EXPIRY_MS, () => keptBy(holder) === 0);
   story.pass(EXPIRY_MS);
   story.cluster.network.healAll();
-  story.until("both know both", 120_000, () => story.cluster.nodes.every(knowsBoth));
+  story.until("both know both", 120_000, () => story.cluster.nodes.every((node) => knows(node, 2)));
   story.pass(EXPIRY_MS);
   const read = story.outcome(checkAll(store, RECORD_BYTES));
   expect(read.error?.code).toBe("data_lost");

@@ -47,8 +47,6 @@ interface Stuck {
   readonly why: HedgerowError;
 }
 
-/** Bytes that are appended between two turns of the event loop while a segment is sent. */
-const TURN_BYTES = 512 * 1024;
 /** Slots for offsets beyond what the segment before needed. */
 const SLOT_MARGIN = 1.05;
 /** Of the memory limit, what staging may keep for itself. */
@@ -66,9 +64,8 @@ export class Appender {
   #open: Segment | null = null;
   /** Segments before, on their way out of their staging buffers. */
   readonly #placing = new Set<Promise<void>>();
-  /** How many of them are on their way to another node, and what was appended since the event loop had a turn. */
+  /** How many of them are on their way to another node. */
   #sending = 0;
-  #sinceTurn = 0;
   /** Segments before, for which there was no place. */
   readonly #stuck: Stuck[] = [];
   #staged = 0;
@@ -95,11 +92,11 @@ export class Appender {
   }
 
   #appendSlowly(record: Uint8Array): Promise<void> | undefined {
-    const isSending = this.#sending > 0 && this.#waiting === 0;
-    if (isSending && this.#active?.segment.append(record) === true) {
-      return this.#turnAfter(record.length, this.#active);
-    }
     this.#check();
+    if (this.#waiting === 0 && this.#active?.segment.appendOn(record) === true) {
+      // What is sent needs the event loop, which whoever appends on and on would keep from its turns.
+      return this.#sending > 0 ? sleep(this.options.clock, 0) : undefined;
+    }
     const { name, limits } = this.options;
     if (record.length > limits.segmentBytes) {
       throw new HedgerowError(
@@ -109,17 +106,8 @@ export class Appender {
     }
     const fresh = this.#waiting > 0 ? null : this.#advance(record.length);
     if (fresh === null) return this.#appendLater(record);
-    fresh.append(record);
+    fill(fresh, record);
     return undefined;
-  }
-
-  /** What is sent needs the event loop, which whoever appends on and on would keep from its turns. */
-  #turnAfter(bytes: number, { segment, staged }: Active): Promise<void> | undefined {
-    this.#sinceTurn += bytes;
-    if (this.#sinceTurn < TURN_BYTES) return undefined;
-    this.#sinceTurn = 0;
-    if (staged) segment.valuesSum.advance(segment.end);
-    return sleep(this.options.clock, 0);
   }
 
   async #appendLater(record: Uint8Array): Promise<void> {
@@ -131,7 +119,7 @@ export class Appender {
     try {
       await before;
       this.#check();
-      if (this.#active?.segment.append(record) === true) return;
+      if (this.#active !== null && fill(this.#active.segment, record)) return;
       if (this.#stuck.length === 0) await this.#onePlaced();
       await this.#placeStuck();
       let fresh = this.#advance(record.length);
@@ -140,7 +128,7 @@ export class Appender {
         fresh = this.#advance(record.length);
       }
       if (fresh === null) throw this.#noSpace();
-      fresh.append(record);
+      fill(fresh, record);
     } finally {
       this.#waiting--;
       this.#reopen();
@@ -179,7 +167,7 @@ export class Appender {
   }
 
   #reopen(): void {
-    if (this.#waiting > 0 || this.#sending > 0 || this.#closing.signal.aborted) return;
+    if (this.#waiting > 0 || this.#closing.signal.aborted) return;
     this.#open = this.#active?.segment ?? null;
   }
 
@@ -224,7 +212,7 @@ export class Appender {
 
   #make(size: number, expected: number, staged: boolean): Active {
     const { buffers, memory, catalog } = this.options;
-    const segment = new Segment({ size, expected, buffers, memory, mayExceed: staged });
+    const segment = new Segment({ size, expected, buffers, memory, staged });
     return { segment, staged, stored: catalog.add({ tier: "localMemory", segment }) };
   }
 
@@ -274,7 +262,6 @@ export class Appender {
     }
     if (elsewhere !== null) {
       this.#sending++;
-      this.#open = null; // appends leave the event loop its turns
       try {
         signal.throwIfAborted();
         return await elsewhere.put(sealed, signal);
@@ -283,7 +270,6 @@ export class Appender {
         why = `${why}; ${error.message}`;
       } finally {
         this.#sending--;
-        this.#reopen();
       }
     }
     throw new HedgerowError("no_space", why, { cause });
@@ -310,6 +296,10 @@ export class Appender {
   #closed(): HedgerowError {
     return closedStore(this.options.name);
   }
+}
+
+function fill(segment: Segment, record: Uint8Array): boolean {
+  return segment.append(record) || segment.appendOn(record);
 }
 
 /** Gives back what a segment takes on this node. */

@@ -1,5 +1,5 @@
 /** Bytes that are taken in at once: as they come, they are in the processor's cache still, and cost a quarter. */
-const BLOCK_BYTES = 256 * 1024;
+export const CHECKSUM_BLOCK_BYTES = 256 * 1024;
 
 /** XXH3 of bytes that come from first to last: of blocks, each with the sum of those before as its seed. */
 export class RunningChecksum {
@@ -10,8 +10,8 @@ export class RunningChecksum {
 
   /** The first `end` bytes are there. */
   advance(end: number): void {
-    for (; end - this.#at >= BLOCK_BYTES; this.#at += BLOCK_BYTES) {
-      this.#sum = this.#with(this.#at + BLOCK_BYTES);
+    for (; end - this.#at >= CHECKSUM_BLOCK_BYTES; this.#at += CHECKSUM_BLOCK_BYTES) {
+      this.#sum = this.#with(this.#at + CHECKSUM_BLOCK_BYTES);
     }
   }
 

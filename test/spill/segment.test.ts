@@ -28,7 +28,7 @@ function world() {
   const buffers = new ScarceBuffers(clock, memory);
   const segmentOf = (size: number, expected: number) => {
     memory.take(segmentBytes(size, expected));
-    return new Segment({ size, expected, buffers, memory, mayExceed: false });
+    return new Segment({ size, expected, buffers, memory, staged: false });
   };
   return { clock, memory, buffers, segmentOf };
 }

@@ -96,9 +96,10 @@ export class Spill {
     );
   }
 
-  /** Frees what an earlier process at the address owned here, if there is another one. */
+  /** Frees what an earlier process at the address owned here, if there is another one; renews what is kept there. */
   memberJoined(address: string): void {
     this.holder.memberJoined(address);
+    this.#remote?.memberJoined(address);
   }
 
   /** There is another process, or none, as far as members know: stores ask whether what they have there is lost. */

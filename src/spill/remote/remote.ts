@@ -28,12 +28,15 @@ export interface RemoteOptions {
 /** Renewals within an expiry. */
 const RENEWALS = 3;
 const FREE_TIMEOUT_MS = 1_000;
+const REJOINED_TIMEOUT_MS = 3_000;
 
 /** What this node's stores have on other nodes: finds room, renews the leases. */
 export class Remote {
   readonly rooms: Rooms;
   readonly #stores = new Map<bigint, RemoteStore>();
   readonly #freeing = new Set<Promise<unknown>>();
+  /** Addresses at which leases are renewed since somebody came there. */
+  readonly #rejoined = new Set<string>();
   #made = 0n;
   #timer: Timer | null = null;
   /** When the leases are renewed next: stores that come meanwhile do not put it off. */
@@ -64,6 +67,16 @@ export class Remote {
     this.rooms.forget(address);
     const concerned = [...this.#stores.values()].some((store) => store.hasAt(address));
     if (concerned) void this.#askHolder(address);
+  }
+
+  /** A holder may be there again, or be reached again: the next renewal may be too late for the lease. */
+  memberJoined(address: string): void {
+    const stores = [...this.#stores.values()].filter((store) => store.hasAt(address));
+    if (stores.length === 0 || this.#rejoined.has(address)) return;
+    this.#rejoined.add(address);
+    void this.#renewAllAt(address, stores, REJOINED_TIMEOUT_MS).finally(() =>
+      this.#rejoined.delete(address),
+    );
   }
 
   /** Resolves once the holders have been told of what is freed, those that answer. */
@@ -129,12 +142,16 @@ export class Remote {
         byHolder.set(holder, same);
       }
     }
-    const renewals = Array.from(byHolder, async ([holder, stores]) => {
-      for (let at = 0; at < stores.length; at += MAX_RENEWED) {
-        await this.#renewAt(holder, stores.slice(at, at + MAX_RENEWED), timeoutMs);
-      }
-    });
+    const renewals = Array.from(byHolder, ([holder, stores]) =>
+      this.#renewAllAt(holder, stores, timeoutMs),
+    );
     await Promise.all(renewals);
+  }
+
+  async #renewAllAt(holder: string, stores: readonly RemoteStore[], timeoutMs: number) {
+    for (let at = 0; at < stores.length; at += MAX_RENEWED) {
+      await this.#renewAt(holder, stores.slice(at, at + MAX_RENEWED), timeoutMs);
+    }
   }
 
   async #renewAt(holder: string, stores: readonly RemoteStore[], timeoutMs: number) {

@@ -15,15 +15,19 @@ export function chunksOf(body: ReadableStream<Uint8Array>, size: keyof typeof CH
   // The same class, as Node's types have it.
   const web = body as unknown as Parameters<typeof Readable.fromWeb>[0];
   const readable = Readable.fromWeb(web, { highWaterMark: CHUNK_BYTES[size] });
-  return new Chunks(readable);
+  return new Chunks(readable, (error) => readable.destroy(error));
 }
 
+/** What a stream of Node's brings, without what its own iterator makes for each chunk. */
 export class Chunks implements AsyncIterableIterator<Uint8Array, undefined, undefined> {
   #wake: (() => void) | null = null;
   #ended = false;
   #failure: { readonly error: unknown } | null = null;
 
-  constructor(private readonly readable: Readable) {
+  constructor(
+    private readonly readable: Readable,
+    private readonly cancel: (error: Error | undefined) => void,
+  ) {
     const wake = () => this.#wake?.();
     readable.on("readable", wake);
     readable.once("end", () => {
@@ -52,7 +56,9 @@ export class Chunks implements AsyncIterableIterator<Uint8Array, undefined, unde
   }
 
   async throw(error: unknown): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.readable.destroy(error instanceof Error ? error : undefined);
+    this.#failure ??= { error };
+    this.#wake?.();
+    this.cancel(error instanceof Error ? error : undefined);
     return { done: true, value: undefined };
   }
 

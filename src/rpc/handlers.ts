@@ -27,6 +27,7 @@ import { type IdleControl, pathOf, type WireHandler } from "./server.ts";
 import { stopped } from "./served-call.ts";
 import { serveStream } from "./stream-routes.ts";
 import type { StreamSpec } from "./stream-run.ts";
+import { Turns } from "./turns.ts";
 import { withDetail } from "./web-status.ts";
 import { wholeInTime } from "./whole-request.ts";
 
@@ -65,7 +66,7 @@ export function connectHandlers(
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   const { clock, contextOf, endOf, logger, maxBytes = MAX_CALL_BYTES, wires = NO_WIRES } = options;
   const seen = (error: unknown, method: string) => seenOf(error, method, logger);
-  const given = { clock, contextOf, endOf, maxBytes, wires };
+  const given = { clock, turns: new Turns(clock), contextOf, endOf, maxBytes, wires };
   const lean = { ...given, shutdown: shutdown.signal, publicError: seen };
   return {
     handle(request, server) {
@@ -82,7 +83,7 @@ export function connectHandlers(
 }
 
 /** A router that tells of the streams that it is given. */
-function noting(router: ConnectRouter, note: (spec: StreamSpec) => void): ConnectRouter {
+export function noting(router: ConnectRouter, note: (spec: StreamSpec) => void): ConnectRouter {
   const noteStream = (spec: MethodImplSpec) => {
     if (spec.kind !== "unary") note(spec);
   };
@@ -198,7 +199,7 @@ function errorsToConnect(logger: Logger): Interceptor {
 }
 
 /** What callers see of an error. Defects are logged. */
-function seenOf(error: unknown, method: string, logger: Logger): HedgerowError {
+export function seenOf(error: unknown, method: string, logger: Logger): HedgerowError {
   const seen = isMalformed(error) ? malformed(method, error) : publicError(error);
   if (seen.code === "internal") {
     logger.error("handler failed", { method, error: messageOf(error) });

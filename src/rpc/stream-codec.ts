@@ -10,7 +10,7 @@ import type { MessageReader, MessageWires, MessageWriter } from "./message-wire.
 import { type Format, replyTooLarge } from "./server.ts";
 
 /** Enough to fill a write. */
-const BATCH_BYTES = 16 * 1024;
+export const BATCH_BYTES = 16 * 1024;
 const utf8 = new TextEncoder();
 
 export interface StreamCodecOptions {

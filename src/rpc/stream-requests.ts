@@ -1,17 +1,21 @@
 import { HedgerowError } from "../errors.ts";
 import { COMPRESSED_FLAG, END_OF_STREAM_FLAG, EnvelopeReader } from "./envelopes.ts";
+import type { Turns } from "./turns.ts";
 
 /** The messages that come in the body of a request. Leaves the body when it is left, or has failed. */
 export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, undefined> {
   readonly #reader: EnvelopeReader;
   /** Null once it is over. */
   #chunks: AsyncIterator<Uint8Array> | null;
+  /** Of the last message. */
+  #bytes = 0;
 
   constructor(
     chunks: AsyncIterable<Uint8Array>,
     /** Of one message. */
     maxBytes: number,
     private readonly read: (data: Uint8Array) => T,
+    private readonly turns: Turns,
   ) {
     this.#reader = new EnvelopeReader(maxBytes);
     this.#chunks = chunks[Symbol.asyncIterator]();
@@ -21,7 +25,11 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
   next(): Promise<IteratorResult<T, undefined>> {
     try {
       const value = this.#chunks === null ? null : this.#take();
-      if (value !== null) return Promise.resolve({ done: false, value });
+      if (value !== null) {
+        const turn = this.turns.take(this.#bytes);
+        const result = { done: false as const, value };
+        return turn === undefined ? Promise.resolve(result) : turn.then(() => result);
+      }
     } catch (error) {
       this.#leave();
       return Promise.reject(error as Error);
@@ -50,7 +58,9 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
         }
         this.#reader.push(chunk);
         const value = this.#take();
-        if (value !== null) return { done: false, value };
+        if (value === null) continue;
+        await this.turns.take(this.#bytes);
+        return { done: false, value };
       }
       return { done: true, value: undefined };
     } catch (error) {
@@ -65,6 +75,7 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
     if (next === null) return null;
     if (next.flags & COMPRESSED_FLAG) throw malformed("a message is compressed");
     if (next.flags & END_OF_STREAM_FLAG) throw malformed("only answers have an end of stream");
+    this.#bytes = next.data.length;
     return this.read(next.data);
   }
 

@@ -13,10 +13,13 @@ import { StreamCodec } from "./stream-codec.ts";
 import { StreamContext } from "./stream-context.ts";
 import { StreamRequests } from "./stream-requests.ts";
 import { StreamRun, type StreamSpec } from "./stream-run.ts";
+import type { Turns } from "./turns.ts";
 import { UntilGone, wholeInTime } from "./whole-request.ts";
 
 export interface StreamRoutesOptions {
   readonly clock: Clock;
+  /** Of all streams of the listener. */
+  readonly turns: Turns;
   /** Of one message, in either direction. */
   readonly maxBytes: number;
   /** Ends calls with its reason. */
@@ -50,7 +53,7 @@ export function serveStream(
   if (format === undefined || headers.has("connect-content-encoding")) return undefined;
   const timeout = headers.get("connect-timeout-ms");
   if (timeout !== null && !TIMEOUT.test(timeout)) return undefined;
-  const { contextOf, clock, maxBytes, publicError } = options;
+  const { contextOf, clock, turns, maxBytes, publicError } = options;
   const shutdown = options.endOf?.(request) ?? options.shutdown;
   const { method } = spec;
   const chunks = chunksOf(body, method.methodKind === "client_streaming" ? "large" : "small");
@@ -74,8 +77,8 @@ export function serveStream(
     ? wholeInTime(method, chunks, { clock, shutdown, onWhole })
     : new UntilGone(chunks);
   const codec = new StreamCodec(method, format as Format, options);
-  const requests = new StreamRequests<never>(whole, maxBytes, (data) => codec.read(data));
-  const run = new StreamRun({ spec, requests, context, clock, publicError });
+  const requests = new StreamRequests<never>(whole, maxBytes, (data) => codec.read(data), turns);
+  const run = new StreamRun({ spec, requests, context, turns, publicError });
   return answer(run, context, codec, format);
 }
 

@@ -1,12 +1,12 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, MethodImplSpec } from "@connectrpc/connect";
 import type { HedgerowError } from "../errors.ts";
-import { sleep } from "../runtime/operation.ts";
 import { readyValue } from "../runtime/ready.ts";
-import type { Clock } from "../runtime/runtime.ts";
 import { behind, toConnectError } from "./errors.ts";
 import type { StreamContext } from "./stream-context.ts";
+import { BATCH_BYTES } from "./stream-codec.ts";
 import { malformed } from "./stream-requests.ts";
+import type { Turns } from "./turns.ts";
 
 /** A method that has a stream on one side or both. */
 export type StreamSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
@@ -27,7 +27,7 @@ export interface StreamCall {
   readonly spec: StreamSpec;
   readonly requests: AsyncIterable<never>;
   readonly context: StreamContext;
-  readonly clock: Clock;
+  readonly turns: Turns;
   /** What a caller sees of an error. */
   readonly publicError: (error: unknown, method: string) => HedgerowError;
 }
@@ -69,17 +69,20 @@ export class StreamRun {
 
   /** What is there already goes together. */
   async #pass(first: IteratorResult<Answer>, answers: AsyncIterator<Answer>, sink: AnswerSink) {
+    const { turns } = this.call;
     let next = first;
     while (next.done !== true && !this.#left) {
-      if (sink.add(next.value)) {
+      const hasRoom = sink.add(next.value);
+      const turn = turns.take(hasRoom ? 0 : BATCH_BYTES);
+      if (hasRoom && turn === undefined) {
         const coming = answers.next();
         const ready = readyValue(coming);
         const full = ready === null ? sink.flush() : undefined;
         next = ready ?? (await coming);
         if (full !== undefined) await full;
       } else {
-        // One that always has more must leave the event loop its turns.
-        await (sink.flush() ?? sleep(this.call.clock, 0));
+        await sink.flush();
+        await turn;
         if (!this.#left) next = await answers.next();
       }
     }

@@ -29,6 +29,7 @@ const READ_BY: Readonly<Record<string, string>> = {
   "http/demo-handlers.ts": TEXT_OF_MESSAGES,
   "http/demo.ts": TEXT_OF_MESSAGES,
   "http/grpc/service.ts": "grpc-wire.test.ts",
+  "http/grpc/streams.ts": "grpc-wire.test.ts",
   "http/guard.ts": "client-api.test.ts",
   "http/listener.ts": "sockets.test.ts",
   "http/refuse.ts": "client-access.test.ts",

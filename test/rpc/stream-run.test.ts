@@ -3,6 +3,7 @@ import { HedgerowError } from "../../src/errors.ts";
 import { publicError } from "../../src/rpc/errors.ts";
 import { StreamContext } from "../../src/rpc/stream-context.ts";
 import { type AnswerSink, StreamRun, type StreamSpec } from "../../src/rpc/stream-run.ts";
+import { Turns } from "../../src/rpc/turns.ts";
 import { Echo } from "./kit/echo.ts";
 import { runtime } from "./kit/nodes.ts";
 
@@ -48,7 +49,10 @@ function runOf(answers: () => Answers) {
   });
   const spec = { kind: "bidi_streaming", method: Echo.method.both, impl: answers } as StreamSpec;
   const requests = (async function* (): AsyncGenerator<never> {})();
-  return { run: new StreamRun({ spec, requests, context, clock, publicError }), context };
+  return {
+    run: new StreamRun({ spec, requests, context, turns: new Turns(clock), publicError }),
+    context,
+  };
 }
 
 /** Gives what is there without waiting, as an inbox does. */

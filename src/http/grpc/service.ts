@@ -17,8 +17,11 @@ import {
 import { HedgerowError, messageOf } from "../../errors.ts";
 import type { HedgerowNode } from "../../node/api.ts";
 import type { Logger } from "../../observe/logger.ts";
-import { handlerOptions, joined } from "../../rpc/handlers.ts";
+import { handlerOptions, joined, noting, seenOf } from "../../rpc/handlers.ts";
 import { withoutLongTimeouts } from "../../rpc/long-timeouts.ts";
+import { pathOf } from "../../rpc/server.ts";
+import type { StreamSpec } from "../../rpc/stream-run.ts";
+import { Turns } from "../../rpc/turns.ts";
 import { wholeInTime } from "../../rpc/whole-request.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
@@ -27,8 +30,10 @@ import { withClientAddress } from "../client-address.ts";
 import type { ClientApi } from "../client-api.ts";
 import { apiBytesFor } from "../limits.ts";
 import { StreamEnds } from "../stream-ends.ts";
+import { CLIENT_WIRES } from "../wires.ts";
 import type { GrpcServed } from "./listener.ts";
 import { refused, withStatus } from "./status.ts";
+import { isPlainGrpc, serveGrpcStream } from "./streams.ts";
 import { registerTools } from "./tools.ts";
 
 export interface GrpcServiceOptions {
@@ -53,9 +58,23 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
     grpcWeb: false,
     connect: false,
   });
-  api.register(router);
+  const streams = new Map<string, StreamSpec>();
+  api.register(noting(router, (spec) => streams.set(pathOf(spec.method), spec)));
+  const publicError = (error: unknown, method: string) => seenOf(error, method, logger);
+  const lean = { clock, turns: new Turns(clock), maxBytes, wires: CLIENT_WIRES, publicError };
   registerTools(router, node, clock);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  /** Undefined for all that is no stream of the client API, or is unusual. */
+  const streamed = (request: Http2ServerRequest, response: Http2ServerResponse) => {
+    const path = request.url;
+    const spec = streams.get(path);
+    if (spec === undefined || !isPlainGrpc(request)) return undefined;
+    const { authorization = null } = request.headers;
+    if (accessRefusal(tokens, { path, authorization }) !== null) return undefined;
+    const end = ends.signalFor({ path, authorization });
+    return serveGrpcStream(spec, request, response, end, lean);
+  };
 
   const answer = async (request: UniversalServerRequest): Promise<UniversalServerResponse> => {
     const path = new URL(request.url).pathname;
@@ -84,6 +103,8 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
         logger.debug("grpc request", { path: request.url, ms });
       });
       try {
+        const stream = streamed(request, response);
+        if (stream !== undefined) return await stream;
         await universalResponseToNodeResponse(await answer(received(request, response)), response);
       } catch (error) {
         end(response, error, logger);

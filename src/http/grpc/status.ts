@@ -15,6 +15,14 @@ export function refused(error: HedgerowError) {
   return { status: 200, header, trailer };
 }
 
+/** What ends an answer: the handler's trailers, and how it went. */
+export function statusTrailer(given: Headers, error: HedgerowError | undefined): Headers {
+  const trailer = new Headers(given);
+  if (error === undefined) trailer.set("grpc-status", "0");
+  else setStatus(trailer, toConnectError(error));
+  return trailer;
+}
+
 /** Connect's answer with the status that clients of other makers read, and with our detail in every error. */
 export function withStatus(response: UniversalServerResponse): UniversalServerResponse {
   const { body, trailer } = response;

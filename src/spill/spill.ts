@@ -13,6 +13,8 @@ import type { Compression } from "./compression.ts";
 import { Remote, type RemoteOptions } from "./remote/remote.ts";
 import { Store } from "./store.ts";
 
+const WHAT = "name of the spill store";
+
 export interface SpillOptions {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -67,7 +69,7 @@ export class Spill {
       checkSame(known, limits);
       return known;
     }
-    checkName(name, "name of the spill store");
+    checkName(name, WHAT);
     const { clock, files } = this.options;
     const complete = completeLimits(limits, this.options);
     const store = new Store({
@@ -86,10 +88,11 @@ export class Spill {
     return store;
   }
 
-  /** The store of this name. Throws `not_found` if there is none. */
+  /** The store of this name. Throws `not_found` if there is none, `invalid_argument` for what is no name. */
   find(name: string): SpillStore {
     const store = this.#stores.get(name);
     if (store !== undefined) return store;
+    checkName(name, WHAT);
     throw new HedgerowError(
       "not_found",
       `no spill store ${name} on this node: it lives where it was written, until it is closed or expires`,

@@ -83,6 +83,14 @@ test(
         const environment = { HEDGEROW_TOKEN_FILE: join(folder, "rw") };
         const held = await cli(["lock", "name", ...server, "--", "true"], environment);
         expect(held).toEqual({ code: 0, stdout: "", stderr: "" });
+        const line = new TextEncoder().encode("line\n");
+        const spilled = await cli(["spill", "write", "records", ...server], environment, line);
+        expect(spilled).toMatchObject({ code: 0, stderr: "" });
+        const read = await run("ro", "spill", "read", "records");
+        expect(read).toEqual({ code: 0, stdout: "line\n", stderr: "" });
+        expect(await run("ro", "spill", "close", "records")).toMatchObject({ code: 1 });
+        expect(await run(null, "spill", "read", "records")).toMatchObject({ code: 1 });
+        expect(await run("rw", "spill", "close", "records")).toMatchObject({ code: 0 });
         expect((await run("rw", "get", "key", "--limit", "-1")).stdout).not.toContain("other");
         expect(process.stderr).not.toContain("0123456789abcdef");
         expect(process.stderr).not.toContain("may read and write");

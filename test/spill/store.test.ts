@@ -211,6 +211,7 @@ test("the same name is the same store; other limits are refused; after close the
 test("P7: unknown and closed names, closed writers", async () => {
   const spill = spillOf();
   expect(codeOfCall(() => spill.find("a"))).toBe("not_found");
+  expect(codeOfCall(() => spill.find(""))).toBe("invalid_argument");
   expect(codeOfCall(() => spill.store(""))).toBe("invalid_argument");
   expect(codeOfCall(() => spill.store("a", { diskBytes: -1 }))).toBe("invalid_argument");
   expect(codeOfCall(() => spill.store("a", { expiryMs: 1 }))).toBe("invalid_argument");

@@ -1,7 +1,7 @@
 import { MAX_STREAM_TIMEOUT_MS } from "../../rpc/limits.ts";
 import { withClient } from "../client.ts";
 import { command } from "../command.ts";
-import { CLIENT_FLAGS } from "../flags.ts";
+import { SERVER_FLAGS } from "../flags.ts";
 import * as values from "../values.ts";
 
 const NEWLINE = 10;
@@ -17,10 +17,10 @@ export default command({
       typedOnly: true,
       help: "begin with this record, counted from 0",
     },
-    server: CLIENT_FLAGS.server,
+    ...SERVER_FLAGS,
   },
-  async run(context, { from, server }, [name = ""]) {
-    const endless = { server, timeout: MAX_STREAM_TIMEOUT_MS };
+  async run(context, { from, ...server }, [name = ""]) {
+    const endless = { ...server, timeout: MAX_STREAM_TIMEOUT_MS };
     await withClient(context, endless, async (client, options) => {
       for await (const { records } of client.spillRead({ name, from: BigInt(from) }, options)) {
         await context.stdout.writeBytes(asLines(records));

@@ -6,7 +6,7 @@ import { MAX_SEGMENT_BYTES } from "../../spill/limits.ts";
 import { withClient } from "../client.ts";
 import { command } from "../command.ts";
 import type { CliContext } from "../context.ts";
-import { CLIENT_FLAGS, JSON_FLAG } from "../flags.ts";
+import { SERVER_FLAGS, JSON_FLAG } from "../flags.ts";
 import { printJson, table } from "../output.ts";
 import * as values from "../values.ts";
 import { linesOf } from "./lines.ts";
@@ -43,16 +43,16 @@ export default command({
       typedOnly: true,
       help: "how long the store lives after its last use; empty: 30s",
     },
-    server: CLIENT_FLAGS.server,
+    ...SERVER_FLAGS,
     ...JSON_FLAG,
   },
-  async run(context, { memory, disk, expiry, server, json }, [name = ""]) {
+  async run(context, { memory, disk, expiry, json, ...server }, [name = ""]) {
     const limits = {
       ...(memory !== null && { memoryBytes: BigInt(memory) }),
       ...(disk !== null && { diskBytes: BigInt(disk) }),
       ...(expiry !== null && { expiry: durationFromMs(expiry) }),
     };
-    const endless = { server, timeout: MAX_STREAM_TIMEOUT_MS };
+    const endless = { ...server, timeout: MAX_STREAM_TIMEOUT_MS };
     const { records, store } = await withClient(context, endless, (client, options) =>
       client.spillWrite(requests(context, { name, limits }), options),
     );

@@ -75,8 +75,9 @@ export interface StreamKind<H extends DescMessage = DescMessage> {
   readonly name: string;
   readonly opening: H;
   /**
-   * It carries bytes: they arrive in order, in other pieces than they were sent in, so that large messages need not be
-   * put together. Default false: each message arrives as it was sent.
+   * It carries bytes: they arrive in order, in other pieces than they were sent in, which are the reader's own. So large
+   * messages need not be put together. Their limit is 4 MiB, whatever the nodes' setting. Default false: each message
+   * arrives as it was sent.
    */
   readonly isBytes?: boolean;
 }

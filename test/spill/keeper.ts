@@ -59,7 +59,7 @@ export class Keeper {
     await this.fetching;
     const bytes = this.kept.get(segment);
     if (bytes === undefined) throw new HedgerowError("not_found", "no such segment");
-    yield bytes;
+    yield new Uint8Array(bytes); // what comes over a stream is the reader's own
     return undefined;
   }
 }

@@ -3,6 +3,7 @@ import { HedgerowError } from "../../errors.ts";
 import type { StreamFrame, StreamFrameSchema } from "../../gen/hedgerow/v1/peer_pb.ts";
 import { fromBatchError, publicError, toBatchError } from "../errors.ts";
 import type { Replies, ServedStream, StreamInput, StreamRules } from "../port.ts";
+import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
 import { Inbox } from "./inbox.ts";
 import { FIRST_CREDIT_BYTES, MESSAGE_COST_BYTES, type StreamLimits } from "./limits.ts";
 
@@ -81,6 +82,11 @@ export class LinkStream implements ServedStream {
     return this.#over;
   }
 
+  /** Of bytes, messages are how they travel, and nobody's setting. */
+  get #maxMessageBytes(): number {
+    return this.isBytes ? MAX_MESSAGE_BYTES : this.line.limits.maxMessageBytes;
+  }
+
   /** Why it failed; null while it has not. */
   get reason(): HedgerowError | null {
     return this.#reason;
@@ -125,9 +131,8 @@ export class LinkStream implements ServedStream {
   beginMessage(bytes: number): void {
     this.#check();
     if (this.#over) return;
-    const { maxMessageBytes } = this.line.limits;
-    if (bytes > maxMessageBytes) {
-      this.fail(tooLarge(maxMessageBytes));
+    if (bytes > this.#maxMessageBytes) {
+      this.fail(tooLarge(this.#maxMessageBytes));
     } else if (this.#granted <= 0) {
       this.fail(new HedgerowError("overloaded", "the stream was sent more than asked for"));
     } else if (this.isBytes) {
@@ -226,8 +231,7 @@ export class LinkStream implements ServedStream {
     if (!(data instanceof Uint8Array)) {
       throw new HedgerowError("invalid_argument", "a stream carries Uint8Arrays and strings");
     }
-    const { maxMessageBytes } = this.line.limits;
-    if (data.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
+    if (data.length > this.#maxMessageBytes) throw tooLarge(this.#maxMessageBytes);
     return data;
   }
 

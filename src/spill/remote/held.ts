@@ -1,6 +1,7 @@
 import { HedgerowError } from "../../errors.ts";
 import type { ScratchFile, ScratchFiles } from "../../runtime/scratch.ts";
 import { bufferBytes, type Buffers, type RecordBuffer } from "../buffers.ts";
+import { discardPart } from "../discard.ts";
 import { chunksOf } from "./wire.ts";
 
 /** A segment that is kept for another node: bytes that mean nothing here. */
@@ -32,6 +33,7 @@ export async function holdInMemory(
     checkLength(at + chunk.length, bytes);
     buffer.bytes.set(chunk, at);
     at += chunk.length;
+    discardPart(chunk);
   }
   checkWhole(at, bytes);
   return {

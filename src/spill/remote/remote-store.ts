@@ -4,6 +4,7 @@ import type { Peers, Replies } from "../../rpc/port.ts";
 import { Operation, sleep } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { type Catalog, isRemote, type RemotePlace, type StoredSegment } from "../catalog.ts";
+import { discardPart } from "../discard.ts";
 import type { Elsewhere } from "../elsewhere.ts";
 import type { CompleteLimits } from "../limits.ts";
 import type { Sealed } from "../sealed.ts";
@@ -277,6 +278,7 @@ export class RemoteStore implements Elsewhere {
       if (at + chunk.length > into.length) throw wrongLength();
       into.set(chunk, at);
       at += chunk.length;
+      discardPart(chunk);
       onBytes?.(at);
     }
     if (at < into.length) throw wrongLength();

@@ -11,8 +11,8 @@ export const CALLS = SpillService.method;
 
 /** Stores in one renewal. */
 export const MAX_RENEWED = 1_000;
-/** Bytes of one message: fewer and larger ones cost the runtime's streams less. */
-const CHUNK_BYTES = 524288;
+/** Bytes of one message: the larger it is, the more of what comes has memory of its own (`discardPart`). */
+const CHUNK_BYTES = 2 * 1024 * 1024;
 
 /** Views of the pieces, in messages of a bounded size. */
 export function* chunksOf(pieces: readonly Uint8Array[]): Generator<Uint8Array> {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { HedgerowError } from "../../../src/errors.ts";
-import type { StreamInput, StreamRoute } from "../../../src/rpc/port.ts";
+import { serveStream, type StreamInput, type StreamRoute } from "../../../src/rpc/port.ts";
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from "../../../src/rpc/streams/limits.ts";
 import { sleep } from "../../../src/runtime/operation.ts";
 import { TestCluster } from "../kit/cluster.ts";
@@ -26,7 +26,7 @@ function wayTo(route: StreamRoute, { secure = true, limits = {} }: WayOptions = 
   const tls = secure ? cluster.member("s") : null;
   const listener = listen({ tls, streamRoutes: [route], streamLimits });
   const material = secure ? cluster.member("c") : null;
-  const clients = peers({ tls: () => material });
+  const clients = peers({ tls: () => material, streamLimits });
   const open = (input: StreamInput = [], options = {}) =>
     clients.stream(addressOf(listener), KIND, {}, input, options);
   return { listener, clients, open };
@@ -332,6 +332,20 @@ test("limits: too many streams are refused, too large a message ends its stream,
   );
   expect(await codeOf(textsOf(await large.open()))).toBe("too_large");
   expect(await codeOf(textsOf(await open([1 as never])))).toBe("invalid_argument");
+});
+
+test("a stream of bytes carries them whatever the limit of messages is, in other pieces", async () => {
+  const limits = { maxMessageBytes: 1_000 };
+  const sent = [10, 3_000_000, 0, 200_000].map((size, i) => new Uint8Array(size).fill(i + 1));
+  const kind = { ...KIND, isBytes: true };
+  const route = serveStream(kind, async function* (_, input) {
+    yield* input;
+  });
+  const { clients, listener } = wayTo(route, { limits });
+  const open = (input: StreamInput) => clients.stream(addressOf(listener), kind, {}, input);
+  const received = Buffer.concat(await Array.fromAsync(await open(sent)));
+  expect(received.equals(Buffer.concat(sent))).toBe(true);
+  expect(await codeOf(textsOf(await open([new Uint8Array(5 * 1024 * 1024)])))).toBe("too_large");
 });
 
 test("C6: who is no member of the cluster opens no stream, and is sent nothing", async () => {

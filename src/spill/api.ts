@@ -11,7 +11,7 @@ export interface SpillLimits {
   readonly memoryBytes?: number | undefined;
   /** Bytes of disk on each node. Default: the node's own limit. */
   readonly diskBytes?: number | undefined;
-  /** Milliseconds that the store lives after its last reference. Default 30,000. */
+  /** Whole milliseconds that the store lives after its last reference, 100 to a day. Default 30,000. */
   readonly expiryMs?: number | undefined;
 }
 

@@ -3,8 +3,11 @@ import type { Sealed } from "./sealed.ts";
 
 /** The other nodes' memory and disks, as one store sees them. */
 export interface Elsewhere {
-  /** Keeps the segment on another node. Throws `no_space`, and what the signal aborts with. */
-  put(sealed: Sealed, signal: AbortSignal): Promise<RemotePlace>;
+  /**
+   * Keeps the segment on another node. Throws `no_space`, and what the signal aborts with. `onFailed` is called for each
+   * node that it was sent to in vain: of that, some may be on its way still, from where it is.
+   */
+  put(sealed: Sealed, signal: AbortSignal, onFailed?: () => void): Promise<RemotePlace>;
   /**
    * Fills the beginning of `into`, which has `fetchBytes` of the place, with the segment's bytes; `onBytes` may be told
    * how many are there, and fewer where they come anew. Throws `data_lost` if they cannot be had, and what the signal

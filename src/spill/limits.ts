@@ -33,8 +33,9 @@ export function completeLimits(
   const memoryBytes = bytes("memoryBytes", limits.memoryBytes ?? node.memoryBytes);
   const diskBytes = bytes("diskBytes", limits.diskBytes ?? node.diskBytes);
   const expiryMs = limits.expiryMs ?? DEFAULT_EXPIRY_MS;
-  if (!(expiryMs >= MIN_EXPIRY_MS && expiryMs <= MAX_EXPIRY_MS)) {
-    throw new HedgerowError("invalid_argument", `expiryMs ${expiryMs}: give 100 to 86400000`);
+  if (!(Number.isInteger(expiryMs) && expiryMs >= MIN_EXPIRY_MS && expiryMs <= MAX_EXPIRY_MS)) {
+    const mend = `give whole milliseconds, ${MIN_EXPIRY_MS} to ${MAX_EXPIRY_MS}`;
+    throw new HedgerowError("invalid_argument", `expiryMs ${expiryMs}: ${mend}`);
   }
   const segmentBytes = segmentBytesFor(Math.max(memoryBytes, diskBytes));
   return { memoryBytes, diskBytes, expiryMs, segmentBytes };

@@ -43,6 +43,22 @@ test("a store is closed while its first segment elsewhere is acknowledged: it is
   expect([spill.memory.used, spill.size]).toEqual([0, 0]);
 });
 
+test("P3: a holder that members doubt while it acknowledges its first segment is not taken for another one later", async () => {
+  const keeper = new Keeper();
+  const acknowledging = Promise.withResolvers<void>();
+  keeper.acknowledging = acknowledging.promise;
+  const { spill } = spillBeside(keeper);
+  const store = spill.store("a", LIMITS);
+  await pourUntilKept(store, keeper);
+  const { count } = store;
+  const { asked } = keeper;
+  spill.addressVacated(HOLDER);
+  acknowledging.resolve();
+  await pour(store, count, count + 4_000); // writers are told of a loss
+  expect(keeper.asked).toBeGreaterThan(asked);
+  expect(store.stats().tiers.remoteDisk.records).toBeGreaterThan(count);
+});
+
 test("a store that lost all of its holders leaves no timer behind when it is closed", async () => {
   const keeper = new Keeper();
   const { spill, clock } = spillBeside(keeper);

@@ -148,6 +148,7 @@ test("P8: a bit turned around in any 4 KiB of a segment is noticed, and nothing 
   const store = spillOf({ folder: folder.path }).store("a", { memoryBytes: 0, diskBytes: 1 << 20 });
   await pour(store, 0, 600);
   await pour(store, 600, 2_000);
+  await until(() => store.stats().tiers.localMemory.segments === 1); // all others have been written
   const [path = ""] = unlinkedFiles(folder.path);
   const { size } = Bun.file(path);
   const length = Number(Bun.spawnSync(["stat", "-Lc", "%s", path]).stdout.toString()) || size;

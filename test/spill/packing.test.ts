@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { HedgerowError } from "../../src/errors.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
 import { checksumOf } from "../../src/spill/checksum.ts";
+import type { Elsewhere } from "../../src/spill/elsewhere.ts";
+import { PackedElsewhere } from "../../src/spill/remote/packed-elsewhere.ts";
 import { pack, type Packed, unpack } from "../../src/spill/remote/packing.ts";
 import type { Layout, Sealed } from "../../src/spill/sealed.ts";
 import { Keeper, spillBeside } from "./keeper.ts";
@@ -85,6 +87,25 @@ test("packing ends when nobody wants it any more", async () => {
   const reason = new HedgerowError("not_found", "closed");
   const error = await pack(sealedOf(text(MB)), AbortSignal.abort(reason)).catch((thrown) => thrown);
   expect(error).toBe(reason);
+});
+
+test("what was packed is freed once it is kept, but not while a node to which it was sent in vain may be sent the rest", async () => {
+  for (const failures of [0, 1]) {
+    let sent: readonly Uint8Array[] = [];
+    const inner: Elsewhere = {
+      async put({ pieces, layout }, _signal, onFailed) {
+        sent = pieces;
+        for (let i = 0; i < failures; i++) onFailed?.();
+        return { tier: "remoteMemory", holder: "127.0.0.1:1", id: 1, layout };
+      },
+      async fetch() {},
+      free() {},
+    };
+    const { packed: how } = await new PackedElsewhere(inner).put(sealedOf(text(3 * MB)), never);
+    expect(sent.map(({ length }) => length)).toEqual(
+      how?.frames.map((length) => (failures === 0 ? 0 : length)) ?? [],
+    );
+  }
 });
 
 const remoteOf = (store: SpillStore) => {

@@ -215,6 +215,7 @@ test("P7: unknown and closed names, closed writers", async () => {
   expect(codeOfCall(() => spill.store(""))).toBe("invalid_argument");
   expect(codeOfCall(() => spill.store("a", { diskBytes: -1 }))).toBe("invalid_argument");
   expect(codeOfCall(() => spill.store("a", { expiryMs: 1 }))).toBe("invalid_argument");
+  expect(codeOfCall(() => spill.store("a", { expiryMs: 500.5 }))).toBe("invalid_argument");
   const store = spill.store("a");
   const writer = store.writer();
   await writer.append("x");

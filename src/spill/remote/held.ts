@@ -6,7 +6,7 @@ import { chunksOf } from "./wire.ts";
 
 /** A segment that is kept for another node: bytes that mean nothing here. */
 export interface Held {
-  /** In messages, to be sent. They stay what they are, also when it is freed meanwhile. */
+  /** In messages, to be sent. If it is freed meanwhile they stay what they are, or become zeros: never other segments. */
   chunks(): Iterable<Uint8Array>;
   free(): void;
 }

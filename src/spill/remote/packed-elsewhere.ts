@@ -15,8 +15,13 @@ export class PackedElsewhere implements Elsewhere {
     const { layout } = sealed;
     const { bytes, frames: lengths, checksums } = packed;
     const sent = { pieces, layout: { ...layout, bytes, lengths, checksums } };
-    const place = await this.inner.put(sent, signal);
-    for (const piece of pieces) discard(piece); // the other node has said that it has all
+    let mayBeUnderWay = false;
+    const place = await this.inner.put(sent, signal, () => {
+      mayBeUnderWay = true;
+    });
+    // The one node that was asked has said that it has all. To another one, a connection that is about to send what is
+    // no more would break, with all that others have on it.
+    if (!mayBeUnderWay) pieces.forEach(discard);
     return { ...place, layout, packed };
   }
 

@@ -34,8 +34,10 @@ export async function pack(
     const frame = await Bun.zstdCompress(part, { level: LEVEL });
     signal.throwIfAborted();
     bytes += frame.length;
-    if (bytes > most) return null;
     frames.push(frame);
+    if (bytes <= most) continue;
+    frames.forEach(discard);
+    return null;
   }
   const lengths = frames.map(({ length }) => length);
   return { pieces: frames, packed: { bytes, frames: lengths, checksums: frames.map(checksumOf) } };

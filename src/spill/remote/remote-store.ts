@@ -35,8 +35,8 @@ export interface OwnerId {
 
 /** What the store has on one node. */
 interface Placed {
-  /** Which start of a process keeps it; null if it did not say. */
-  readonly start: bigint | null;
+  /** Which start of a process keeps it; null as long as that is not known. */
+  start: bigint | null;
   memory: number;
   disk: number;
   /** When the renewal that was last answered was sent. */
@@ -86,7 +86,7 @@ export class RemoteStore implements Elsewhere {
     return this.#placed.keys();
   }
 
-  async put(sealed: Sealed, signal: AbortSignal): Promise<RemotePlace> {
+  async put(sealed: Sealed, signal: AbortSignal, onFailed?: () => void): Promise<RemotePlace> {
     const { clock, rooms } = this.options;
     const { bytes } = sealed.layout;
     using asking = new Operation(clock, "spill", { signal }, Number.POSITIVE_INFINITY);
@@ -102,6 +102,7 @@ export class RemoteStore implements Elsewhere {
           return await this.#send(sealed, room, tier, signal);
         } catch (error) {
           if (signal.aborted) throw error;
+          onFailed?.();
           why = `${room.address}: ${messageOf(error)}`;
           room[tier] = 0; // until it is asked again
         } finally {
@@ -155,7 +156,9 @@ export class RemoteStore implements Elsewhere {
   /** Which start of a process is there, as far as can be told. */
   holderIs(holder: string, start: bigint): void {
     const placed = this.#placed.get(holder);
-    if (placed !== undefined && placed.start !== start) this.holderLost(holder, STARTED_ANEW);
+    if (placed === undefined) return;
+    placed.start ??= start; // should that be another one, its next renewal tells
+    if (placed.start !== start) this.holderLost(holder, STARTED_ANEW);
   }
 
   /** Nobody answers there: what it has counts as lost unless the lease is renewed in time. */
@@ -169,7 +172,7 @@ export class RemoteStore implements Elsewhere {
   renewed(holder: string, sentAt: number): void {
     const placed = this.#placed.get(holder);
     if (placed === undefined) return;
-    placed.renewedAt = sentAt;
+    placed.renewedAt = Math.max(placed.renewedAt, sentAt);
     for (const stored of placed.doubted) stored.lost = null;
     placed.doubted = [];
   }

@@ -1,6 +1,7 @@
 import { HedgerowError, messageOf } from "../errors.ts";
 import type { ScratchFile } from "../runtime/scratch.ts";
 import type { Columns } from "./batch.ts";
+import { bufferBytes } from "./buffers.ts";
 import { discard } from "./discard.ts";
 import { fetchBytes, type Place, type StoredSegment } from "./catalog.ts";
 import { RunningChecksums } from "./checksum.ts";
@@ -21,7 +22,7 @@ export class FetchBuffer {
   take(length: number): Uint8Array<ArrayBuffer> {
     if (this.#bytes.length < length) {
       this.discard();
-      this.#bytes = new Uint8Array(length);
+      this.#bytes = new Uint8Array(bufferBytes(length)); // the next ones are about as long
     }
     return this.#bytes.subarray(0, length);
   }

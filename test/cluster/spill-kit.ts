@@ -1,6 +1,14 @@
 // The spill store from the shell, against real processes. Imports nothing of src.
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  writeSync,
+} from "node:fs";
 import { BINARY, type Node } from "./processes.ts";
 
 /** Lines of one write to stdin. */
@@ -122,14 +130,25 @@ export function anonymousBytes(pid: number): number {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
-/** How many files without a name the process has open in the folder. */
-export function openScratchFiles(pid: number, folder: string): number {
-  return readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+/** The files without a name that the process has open in the folder, by paths that open them. */
+export function scratchFiles(pid: number, folder: string): string[] {
+  const paths = readdirSync(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`);
+  return paths.filter((path) => {
     try {
-      const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      const target = readlinkSync(path);
       return target.startsWith(folder) && target.endsWith(" (deleted)");
     } catch {
       return false; // closed meanwhile
     }
-  }).length;
+  });
+}
+
+/** Turns one bit of the file's byte at `at` around. */
+export function flipBit(path: string, at: number): void {
+  const fd = openSync(path, "r+");
+  const byte = new Uint8Array(1);
+  readSync(fd, byte, 0, 1, at);
+  byte[0] = (byte[0] as number) ^ (1 << (at % 8));
+  writeSync(fd, byte, 0, 1, at);
+  closeSync(fd);
 }

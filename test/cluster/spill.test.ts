@@ -1,9 +1,9 @@
 import { afterEach, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster, LONG, type Node, until } from "./processes.ts";
-import { anonymousBytes, openScratchFiles, pour, readBack } from "./spill-kit.ts";
+import { anonymousBytes, flipBit, pour, readBack, scratchFiles } from "./spill-kit.ts";
 
 const MB = 1_000_000;
 const folder = mkdtempSync(join(tmpdir(), "hedgerow-spill-"));
@@ -29,7 +29,7 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 /** Files that the nodes keep spilled segments in. */
 const filesOf = (nodes: readonly Node[]) =>
-  nodes.reduce((sum, { pid }) => sum + openScratchFiles(pid, folder), 0);
+  nodes.reduce((sum, { pid }) => sum + scratchFiles(pid, folder).length, 0);
 
 test(
   "lines go through all four tiers of three nodes and come back the same, in the same order, twice",
@@ -80,7 +80,7 @@ test("P3: a holder is killed: reading names the lost range and goes on behind it
   const [node, ...others] = (await start(3, 8, 8)) as [Node, ...Node[]];
   const poured = await pour(node, "a", 36 * MB, ["--expiry", "60s"]);
   expect(poured.stderr).toBe("");
-  const killed = others.find(({ pid }) => openScratchFiles(pid, folder) > 0) as Node;
+  const killed = others.find((other) => filesOf([other]) > 0) as Node;
   killed.signal("SIGKILL");
   await killed.exited();
   let read = 0;
@@ -183,6 +183,37 @@ test("P6: a store is closed at once, though a node that keeps some of it stands 
   expect((await reading).code).toBe(1);
   expect(performance.now() - began).toBeLessThan(5_000); // it would wait for 12 s
   stopped.signal("SIGCONT");
+}, 60_000);
+
+test("P8: a bit turned around in any 4 KiB of a file, here or on another node: its records are named, and not delivered", async () => {
+  const nodes = (await start(2, 1, 2)) as [Node, Node];
+  const [node] = nodes;
+  const poured = await pour(node, "a", 5 * MB);
+  expect(poured.stderr).toBe("");
+  await until("both have files", 5_000, () => nodes.every((one) => filesOf([one]) > 0));
+  for (const { pid } of nodes) {
+    const [path = ""] = scratchFiles(pid, folder);
+    const ranges = new Set<string>();
+    const { size } = statSync(path);
+    expect(size).toBeGreaterThan(15 * 4_096);
+    for (let page = 0; page < size; page += 4_096) {
+      const at = Math.min(size - 1, page + (((page / 4_096) * 601) % 4_096));
+      flipBit(path, at);
+      const read = await readBack(node, "a");
+      flipBit(path, at);
+      const [range = "", first, last] = /records (\d+) to (\d+) are lost/.exec(read.stderr) ?? [];
+      expect({ code: read.code, lines: read.lines, brokenAt: read.brokenAt }).toEqual({
+        code: 1,
+        lines: Number(first),
+        brokenAt: -1,
+      });
+      expect(Number(last)).toBeGreaterThan(Number(first));
+      ranges.add(range);
+    }
+    expect(ranges.size).toBe(1);
+  }
+  const { lines, sha256 } = await readBack(node, "a");
+  expect({ lines, sha256 }).toEqual({ lines: poured.lines, sha256: poured.sha256 });
 }, 60_000);
 
 test("compressed, two nodes hold several times their room, and lines come back the same", async () => {

@@ -71,10 +71,14 @@ export class Segment implements Columns {
     const end = start + record.length;
     const next = this.count + 1;
     if (end > this.#limit) return false;
-    if (next >= this.offsets.length && !this.#grow()) return false;
+    let { offsets } = this;
+    if (next >= offsets.length) {
+      if (!this.#grow()) return false;
+      ({ offsets } = this);
+    }
+    offsets[next] = end; // is none before it is counted
     if (record.length > SHORT_BYTES) copy.call(record, values, start);
     else for (let i = 0; i < record.length; i++) values[start + i] = record[i] as number;
-    this.offsets[next] = end;
     this.count = next;
     this.end = end;
     return true;

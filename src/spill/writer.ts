@@ -5,7 +5,9 @@ import type { Appender } from "./appender.ts";
 const encoder = new TextEncoder();
 
 export class Writer implements SpillWriter {
-  #state: "open" | "waiting" | "closed" = "open";
+  /** Neither waiting nor closed: all that a record is asked on its short way. */
+  #ready = true;
+  #closed = false;
 
   constructor(
     private readonly name: string,
@@ -14,7 +16,7 @@ export class Writer implements SpillWriter {
   ) {}
 
   append(record: Uint8Array | string): Promise<void> | undefined {
-    if (this.#state !== "open") throw this.#refusal();
+    if (!this.#ready) throw this.#refusal();
     const taken = this.appender.append(bytesOf(record));
     return taken === undefined ? undefined : this.#wait(taken);
   }
@@ -29,7 +31,8 @@ export class Writer implements SpillWriter {
   }
 
   async close(): Promise<void> {
-    this.#state = "closed";
+    this.#ready = false;
+    this.#closed = true;
     this.release();
   }
 
@@ -38,16 +41,16 @@ export class Writer implements SpillWriter {
   }
 
   async #wait(taken: Promise<void>): Promise<void> {
-    this.#state = "waiting";
+    this.#ready = false;
     try {
       await taken;
     } finally {
-      if (this.#state === "waiting") this.#state = "open";
+      this.#ready = !this.#closed;
     }
   }
 
   #refusal(): HedgerowError {
-    if (this.#state === "closed") {
+    if (this.#closed) {
       return new HedgerowError("not_found", `this writer of spill store ${this.name} is closed`);
     }
     return new HedgerowError(
@@ -59,8 +62,8 @@ export class Writer implements SpillWriter {
 
 /** Whoever has no types may give anything: lengths that are none would spoil the segment. */
 function bytesOf(record: unknown): Uint8Array {
-  if (typeof record === "string") return encoder.encode(record);
   if (record instanceof Uint8Array) return record;
+  if (typeof record === "string") return encoder.encode(record);
   const given = record === null ? "null" : typeof record;
   throw new HedgerowError(
     "invalid_argument",

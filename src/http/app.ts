@@ -3,6 +3,7 @@ import type { HedgerowNode } from "../node/api.ts";
 import type { Logger } from "../observe/logger.ts";
 import { pathOfUrl } from "../rpc/base-route.ts";
 import { connectHandlers } from "../rpc/handlers.ts";
+import { DEFAULT_TIMEOUT_MS } from "../rpc/limits.ts";
 import { type IdleControl, noSuchRoute, unaryRoutes } from "../rpc/server.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import { MAX_MESSAGE_BYTES } from "../store/limits.ts";
@@ -19,6 +20,7 @@ import { apiBytesFor, textBytesFor } from "./limits.ts";
 import { wrongMediaType } from "./media-types.ts";
 import { metricsPage } from "./metrics.ts";
 import { refuse } from "./refuse.ts";
+import { mostBytesOf, roomsByAddress } from "./replies.ts";
 import { line } from "./respond.ts";
 import { StreamEnds } from "./stream-ends.ts";
 import { takeUnread } from "./unread.ts";
@@ -53,6 +55,9 @@ const DEMO_PATHS = [
   ...["/put", "/get", "/send", "/broadcast", "/streamsend", "/streambroadcast", "/sos"],
 ];
 
+/** Those of them whose replies may be large. */
+const BULKY_PATHS = ["/get", "/send", "/broadcast"];
+
 /** Of tools and balancers, by the names that gRPC gave them. */
 const TOOLS = [
   "grpc.health.v1.Health",
@@ -77,6 +82,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     wires: CLIENT_WIRES,
     contextOf: (request: Request, server: IdleControl) =>
       withClientAddress(server.requestIP?.(request)?.address),
+    roomOf: roomsByAddress(api.unsent),
     endOf: ({ headers, url }: Request) =>
       ends.signalFor({ path: pathOfUrl(url), authorization: headers.get("authorization") }),
   };
@@ -124,6 +130,22 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     return undefined;
   });
 
+  for (const path of BULKY_PATHS) {
+    app.use(path, async (c, next) => {
+      const room = shared.roomOf(c.req.raw, c.env);
+      try {
+        const { signal } = c.req.raw;
+        if (path === "/get")
+          await room.reserve(mostBytesOf(1), { signal, timeoutMs: DEFAULT_TIMEOUT_MS });
+        else room.check();
+        await next();
+        c.res = new Response(room.bodyOf(await c.res.bytes(), c.req.raw), c.res);
+      } catch (error) {
+        room.release();
+        throw error;
+      }
+    });
+  }
   for (const path of DEMO_PATHS) app.use(path, (_, next) => api.admission.calls.run(next));
   app.route("/", healthRoutes(node, clock));
   app.get("/metrics", () => metricsPage(node));
@@ -146,6 +168,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     fetch: (request, server = NO_IDLE_LIMIT) => app.fetch(request, server),
     stop() {
       ends.stop();
+      api.unsent.stop();
       generic.stop();
       tools.stop();
     },

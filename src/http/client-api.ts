@@ -14,11 +14,14 @@ import {
 import type { BroadcastReply, HedgerowNode } from "../node/api.ts";
 import { DEFAULT_TIMEOUT_MS } from "../rpc/limits.ts";
 import { type PeerRoute, serve } from "../rpc/port.ts";
+import { replyRoomOf } from "../rpc/reply-room.ts";
+import { UnsentReplies } from "../rpc/unsent.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { StoredEntry } from "../store/ports.ts";
 import { Admission, type ClientLimits } from "./admission.ts";
 import { clientAddressOf } from "./client-address.ts";
 import { holdLock } from "./hold-lock.ts";
+import { withRoom } from "./replies.ts";
 import { semaphoreRoutes, semaphoreStreams } from "./semaphores.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
 import { spillRead, spillWrite } from "./spill.ts";
@@ -34,6 +37,8 @@ export interface ClientApi {
   readonly routes: readonly PeerRoute[];
   /** Counts what is under way of them, and of all that asks the node for as much. */
   readonly admission: Admission;
+  /** Bounds what of their replies waits to be sent. */
+  readonly unsent: UnsentReplies;
   /** Streams, and the unary routes once more for protocols that only Connect's own handlers speak. */
   register(router: ConnectRouter): void;
 }
@@ -45,10 +50,11 @@ export function createClientApi(
 ): ClientApi {
   const admission = new Admission(limits);
   const signs = new SignsOfLife(clock);
-  const routes = clientRoutes(node, clock, signs).map((route) => gated(route, admission));
+  const routes = clientRoutes(node, clock, signs).map((route) => withRoom(gated(route, admission)));
   return {
     routes,
     admission,
+    unsent: new UnsentReplies(clock),
     register: (router) => registerAll(router, node, routes, clock, signs, admission),
   };
 }
@@ -100,7 +106,13 @@ function registerAll(
   for (const { method, handle } of routes) {
     router.rpc(method, async (request, context) => {
       const timeoutMs = context.timeoutMs() ?? DEFAULT_TIMEOUT_MS;
-      const reply = await handle(request, { timeoutMs, signal: context.signal });
+      const call = {
+        timeoutMs,
+        signal: context.signal,
+        reply: replyRoomOf(context),
+        roomWithinMs: context.timeoutMs() ?? Infinity, // as long as its client reads
+      };
+      const reply = await handle(request, call);
       return create(method.output, reply as MessageInitShape<typeof method.output>);
     });
   }

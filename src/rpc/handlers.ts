@@ -2,6 +2,7 @@ import {
   Code,
   ConnectError,
   type ContextValues,
+  createContextValues,
   type ConnectRouter,
   type ConnectRouterOptions,
   createConnectRouter,
@@ -23,6 +24,7 @@ import { behind, publicError, toConnectError } from "./errors.ts";
 import { MAX_CALL_BYTES, MAX_STREAM_TIMEOUT_MS } from "./limits.ts";
 import { withoutLongTimeouts } from "./long-timeouts.ts";
 import { type MessageWires, NO_WIRES } from "./message-wire.ts";
+import { REPLY_ROOM, type ReplyRoom } from "./reply-room.ts";
 import { type IdleControl, pathOf, type WireHandler } from "./server.ts";
 import { stopped } from "./served-call.ts";
 import { serveStream } from "./stream-routes.ts";
@@ -42,6 +44,8 @@ export interface ConnectHandlersOptions {
   readonly contextOf?: (request: Request, server: IdleControl) => ContextValues;
   /** Ends a stream with its reason, a ConnectError. Default: nothing does before `stop`. */
   readonly endOf?: ((request: Request) => AbortSignal) | undefined;
+  /** As `UnaryOptions.roomOf`. */
+  readonly roomOf?: ((request: Request, server: IdleControl) => ReplyRoom) | undefined;
 }
 
 /** What unaryRoutes does not serve: streams, and by Connect's own handlers gRPC-Web and all that is unusual. */
@@ -129,12 +133,16 @@ async function answer(
   handler: UniversalHandler,
   request: Request,
   server: IdleControl,
-  { clock, contextOf, endOf }: ConnectHandlersOptions,
+  { clock, contextOf, endOf, roomOf }: ConnectHandlersOptions,
   stop: AbortSignal,
 ): Promise<Response> {
   const isUnary = handler.method.methodKind === "unary";
   const end = isUnary ? undefined : endOf?.(request);
-  const contextValues = contextOf?.(request, server);
+  const room = isUnary ? roomOf?.(request, server) : undefined;
+  const contextValues = (contextOf?.(request, server) ?? createContextValues()).set(
+    REPLY_ROOM,
+    room,
+  );
   // Full-duplex streams are refused for anything below HTTP/2, but Bun serves them over HTTP/1.1 too.
   const received = universalServerRequestFromFetch(request, {
     httpVersion: "2",
@@ -151,11 +159,19 @@ async function answer(
     header,
     body,
     ...(joint && { signal: joint.signal }),
-    ...(contextValues && { contextValues }),
+    contextValues,
   });
-  if (isUnary) return universalServerResponseToFetch(withDetail(answered));
-  const whole = answered.body && joint ? untilLeft(answered.body, joint.leave) : answered.body;
-  return universalServerResponseToFetch({ ...answered, ...(whole && { body: whole }) });
+  const seen = isUnary ? withDetail(answered) : answered;
+  const { body: given } = seen;
+  if (!given || (room === undefined && joint === undefined))
+    return universalServerResponseToFetch(seen);
+  const leave = () => {
+    joint?.leave();
+    room?.release();
+  };
+  request.signal.addEventListener("abort", leave, { once: true });
+  const sent = untilLeft(room === undefined ? given : room.counted(given), leave);
+  return universalServerResponseToFetch({ ...seen, body: sent });
 }
 
 async function* untilLeft(body: AsyncIterable<Uint8Array>, leave: () => void) {

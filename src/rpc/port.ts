@@ -6,6 +6,7 @@ import type {
 } from "@bufbuild/protobuf";
 import type { HedgerowError } from "../errors.ts";
 import type { CallOptions } from "../runtime/runtime.ts";
+import type { ReplyRoom } from "./reply-room.ts";
 
 /** `host:port` of a node's peer listener. */
 export type Address = string;
@@ -50,6 +51,10 @@ export interface ServedCall {
   readonly timeoutMs: number;
   /** Aborts when the caller goes away. Absent for calls that travelled in a batch. */
   readonly signal?: AbortSignal | undefined;
+  /** What may be replied, where that is bounded: for clients. */
+  readonly reply?: ReplyRoom | undefined;
+  /** Milliseconds that it may wait for that. Default: nine tenths of `timeoutMs`. */
+  readonly roomWithinMs?: number | undefined;
 }
 
 export type PeerHandler<I extends DescMessage, O extends DescMessage> = (

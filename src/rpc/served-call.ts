@@ -1,6 +1,7 @@
 import { HedgerowError } from "../errors.ts";
 import type { Deadlines, Expiring } from "./deadlines.ts";
 import type { ServedCall } from "./port.ts";
+import type { ReplyRoom } from "./reply-room.ts";
 
 /** A call on the side that serves it. It ends with its deadline, whatever its caller or its handler does. */
 export class CallInProgress implements ServedCall, Expiring {
@@ -15,6 +16,7 @@ export class CallInProgress implements ServedCall, Expiring {
     readonly deadline: number,
     readonly timeoutMs: number,
     private readonly caller?: Pick<Request, "signal">,
+    readonly reply?: ReplyRoom | undefined,
   ) {}
 
   /** Made when a handler asks for it: most never do, and it costs as much as decoding the request. */

@@ -9,13 +9,14 @@ import { Deadlines } from "./deadlines.ts";
 import { errorResponse, publicError } from "./errors.ts";
 import { DEFAULT_TIMEOUT_MS, MAX_CALL_BYTES, MAX_TIMEOUT_MS } from "./limits.ts";
 import type { PeerRoute } from "./port.ts";
+import type { ReplyRoom } from "./reply-room.ts";
 import { CallInProgress, stopped } from "./served-call.ts";
 import type { MethodTraffic, Traffic } from "./traffic.ts";
 
 /** The one thing that handlers need of a Bun.Server. */
 export interface IdleControl {
   /** Where the request comes from. */
-  requestIP?(request: Request): { readonly address: string } | null;
+  requestIP?(request: Request): { readonly address: string; readonly port?: number } | null;
   /** Ends the request's connection after so many quiet seconds; 0: never. */
   timeout(request: Request, seconds: number): void;
 }
@@ -40,6 +41,8 @@ export interface UnaryOptions {
   readonly traffic?: Traffic | undefined;
   /** Ends what is sent to them still, and refuses what comes later, with `stopped`. Default: never. */
   readonly shutdown?: AbortSignal | undefined;
+  /** Bounds what of replies waits to be sent. Default: nothing does. */
+  readonly roomOf?: ((request: Request, server: IdleControl) => ReplyRoom) | undefined;
 }
 
 export type Format = "proto" | "json";
@@ -138,21 +141,24 @@ class UnaryService {
     server: IdleControl,
   ): Promise<Response> {
     let body: Uint8Array | null = null;
+    const room = this.options.roomOf?.(request, server);
     try {
       if (route.traffic !== undefined) route.traffic.begun++;
       if (this.options.shutdown?.aborted) throw stopped();
       const timeoutMs = checkHeaders(request.headers);
       if (timeoutMs > LONG_CALL_MS) server.timeout(request, 0);
       const deadline = this.options.clock.now() + timeoutMs + LATE_MS;
-      const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request);
+      const call = new CallInProgress(this.deadlines, deadline, timeoutMs, request, room);
       body = await call.within(() => readBody(request, "request", this.#maxBytes));
       call.isWhole = true;
       if (route.traffic !== undefined) route.traffic.requestBytes += body.length;
       const reply = await route.serve({ body, format, call });
       if (reply.length > this.#maxBytes) throw replyTooLarge(this.#maxBytes);
+      const sent = room === undefined ? reply : room.bodyOf(reply, request);
       route.traffic?.succeeded(reply.length);
-      return new Response(reply, REPLY[format]);
+      return new Response(sent, REPLY[format]);
     } catch (error) {
+      room?.release();
       return this.#refuse(route, body === null ? withoutBody(error) : error);
     }
   }

@@ -2,6 +2,7 @@ import {
   constants,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type Http2Session,
   type ServerHttp2Stream,
 } from "node:http2";
 import { ConnectError, createConnectRouter } from "@connectrpc/connect";
@@ -19,9 +20,11 @@ import type { HedgerowNode } from "../../node/api.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { handlerOptions, joined, noting, seenOf } from "../../rpc/handlers.ts";
 import { withoutLongTimeouts } from "../../rpc/long-timeouts.ts";
+import { REPLY_ROOM, ReplyRoom } from "../../rpc/reply-room.ts";
 import { pathOf } from "../../rpc/server.ts";
 import type { StreamSpec } from "../../rpc/stream-run.ts";
 import { Turns } from "../../rpc/turns.ts";
+import { ClientConnection } from "../../rpc/unsent.ts";
 import { wholeInTime } from "../../rpc/whole-request.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
@@ -63,6 +66,24 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
   const publicError = (error: unknown, method: string) => seenOf(error, method, logger);
   const lean = { clock, turns: new Turns(clock), maxBytes, wires: CLIENT_WIRES, publicError };
   registerTools(router, node, clock);
+  const connections = new WeakMap<Http2Session, ClientConnection>();
+  const connectionOf = ({ stream }: Http2ServerResponse) => {
+    const { session } = stream;
+    const known = session && connections.get(session);
+    if (known) return known;
+    const connection = new ClientConnection({
+      bytesTaken: () => session?.socket.bytesWritten ?? 0,
+    });
+    if (session) connections.set(session, connection);
+    return connection;
+  };
+  const roomOf = (response: Http2ServerResponse) => {
+    const { stream } = response;
+    const cut = () => stream.session?.destroy();
+    const room = new ReplyRoom(api.unsent, () => connectionOf(response), cut);
+    response.once("close", () => room.release());
+    return room;
+  };
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
   /** Undefined for all that is no stream of the client API, or is unusual. */
@@ -88,7 +109,8 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
       const end = isUnary ? ends.stopped : ends.signalFor({ path, authorization });
       const body = wholeInTime(handler.method, given, { clock, shutdown: end });
       const signal = end === ends.stopped ? request.signal : joined(request.signal, end).signal;
-      return withStatus(await handler({ ...request, body, signal }));
+      const answered = await handler({ ...request, body, signal });
+      return withStatus(isUnary ? counted(answered, request.contextValues) : answered);
     }
     return refused(new HedgerowError("not_supported", `nothing is served at ${path}`));
   };
@@ -105,12 +127,19 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
       try {
         const stream = streamed(request, response);
         if (stream !== undefined) return await stream;
-        await universalResponseToNodeResponse(await answer(received(request, response)), response);
+        const room = roomOf(response);
+        await universalResponseToNodeResponse(
+          await answer(received(request, response, room)),
+          response,
+        );
       } catch (error) {
         end(response, error, logger);
       }
     },
-    stop: () => ends.stop(),
+    stop() {
+      ends.stop();
+      api.unsent.stop();
+    },
   };
 }
 
@@ -118,14 +147,26 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
 function received(
   request: Http2ServerRequest,
   response: Http2ServerResponse,
+  room: ReplyRoom,
 ): UniversalServerRequest {
   try {
     const from = withClientAddress(response.stream.session?.socket.remoteAddress);
+    from.set(REPLY_ROOM, room);
     const head = universalRequestFromNodeRequest(request, response, undefined, from);
     return { ...head, header: withoutLongTimeouts(head.header) };
   } catch (cause) {
     throw new HedgerowError("invalid_argument", ":authority is missing or malformed", { cause });
   }
+}
+
+/** Counts what is sent of it. */
+function counted(
+  answered: UniversalServerResponse,
+  values: UniversalServerRequest["contextValues"],
+): UniversalServerResponse {
+  const room = values?.get(REPLY_ROOM);
+  if (room === undefined || !answered.body) return answered;
+  return { ...answered, body: room.counted(answered.body) };
 }
 
 /** Answered before all of it was read, as for a message over the limit: the rest would wait in vain for a reader. */

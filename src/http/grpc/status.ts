@@ -1,7 +1,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import type { HedgerowError } from "../../errors.ts";
+import { HedgerowError } from "../../errors.ts";
 import { detailed, toConnectError } from "../../rpc/errors.ts";
 
 /**
@@ -35,7 +35,12 @@ export function withStatus(response: UniversalServerResponse): UniversalServerRe
  * what Connect throws here when a caller has gone and nothing can be written, as if it were the handler's own defect.
  */
 async function* thenStatus(body: AsyncIterable<Uint8Array>, trailer: Headers) {
-  for await (const chunk of body) yield chunk;
+  try {
+    for await (const chunk of body) yield chunk;
+  } catch (error) {
+    if (!(error instanceof HedgerowError)) throw error;
+    return setStatus(trailer, toConnectError(error)); // of the room for it
+  }
   const error = findTrailerError(trailer);
   if (error === undefined) return;
   setStatus(trailer, detailed(error));

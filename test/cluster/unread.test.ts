@@ -70,7 +70,7 @@ describe.each(["grpc", "connect"] as const)("over %s", (protocol) => {
     async (calls, versions) => {
       const before = await residentMib();
       ask(protocol, calls, versions, "unread");
-      expect(await growth(4, before)).toBeLessThan(ONE_CONNECTION_MIB);
+      expect(await growth(3, before)).toBeLessThan(ONE_CONNECTION_MIB);
       expect(await node.entries("bulk", 6)).toHaveLength(6);
     },
     30_000,
@@ -86,7 +86,7 @@ describe.each(["grpc", "connect"] as const)("over %s", (protocol) => {
   test("twelve clients that read nothing bar nobody: they are cut off while others wait", async () => {
     const before = await residentMib();
     for (let i = 0; i < 12; i++) ask(protocol, 100, 1, "unread");
-    const most = growth(12, before);
+    const most = growth(8, before);
     await Bun.sleep(1_500); // the room is taken
     let answered = false;
     const giveUpAt = performance.now() + 20_000;
@@ -114,7 +114,7 @@ test("over HTTP/1.1, replies on many connections have one bound", async () => {
     socket.write(body);
     return socket;
   });
-  expect(await growth(5, before)).toBeLessThan(MANY_CONNECTIONS_MIB);
+  expect(await growth(3, before)).toBeLessThan(MANY_CONNECTIONS_MIB);
   for (const socket of sockets) socket.destroy();
 }, 30_000);
 

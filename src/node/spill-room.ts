@@ -41,7 +41,7 @@ export function spillRoom(options: SpillRoomOptions): SpillRoom {
 export async function checkSpillDir(spillDir: string): Promise<void> {
   if (spillDir === "") return;
   try {
-    await access(spillDir, constants.W_OK | constants.X_OK);
+    await access(`${spillDir}/.`, constants.W_OK | constants.X_OK); // which a file does not have
   } catch (error) {
     throw new HedgerowError(
       "invalid_argument",

@@ -248,7 +248,7 @@ export class Appender {
   async #findPlace(sealed: Sealed): Promise<Place> {
     const { files, disk, elsewhere, warner, name } = this.options;
     const { signal } = this.#closing;
-    let why = "this node is full";
+    let why = disk.binds ? "its limits allow no more on this node" : "this node is full";
     let cause: unknown;
     if (files !== null) {
       try {

@@ -23,6 +23,11 @@ export class Budget {
     return this.parent === null ? own : Math.min(own, this.parent.free);
   }
 
+  /** Whether less may be taken of this limit than of the node's. */
+  get binds(): boolean {
+    return this.parent !== null && this.limit - this.#used < this.parent.free;
+  }
+
   /** Whether more is taken than the limit, this one or the node's, allows. */
   get exceeded(): boolean {
     return this.#used > this.limit || this.parent?.exceeded === true;

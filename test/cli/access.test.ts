@@ -197,6 +197,7 @@ test.skipIf(openssl === null)(
 
 test.each([
   [["--client-tls-cert", "x"], "--client-tls-cert and --client-tls-key go together: give both"],
+  [["--spill-dir", "package.json"], "--spill-dir package.json: ENOTDIR: not a directory"],
   [["--client-token-file", "missing"], "--client-token-file missing cannot be read: ENOENT"],
   [["--http-hosts", "http://x"], "--http-hosts http://x: give host names in lower case"],
 ])("%p is refused before anything starts", async (flags, message) => {

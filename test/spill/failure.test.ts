@@ -70,6 +70,7 @@ test("P4: the limits of the store hold, and a full store is an error of that wri
   const store = spill.store("a", limits);
   const { count, error } = await fill(store);
   expect(error.code).toBe("no_space");
+  expect(error.message).toContain("its limits allow no more on this node");
   const { memoryUsed, diskUsed } = store.stats();
   expect(memoryUsed).toBeLessThanOrEqual(limits.memoryBytes);
   expect(diskUsed).toBeLessThanOrEqual(limits.diskBytes);

@@ -55,6 +55,7 @@ test("P4: a full cluster is an error of that write, and the limits of the store 
   const store = owner.spill.store("a", { memoryBytes: 2 * MB, diskBytes: MB });
   const error = await fill(store);
   expect(error.code).toBe("no_space");
+  expect(error.message).toContain("its limits allow no more on other nodes");
   expect(store.stats().bytes).toBeGreaterThan(8 * MB);
   for (const { spill } of cluster.nodes) {
     expect(spill.memory.used).toBeLessThanOrEqual(2 * MB);

@@ -95,7 +95,10 @@ export class RemoteStore implements Elsewhere {
       for (const room of await asking.race(rooms.with(bytes, tier))) {
         signal.throwIfAborted();
         const sending = { holder: room.address, tier, bytes };
-        if (!this.#allows(sending)) continue;
+        if (!this.#allows(sending)) {
+          why = "its limits allow no more on other nodes";
+          continue;
+        }
         this.#sending.add(sending);
         room[tier] -= bytes;
         try {

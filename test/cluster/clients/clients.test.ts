@@ -2,7 +2,7 @@
 // shows them. Browsers: test/browser.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { Cluster, freePlaces, type Node } from "../processes.ts";
+import { BINARY, Cluster, freePlaces, type Node } from "../processes.ts";
 
 const root = join(import.meta.dir, "../../..");
 const bin = join(root, "node_modules/.bin");
@@ -165,6 +165,16 @@ describe("docs/CLIENTS.md", () => {
     expect(seen).toContain('"value": "hello"');
     expect(seen).toContain(`"node": "${leader.address}"`);
     expect(seen).toContain("hedgerow.v1.HedgerowService/WatchMembers");
+  });
+
+  test("spill stores", async () => {
+    const lines = await example("Spill stores", "sh");
+    const server = `export HEDGEROW_SERVER=${follower.url}\n`;
+    const program = server + lines.replaceAll("hedgerow spill", `${BINARY} spill`);
+    const seen = await output(["sh", "-ec", program]);
+    expect(seen).toContain("5 records written to numbers");
+    expect(seen).toContain("\n4\n5\n{");
+    expect(seen).toEndWith('{\n  "first": "1",\n  "records": [\n    "dHdv"\n  ]\n}\n');
   });
 
   testWith("python3")("Python", async () => {

@@ -6,7 +6,7 @@ export interface Envelope {
   readonly data: Uint8Array;
 }
 
-interface Header {
+export interface Header {
   readonly flags: number;
   /** Of the data. */
   readonly length: number;
@@ -76,20 +76,23 @@ export class EnvelopeReader {
 
   /** The first bytes of that envelope, up to so many, as far as they have come; they are not taken. */
   peek(length: number): Uint8Array {
-    const first = this.#chunks[0]?.subarray(this.#at, this.#at + length) ?? new Uint8Array();
-    if (first.length === length || this.#chunks.length < 2) return first;
-    return Buffer.concat([first, ...this.#chunks.slice(1)]).subarray(0, length);
+    let first = this.#chunks[0]?.subarray(this.#at, this.#at + length) ?? new Uint8Array();
+    for (const chunk of this.#chunks.slice(1)) {
+      if (first.length === length) break;
+      first = Buffer.concat([first, chunk.subarray(0, length - first.length)]);
+    }
+    return first;
   }
 
   /**
-   * Takes some of that envelope, as it came: up to so many bytes, or up to the end of a chunk; null if nothing of it is
-   * there. What is left of it is as if it had begun there.
+   * Takes some of that envelope, as it came: up to `most` bytes, or up to the end of a chunk; null until `least` of them
+   * are there, in whatever chunks. What is left of it is as if it had begun there.
    */
-  part(length: number): Uint8Array | null {
-    const first = this.#chunks[0];
-    if (first === undefined || this.#header === null) return null;
+  part(least: number, most: number): Uint8Array | null {
+    const [first] = this.#chunks;
+    if (first === undefined || this.#header === null || this.#bytes < least) return null;
     const { flags, length: whole } = this.#header;
-    const bytes = first.subarray(this.#at, this.#at + Math.min(length, whole));
+    const bytes = first.subarray(this.#at, this.#at + Math.min(most, whole));
     this.#header = bytes.length < whole ? { flags, length: whole - bytes.length } : null;
     this.#pass(bytes.length);
     return bytes;

@@ -21,19 +21,27 @@ export interface Connection {
 /**
  * A connection of TCP or of mutual TLS, on Bun's own sockets: those of node:net copy what the system does not take at
  * once, and each byte that comes passes a stream more (a third of what a stream between nodes costs). Throws
- * `unavailable`: nothing has been sent.
+ * `unavailable`: nothing has been sent; and what the signal aborts with before it is made.
  */
 export async function connect(
   address: Address,
   tls: TlsMaterial | null,
   sink: ConnectionSink,
+  signal: AbortSignal,
 ): Promise<Connection> {
+  signal.throwIfAborted();
   const colon = address.lastIndexOf(":");
   const ready = Promise.withResolvers<Connection>();
   const unreachable = (error: Error) => {
     const { message } = errorFromFetch(error, address);
     ready.reject(new HedgerowError("unavailable", message, { cause: error }));
   };
+  let opened: Bun.Socket | null = null;
+  const abort = () => {
+    ready.reject(signal.reason as Error);
+    opened?.terminate();
+  };
+  signal.addEventListener("abort", abort, { once: true });
   let drained: (() => void) | null = null;
   let isReady = false;
   const drain = () => {
@@ -54,7 +62,9 @@ export async function connect(
     ...(tls !== null && { tls: clientTls(tls) }),
     socket: {
       open(socket) {
-        if (tls === null) begin(socket);
+        opened = socket;
+        if (signal.aborted) socket.terminate();
+        else if (tls === null) begin(socket);
       },
       handshake(socket, success, error) {
         if (success) return begin(socket);
@@ -72,7 +82,11 @@ export async function connect(
     },
   });
   connecting.catch(unreachable);
-  return ready.promise;
+  try {
+    return await ready.promise;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 function write(

@@ -1,10 +1,12 @@
 import { HedgerowError } from "../../errors.ts";
-import { END_OF_STREAM_FLAG, EnvelopeReader } from "../envelopes.ts";
+import { END_OF_STREAM_FLAG, EnvelopeReader, type Header } from "../envelopes.ts";
 import { type FrameSink, MAX_HEAD_BYTES, ownOf, readFrames, readHead } from "./frame-reader.ts";
 import { MAX_ENVELOPE_BYTES } from "./limits.ts";
 
 /** From this size on, messages of streams of bytes are read before they have come whole. */
 const PARTED_BYTES = 32 * 1024;
+/** Parts wait for so many bytes: those that came one by one are joined meanwhile. */
+const GATHERED_BYTES = 16 * 1024;
 
 export interface LinkSink extends FrameSink {
   /** Whether a message of so many bytes, which has begun, is taken in parts. */
@@ -20,6 +22,8 @@ export class LinkReader {
   /** The stream of the message of which parts have been read, and how many of its bytes are to come. */
   #stream = 0;
   #left = 0;
+  /** The envelope that comes, if it is to be read whole. */
+  #whole: Header | null = null;
 
   constructor(
     /** The other side, for messages. */
@@ -47,17 +51,23 @@ export class LinkReader {
   /** Whether what comes is a large message that is taken in parts. */
   #beginParts(): boolean {
     const { coming } = this.#envelopes;
-    if (coming === null || coming.flags !== 0 || coming.length < PARTED_BYTES) return false;
-    const head = readHead(this.#envelopes.peek(MAX_HEAD_BYTES), coming.length);
-    if (head === null || !this.sink.beginsParts(head.stream, coming.length - head.at)) return false;
+    if (coming === null || coming === this.#whole) return false;
+    if (coming.flags !== 0 || coming.length < PARTED_BYTES) return false;
+    const first = this.#envelopes.peek(MAX_HEAD_BYTES);
+    if (first.length < MAX_HEAD_BYTES) return false;
+    const head = readHead(first, coming.length);
+    if (head === null || !this.sink.beginsParts(head.stream, coming.length - head.at)) {
+      this.#whole = coming;
+      return false;
+    }
     this.#stream = head.stream;
     this.#left = coming.length - head.at;
-    for (let at = 0; at < head.at;) at += this.#envelopes.part(head.at - at)?.length ?? head.at;
+    for (let at = 0; at < head.at;) at += this.#envelopes.part(1, head.at - at)?.length ?? head.at;
     return true;
   }
 
   #readPart(): boolean {
-    const part = this.#envelopes.part(this.#left);
+    const part = this.#envelopes.part(Math.min(GATHERED_BYTES, this.#left), this.#left);
     if (part === null) return false;
     this.#left -= part.length;
     this.sink.onPart(this.#stream, ownOf(part, part.buffer.byteLength));

@@ -5,7 +5,7 @@ import type { TlsMaterial } from "../tls.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Outgoing } from "./frame-writer.ts";
 import { Http1Answer } from "./http1-answer.ts";
-import { type Connection, connect } from "./connection.ts";
+import { type Connection, type ConnectionSink, connect } from "./connection.ts";
 
 const NEW_LINE = "\r\n";
 const LENGTH_DIGITS = 8;
@@ -24,7 +24,6 @@ export async function exchangeOverSocket(
   tls: TlsMaterial | null,
   exchange: Exchange,
 ): Promise<void> {
-  exchange.signal.throwIfAborted();
   const over = Promise.withResolvers<void>();
   over.promise.catch(() => {}); // thrown below, unless the connection was not made
   const answer = new Http1Answer({
@@ -32,7 +31,7 @@ export async function exchangeOverSocket(
     data: (bytes) => exchange.receive(bytes),
     end: () => over.resolve(),
   });
-  const connection = await connect(address, tls, {
+  const sink: ConnectionSink = {
     data: (bytes) => {
       try {
         answer.push(bytes);
@@ -42,7 +41,8 @@ export async function exchangeOverSocket(
     },
     failed: (error) => over.reject(errorFromFetch(error, address)),
     closed: () => (answer.mayEnd ? over.resolve() : over.reject(closed(address))),
-  });
+  };
+  const connection = await connect(address, tls, sink, exchange.signal);
   const abort = () => over.reject(exchange.signal.reason as Error);
   exchange.signal.addEventListener("abort", abort, { once: true });
   send(connection, address, path, exchange).catch(over.reject);

@@ -135,19 +135,18 @@ export class LinkStream implements ServedStream {
       this.fail(tooLarge(this.#maxMessageBytes));
     } else if (this.#granted <= 0) {
       this.fail(new HedgerowError("overloaded", "the stream was sent more than asked for"));
-    } else if (this.isBytes) {
-      this.#granted -= MESSAGE_COST_BYTES; // its parts count their bytes alone
     }
+    this.#granted -= MESSAGE_COST_BYTES;
   }
 
   receivePart(data: Uint8Array): void {
     if (this.#over) return;
-    const cost = this.#costOf(data);
+    const cost = costOf(data);
     if (!this.line.hasRoom(cost)) {
       this.fail(new HedgerowError("overloaded", "too much of all streams waits to be read"));
       return;
     }
-    this.#granted -= cost;
+    this.#granted -= data.length;
     this.#waiting += cost;
     if (!this.#isLeft) this.#keep(cost);
     this.#inbox.push(data);
@@ -187,9 +186,12 @@ export class LinkStream implements ServedStream {
 
   async #pump(source: Source): Promise<void> {
     this.#source = source;
+    let isAsked = true;
     try {
       for (;;) {
+        isAsked = true;
         const { done, value } = await source.next();
+        isAsked = false;
         if (this.#over) return;
         if (done) break;
         const data = this.#bytesOf(value);
@@ -203,7 +205,7 @@ export class LinkStream implements ServedStream {
       this.line.sendFrame({ stream: this.id, end: {} });
       if (this.role === "taker") this.#finish(null);
     } catch (error) {
-      this.#source = null; // it has ended by its error
+      if (isAsked) this.#source = null; // it has ended by its error
       this.fail(this.#sourceFailure(error));
     }
   }
@@ -252,16 +254,11 @@ export class LinkStream implements ServedStream {
   }
 
   #onTaken(message: Uint8Array): void {
-    const cost = this.#costOf(message);
+    const cost = costOf(message);
     this.#waiting -= cost;
     if (this.#over) return;
     this.#keep(-cost);
     this.grant();
-  }
-
-  /** What it counts while it waits. */
-  #costOf(data: Uint8Array): number {
-    return this.isBytes ? data.length : costOf(data);
   }
 
   #keep(bytes: number): void {
@@ -297,6 +294,7 @@ export class LinkStream implements ServedStream {
 
 const utf8 = new TextEncoder();
 
+/** Of a message that is sent, and of a message, or a part of one, that waits to be read. */
 function costOf(data: Uint8Array): number {
   return data.length + MESSAGE_COST_BYTES;
 }

@@ -1,0 +1,103 @@
+import { expect, test } from "bun:test";
+import { silentLogger } from "../../../src/observe/logger.ts";
+import { PeerEndpoint } from "../../../src/rpc/endpoint.ts";
+import { ProcessNetwork } from "../../../src/rpc/memory-network.ts";
+import { connectPeers } from "../../../src/rpc/peers.ts";
+import type { Replies, StreamInput, StreamRoute } from "../../../src/rpc/port.ts";
+import { openLoopback } from "../../../src/rpc/streams/loopback.ts";
+import { TestCluster } from "../kit/cluster.ts";
+import { addressOf, atEnd, listen, peers, runtime } from "../kit/nodes.ts";
+import { KIND, streamRoute } from "../kit/streams.ts";
+import { until } from "../kit/wait.ts";
+
+// Large messages are sent from where they are: whatever carries them must be done with one before the next is asked for.
+
+const cluster = new TestCluster();
+const { clock } = runtime;
+const SIZES = [4_000_000, 131_072, 10, 131_071, 700_000, 3_000_001, 2_000_000, 1_500_000];
+const GARBAGE = 0xee;
+
+type Open = (input?: StreamInput) => Promise<Replies>;
+
+/** The ways to a node that serves the route, and whether it is left when a test ends. */
+const WAYS: Readonly<Record<string, (route: StreamRoute) => Open>> = {
+  "plain text": (route) => overSockets(route, false),
+  "mutual TLS": (route) => overSockets(route, true),
+  "a network in memory": (route) => {
+    const network = new ProcessNetwork();
+    const options = { clock, logger: silentLogger, routes: [], streamRoutes: [route] };
+    atEnd(network.listen("a:1", new PeerEndpoint(options)));
+    const clients = connectPeers({ clock, tls: () => null, network });
+    atEnd(() => clients.close());
+    return (input = []) => clients.stream("a:1", KIND, {}, input);
+  },
+  "a loopback": (route) => {
+    const options = { clock, logger: silentLogger, self: "a:1", routes: [route] };
+    return (input = []) => openLoopback(options, KIND, {}, input);
+  },
+};
+
+function overSockets(route: StreamRoute, secure: boolean): Open {
+  const listener = listen({ tls: secure ? cluster.member("s") : null, streamRoutes: [route] });
+  const material = secure ? cluster.member("c") : null;
+  const clients = peers({ tls: () => material });
+  return (input = []) => clients.stream(addressOf(listener), KIND, {}, input);
+}
+
+/** All messages out of one buffer, which holds garbage as soon as the next one is asked for. */
+function reusing() {
+  const buffer = new Uint8Array(Math.max(...SIZES));
+  const state = { left: false };
+  async function* source() {
+    try {
+      for (const [i, size] of SIZES.entries()) {
+        buffer.fill(i + 1, 0, size);
+        yield buffer.subarray(0, size);
+        buffer.fill(GARBAGE);
+      }
+    } finally {
+      buffer.fill(GARBAGE);
+      state.left = true;
+    }
+  }
+  return { state, source };
+}
+
+/** How many of the messages are as they were sent, read slowly. */
+async function readSlowly(messages: Replies): Promise<number> {
+  let i = 0;
+  for await (const message of messages) {
+    await Bun.sleep(5);
+    expect([i, message.length]).toEqual([i, SIZES[i] as number]);
+    const wrong = message.findIndex((byte) => byte !== i + 1);
+    expect([i, wrong]).toEqual([i, -1]);
+    i++;
+  }
+  return i;
+}
+
+test.each(Object.entries(WAYS))(
+  "both sides may use their buffers again, over %s",
+  async (_, to) => {
+    const [asked, answered] = [reusing(), reusing()];
+    let read = 0;
+    const route = streamRoute(async function* (input) {
+      const reading = readSlowly(input);
+      yield* answered.source();
+      read = await reading;
+    });
+    const replies = await to(route)(asked.source());
+    expect(await readSlowly(replies)).toBe(SIZES.length);
+    expect(read).toBe(SIZES.length);
+    expect([asked.state.left, answered.state.left]).toEqual([true, true]);
+  },
+);
+
+test.each(Object.entries(WAYS))("both are left by who reads no further, over %s", async (_, to) => {
+  const [asked, answered] = [reusing(), reusing()];
+  const open = to(streamRoute(() => answered.source()));
+  const replies = await open(asked.source());
+  await replies.next();
+  await replies.return?.();
+  await until("they are left", () => asked.state.left && answered.state.left);
+});

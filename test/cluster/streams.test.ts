@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Cluster, LONG, type Node, until } from "./processes.ts";
+import { Cluster, freePlaces, LONG, type Node, until } from "./processes.ts";
 import { type ClientStream, StreamClient } from "./stream-client.ts";
 
 const STREAMS = 100;
@@ -92,20 +92,21 @@ function residentMb(node: Node): number {
 }
 
 const MANY = 1_000;
-const MESSAGES = 20;
+const MESSAGES = LONG ? 1_000 : 20;
 
-test(
-  `C8: ${MANY} streams at once on one node, each with ${MESSAGES} messages: all complete, memory falls back`,
-  async () => {
-    await using cluster = await Cluster.start({ nodes: 2 });
+test.each(["connect", "grpc"] as const)(
+  `C8: ${MANY} streams at once on one node over %s, each with ${MESSAGES} messages: all complete, memory falls back`,
+  async (protocol) => {
+    await using cluster = await Cluster.start({ places: await freePlaces(2, { grpc: true }) });
     const leader = await cluster.settled();
     const caller = cluster.nodes.find((node) => node !== leader) as Node;
-    using client = new StreamClient(caller.url);
+    const url = protocol === "grpc" ? `http://${caller.grpc}` : caller.url;
+    using client = new StreamClient(url, protocol);
     const before = residentMb(caller);
     let most = before;
     const watching = setInterval(() => {
       most = Math.max(most, residentMb(caller));
-    }, 100);
+    }, 50);
     const since = performance.now();
     const one = async () => {
       const stream = client.open("StreamToLeader");

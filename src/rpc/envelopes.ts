@@ -110,10 +110,14 @@ export class EnvelopeReader {
     return joined;
   }
 
+  /** Where it lies in one chunk, as mostly, no view is made for it: that costs more than a short message. */
   #readHeader() {
     if (this.#bytes < HEADER_BYTES) return null;
-    const bytes = this.#take(HEADER_BYTES);
-    const at = (i: number) => bytes[i] as number;
+    const first = this.#chunks[0] as Uint8Array;
+    const start = this.#at;
+    const inPlace = first.length - start >= HEADER_BYTES;
+    const bytes = inPlace ? first : this.#take(HEADER_BYTES);
+    const at = (i: number) => bytes[inPlace ? start + i : i] as number;
     const length = ((at(1) << 24) | (at(2) << 16) | (at(3) << 8) | at(4)) >>> 0;
     if (length > this.maxBytes) {
       throw new HedgerowError(
@@ -122,6 +126,7 @@ export class EnvelopeReader {
       );
     }
     this.#header = { flags: at(0), length };
+    if (inPlace) this.#pass(HEADER_BYTES);
     return this.#header;
   }
 

@@ -1,4 +1,4 @@
-// The process tests in their long versions: `bun scripts/accept.ts [faults | members | spill]`, all of them, about half an hour
+// The process tests in their long versions: `bun scripts/accept.ts [faults | members | spill | streams]`, all of them, about half an hour
 // on two cores, or those of one part alone. As root, or the tests that need network namespaces and file systems say that they
 // are skipped.
 import { join } from "node:path";
@@ -9,6 +9,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   faults: ["test/cluster/faults"],
   members: ["test/cluster/members"],
   spill: ["test/cluster/spill.test.ts", "test/spill/memory.test.ts"],
+  streams: ["test/cluster/streams.test.ts"],
 };
 
 /** Ends this process if the command fails. */

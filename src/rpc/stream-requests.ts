@@ -1,10 +1,11 @@
 import { HedgerowError } from "../errors.ts";
 import { COMPRESSED_FLAG, END_OF_STREAM_FLAG, EnvelopeReader } from "./envelopes.ts";
-import type { Turns } from "./turns.ts";
+import { Stretch, type Turns } from "./turns.ts";
 
 /** The messages that come in the body of a request. Leaves the body when it is left, or has failed. */
 export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, undefined> {
   readonly #reader: EnvelopeReader;
+  readonly #stretch: Stretch;
   /** Null once it is over. */
   #chunks: AsyncIterator<Uint8Array> | null;
   /** Of the last message. */
@@ -15,8 +16,9 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
     /** Of one message. */
     maxBytes: number,
     private readonly read: (data: Uint8Array) => T,
-    private readonly turns: Turns,
+    turns: Turns,
   ) {
+    this.#stretch = new Stretch(turns);
     this.#reader = new EnvelopeReader(maxBytes);
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
@@ -26,7 +28,7 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
     try {
       const value = this.#chunks === null ? null : this.#take();
       if (value !== null) {
-        const turn = this.turns.take(this.#bytes);
+        const turn = this.#stretch.pass(this.#bytes);
         const result = { done: false as const, value };
         return turn === undefined ? Promise.resolve(result) : turn.then(() => result);
       }
@@ -59,7 +61,7 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
         this.#reader.push(chunk);
         const value = this.#take();
         if (value === null) continue;
-        await this.turns.take(this.#bytes);
+        await this.#stretch.pass(this.#bytes);
         return { done: false, value };
       }
       return { done: true, value: undefined };

@@ -1,11 +1,12 @@
 import { expect, test } from "bun:test";
-import { Turns } from "../../src/rpc/turns.ts";
+import { Stretch, Turns } from "../../src/rpc/turns.ts";
 import { ManualClock } from "./kit/clock.ts";
 
 /** How many messages of so many bytes one turn takes. */
 function taken(turns: Turns, bytes = 0): number {
+  const stretch = new Stretch(turns);
   for (let messages = 1; messages < 1e6; messages++) {
-    if (turns.take(bytes) !== undefined) return messages;
+    if (stretch.pass(bytes) !== undefined) return messages;
   }
   throw new Error("no end of it");
 }
@@ -14,7 +15,7 @@ test("a turn takes so many messages, the next one as many again", async () => {
   const clock = new ManualClock();
   const turns = new Turns(clock);
   const first = taken(turns);
-  const waiting = [turns.take(), turns.take()];
+  const waiting = [turns.take(1), turns.take(1)];
   expect(waiting.every((turn) => turn instanceof Promise)).toBe(true);
   clock.pass(0);
   await Promise.all(waiting);
@@ -30,7 +31,7 @@ test("a turn that was not used up is none the longer for the next", () => {
   const clock = new ManualClock();
   const turns = new Turns(clock);
   const whole = taken(new Turns(new ManualClock()));
-  void turns.take();
+  void turns.take(100);
   clock.pass(0);
   expect(taken(turns)).toBe(whole);
 });

@@ -50,7 +50,7 @@ function isReady(): Promise<boolean> {
 const PROTOCOLS = ["http", "grpc"] as const;
 type Protocol = (typeof PROTOCOLS)[number];
 
-/** Messages in JSON, in envelopes, which Connect and gRPC have in common. */
+/** Messages in JSON, or protobuf, in envelopes, which Connect and gRPC have in common. */
 class Open {
   /** How it ended: Connect's name, gRPC's number, or "cut". */
   end: string | null = null;
@@ -62,14 +62,15 @@ class Open {
     protocol: Protocol,
     method: string,
     token: string,
-    request: object,
+    request: object | Uint8Array,
   ) {
+    const isBinary = request instanceof Uint8Array;
     const session = connect(protocol === "http" ? node.url : `http://${node.grpc}`);
     sessions.push(session.on("error", () => {})); // told by its streams
     this.#stream = session.request({
       ":method": "POST",
       ":path": `/hedgerow.v1.HedgerowService/${method}`,
-      "content-type": protocol === "http" ? "application/connect+json" : "application/grpc+json",
+      "content-type": `application/${protocol === "http" ? "connect" : "grpc"}+${isBinary ? "proto" : "json"}`,
       authorization: `Bearer ${token}`,
       te: "trailers",
     });
@@ -81,10 +82,10 @@ class Open {
       if (code !== undefined) this.end = code;
     });
     this.#stream.on("close", () => (this.end ??= "cut"));
-    const json = Buffer.from(JSON.stringify(request));
+    const message = isBinary ? request : Buffer.from(JSON.stringify(request));
     const head = Buffer.alloc(5);
-    head.writeUInt32BE(json.length, 1);
-    this.#stream.write(Buffer.concat([head, json]));
+    head.writeUInt32BE(message.length, 1);
+    this.#stream.write(Buffer.concat([head, message]));
   }
 
   /** No more messages come. */
@@ -99,11 +100,13 @@ class Open {
 }
 
 function streamsOf(token: string, protocol: Protocol, name: string) {
-  const open = (method: string, request: object) =>
+  const open = (method: string, request: object | Uint8Array) =>
     new Open(`${protocol} ${method}`, protocol, method, token, request);
   return {
     answering: [
       open("WatchMembers", {}).whole(),
+      open("WatchMembers", new Uint8Array()).whole(),
+      open("HoldLock", Buffer.from([10, name.length + 2, ...Buffer.from(`${name}-b`)])).whole(),
       open("HoldLock", { name, leaseMs: 60_000 }).whole(),
       open("HoldSemaphore", { name, limit: 3 }).whole(),
       open("StreamToLeader", { data: "aGk=" }),

@@ -6,6 +6,8 @@ import { FetchBuffer, type Loader } from "./loader.ts";
 
 /** How long the last segment is kept after its last use, in milliseconds. */
 const KEPT_MS = 1_000;
+/** Segments that are fetched at once: records asked for at random take no more memory, others wait. */
+const MAX_FETCHING = 4;
 
 interface Fetch {
   readonly columns: Promise<Columns>;
@@ -23,6 +25,9 @@ interface Fetch {
  */
 export class FetchedSegments {
   readonly #fetches = new Map<StoredSegment, Fetch>();
+  #fetching = 0;
+  /** Fetches that wait for their turn, each begun by what stands here. */
+  readonly #queue = new Set<() => void>();
   #timer: Timer | null = null;
 
   constructor(
@@ -53,7 +58,7 @@ export class FetchedSegments {
     const left = new AbortController();
     const buffer = new FetchBuffer();
     const signal = AbortSignal.any([left.signal, this.closed]);
-    const columns = this.loader.load(stored, buffer, signal).then((loaded) => loaded.columns);
+    const columns = this.#load(stored, buffer, signal);
     const fetch: Fetch = { columns, buffer, left, waiting: 0, whole: false };
     this.#fetches.set(stored, fetch);
     columns.then(
@@ -65,6 +70,36 @@ export class FetchedSegments {
       () => this.#forget(stored, fetch), // told to those who wait
     );
     return fetch;
+  }
+
+  async #load(stored: StoredSegment, buffer: FetchBuffer, signal: AbortSignal): Promise<Columns> {
+    if (this.#fetching < MAX_FETCHING) this.#fetching++;
+    else await this.#turn(signal);
+    try {
+      const { columns } = await this.loader.load(stored, buffer, signal);
+      return columns;
+    } finally {
+      const [next] = this.#queue;
+      if (next === undefined) this.#fetching--;
+      else next();
+    }
+  }
+
+  /** Until another fetch gives up its place. Throws what the signal aborts with. */
+  #turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#queue.delete(begin);
+        reject(signal.reason as Error);
+      };
+      const begin = () => {
+        this.#queue.delete(begin);
+        signal.removeEventListener("abort", leave);
+        resolve();
+      };
+      this.#queue.add(begin);
+      signal.addEventListener("abort", leave, { once: true });
+    });
   }
 
   #keep(): void {

@@ -185,3 +185,49 @@ test("one that leaves ends nobody else's read of the same segment; a fetch that 
   keeper.kept.set(id, bytes);
   expect(await store.at(index)).toEqual(record(index));
 });
+
+test("records of many segments that are asked for at once: few segments are fetched at a time, and none for who has left", async () => {
+  const keeper = new Keeper();
+  const { spill } = spillBeside(keeper);
+  const store = spill.store("a", { memoryBytes: 64 << 10, diskBytes: 1 << 20 });
+  await pour(store, 0, 9_000);
+  const { segments } = (store as Store).catalog;
+  const indexes = segments.filter(({ place }) => isRemote(place)).map(({ first }) => first);
+  expect(indexes.length).toBeGreaterThan(8);
+  const fetching = Promise.withResolvers<void>();
+  keeper.fetching = fetching.promise;
+  keeper.fetches = 0;
+  const leaving = new AbortController();
+  const leaves = 5; // while it waits for its turn
+  const reads = indexes.map((index, i) =>
+    outcome(store.at(index, i === leaves ? { signal: leaving.signal } : {})),
+  );
+  await until(() => keeper.fetches === 4);
+  await Bun.sleep(20);
+  expect(keeper.fetches).toBe(4);
+  leaving.abort();
+  fetching.resolve();
+  expect(await Promise.all(reads)).toEqual(
+    indexes.map((index, i) => (i === leaves ? "canceled" : record(index))),
+  );
+  expect(keeper.fetches).toBe(indexes.length - 1);
+});
+
+test("a store is closed while reads of single records wait for their turn: all of them hear of it", async () => {
+  const keeper = new Keeper();
+  const { spill, clock } = spillBeside(keeper);
+  const store = spill.store("a", { memoryBytes: 64 << 10, diskBytes: 1 << 20 });
+  await pour(store, 0, 9_000);
+  const { segments } = (store as Store).catalog;
+  const indexes = segments.filter(({ place }) => isRemote(place)).map(({ first }) => first);
+  const fetching = Promise.withResolvers<void>();
+  keeper.fetching = fetching.promise;
+  keeper.fetches = 0;
+  const reads = indexes.map((index) => outcome(store.at(index)));
+  await until(() => keeper.fetches === 4);
+  await store.close();
+  fetching.resolve();
+  expect(new Set(await Promise.all(reads))).toEqual(new Set(["not_found"]));
+  await spill.stop();
+  expect(clock.timers.size).toBe(0);
+});

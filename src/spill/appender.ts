@@ -75,7 +75,11 @@ export class Appender {
   #turn: Promise<void> | null = null;
   readonly #closing = new AbortController();
 
-  constructor(private readonly options: AppenderOptions) {}
+  constructor(private readonly options: AppenderOptions) {
+    options.catalog.onLost = () => {
+      this.#open = null; // the next record goes the long way, which says so
+    };
+  }
 
   /** Nothing if the record has been taken, else a promise that resolves when it has been. */
   append(record: Uint8Array): Promise<void> | undefined {
@@ -93,6 +97,7 @@ export class Appender {
 
   #appendSlowly(record: Uint8Array): Promise<void> | undefined {
     this.#check();
+    if (this.#open === null && this.#reopen()?.append(record) === true) return undefined;
     if (this.#waiting === 0 && this.#active?.segment.appendOn(record) === true) {
       // What is sent needs the event loop, which whoever appends on and on would keep from its turns.
       return this.#sending > 0 ? sleep(this.options.clock, 0) : undefined;
@@ -166,9 +171,10 @@ export class Appender {
     return this.#active?.segment ?? null;
   }
 
-  #reopen(): void {
-    if (this.#waiting > 0 || this.#closing.signal.aborted) return;
-    this.#open = this.#active?.segment ?? null;
+  #reopen(): Segment | null {
+    const closed = this.#closing.signal.aborted || this.options.catalog.lost !== undefined;
+    this.#open = this.#waiting > 0 || closed ? null : (this.#active?.segment ?? null);
+    return this.#open;
   }
 
   /** Whether memory has room again: then a staging buffer is a segment like others, and another one is staging. */

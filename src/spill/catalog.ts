@@ -60,6 +60,8 @@ export class StoredSegment {
 /** The segments of a store, in the order of their records. */
 export class Catalog {
   readonly segments: StoredSegment[] = [];
+  /** Called when some of them are lost. */
+  onLost: () => void = () => {};
 
   get count(): number {
     return this.segments.at(-1)?.end ?? 0;

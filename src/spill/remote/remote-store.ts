@@ -204,6 +204,7 @@ export class RemoteStore implements Elsewhere {
       ({ place, lost }) => isRemote(place) && place.holder === holder && lost === null,
     );
     for (const stored of marked) stored.lost = `they were kept by ${holder}: ${why}`;
+    if (marked.length > 0) catalog.onLost();
     logger.warn("spilled records lost", { store: name, holder, segments: marked.length, why });
     return marked;
   }

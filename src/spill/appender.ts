@@ -13,7 +13,7 @@ import {
   MAX_PLACING,
   STAGING_SEGMENTS,
 } from "./limits.ts";
-import { closedStore, lostRecords } from "./errors.ts";
+import { lostRecords } from "./errors.ts";
 import { toDisk } from "./local-disk.ts";
 import { loadSealing, type Sealed, seal } from "./sealed.ts";
 import { Segment, segmentBytes } from "./segment.ts";
@@ -88,10 +88,10 @@ export class Appender {
   }
 
   /** Stops placing; resolves when nothing is placed any more. What there is, is the caller's to free. */
-  async close(): Promise<void> {
+  async close(why: HedgerowError): Promise<void> {
     this.#open = null;
     this.#active = null;
-    this.#closing.abort(this.#closed());
+    this.#closing.abort(why);
     await Promise.all(this.#placing);
   }
 
@@ -294,13 +294,9 @@ export class Appender {
 
   #check(): void {
     const { name, catalog } = this.options;
-    if (this.#closing.signal.aborted) throw this.#closed();
+    this.#closing.signal.throwIfAborted();
     const { lost } = catalog;
     if (lost?.lost) throw lostRecords(name, lost, lost.lost);
-  }
-
-  #closed(): HedgerowError {
-    return closedStore(this.options.name);
   }
 }
 

@@ -10,6 +10,10 @@ export function lostRecords(name: string, stored: StoredSegment, why: string): H
   );
 }
 
+export function stoppedNode(): HedgerowError {
+  return new HedgerowError("stopped", "the node is stopping");
+}
+
 export function closedStore(name: string): HedgerowError {
   return new HedgerowError(
     "not_found",

@@ -7,6 +7,7 @@ import { checkName } from "../store/limits.ts";
 import type { SpillLimits, SpillStore } from "./api.ts";
 import { Budget } from "./budget.ts";
 import { Buffers } from "./buffers.ts";
+import { stoppedNode } from "./errors.ts";
 import { completeLimits } from "./limits.ts";
 import { Holder } from "./remote/holder.ts";
 import type { Compression } from "./compression.ts";
@@ -63,7 +64,7 @@ export class Spill {
    * are given, `invalid_argument`, `stopped`.
    */
   store(name: string, limits: SpillLimits = {}): SpillStore {
-    if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
+    if (this.#stopped) throw stoppedNode();
     const known = this.#stores.get(name);
     if (known !== undefined) {
       checkSame(known, limits);
@@ -88,8 +89,9 @@ export class Spill {
     return store;
   }
 
-  /** The store of this name. Throws `not_found` if there is none, `invalid_argument` for what is no name. */
+  /** The store of this name. Throws `not_found` if there is none, `invalid_argument` for what is no name, `stopped`. */
   find(name: string): SpillStore {
+    if (this.#stopped) throw stoppedNode();
     const store = this.#stores.get(name);
     if (store !== undefined) return store;
     checkName(name, WHAT);
@@ -113,7 +115,7 @@ export class Spill {
   /** Frees all stores, and what is kept for others. Idempotent. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all([...this.#stores.values()].map((store) => store.close()));
+    await Promise.all([...this.#stores.values()].map((store) => store.stop()));
     await this.#remote?.stop();
     this.holder.stop();
     this.#buffers.stop();

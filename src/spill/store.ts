@@ -10,7 +10,7 @@ import { Budget } from "./budget.ts";
 import type { Buffers } from "./buffers.ts";
 import { Catalog, isRemote, type StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
-import { closedStore } from "./errors.ts";
+import { closedStore, stoppedNode } from "./errors.ts";
 import { FetchedSegments } from "./fetched.ts";
 import type { CompleteLimits } from "./limits.ts";
 import { FetchBuffer, Loader } from "./loader.ts";
@@ -49,7 +49,7 @@ export class Store implements SpillStore {
   readonly #appender: Appender;
   readonly #loader: Loader;
   readonly #check = () => {
-    if (this.#closing !== null) throw closedStore(this.name);
+    this.#closed.signal.throwIfAborted();
   };
   /** Aborts when the store is closed: whatever is fetched for it, nobody needs any more. */
   readonly #closed = new AbortController();
@@ -144,7 +144,16 @@ export class Store implements SpillStore {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    return this.#end(closedStore(this.name));
+  }
+
+  /** As `close`, but what uses it still ends with `stopped`. */
+  stop(): Promise<void> {
+    return this.#end(stoppedNode());
+  }
+
+  #end(why: HedgerowError): Promise<void> {
+    this.#closing ??= this.#close(why);
     return this.#closing;
   }
 
@@ -154,10 +163,10 @@ export class Store implements SpillStore {
     return { ...options, catalog, loader, references, check, closed: this.#closed.signal };
   }
 
-  async #close(): Promise<void> {
+  async #close(why: HedgerowError): Promise<void> {
     this.#references.end();
-    this.#closed.abort(closedStore(this.name));
-    const placed = this.#appender.close();
+    this.#closed.abort(why);
+    const placed = this.#appender.close(why);
     for (const { place } of this.catalog.segments) freePlace(place, this.#disk);
     this.catalog.segments.length = 0;
     this.#elsewhere?.free();

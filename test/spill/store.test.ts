@@ -231,8 +231,15 @@ test("P7: unknown and closed names, closed writers", async () => {
   expect(codeOfCall(() => store.reader())).toBe("not_found");
   expect(await store.at(0).catch(codeOf)).toBe("not_found");
   expect(await iteration.next().catch(codeOf)).toBe("not_found");
+  const another = spill.store("b");
+  const last = another.writer();
+  await last.append("x");
+  const reading = another.reader()[Symbol.asyncIterator]();
   await spill.stop();
   expect(codeOfCall(() => spill.store("b"))).toBe("stopped");
+  expect(codeOfCall(() => spill.find("b"))).toBe("stopped");
+  expect(codeOfCall(() => last.append("y"))).toBe("stopped");
+  expect(await reading.next().catch(codeOf)).toBe("stopped");
 });
 
 test("a store expires after its last reference, and not before", async () => {

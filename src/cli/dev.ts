@@ -3,6 +3,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askStatus } from "./client.ts";
+import { DEFAULT_DISK_BYTES, defaultMemoryBytes } from "../node/spill-room.ts";
 import { NO_STORE } from "../store/open.ts";
 import { command } from "./command.ts";
 import { ChildNode } from "./dev/child.ts";
@@ -71,6 +72,18 @@ export default command({
     },
     keepVersions: { ...SERVE_FLAGS.keepVersions, section: CLUSTER, typedOnly: true },
     keepAge: { ...SERVE_FLAGS.keepAge, section: CLUSTER, typedOnly: true },
+    spillMemory: {
+      ...SERVE_FLAGS.spillMemory,
+      section: CLUSTER,
+      typedOnly: true,
+      help: "memory of each node for spilled records; empty: of half of what is free an equal share",
+    },
+    spillDisk: {
+      ...SERVE_FLAGS.spillDisk,
+      section: CLUSTER,
+      typedOnly: true,
+      help: "the same of the disk; 0: none",
+    },
     ...JSON_FLAG,
   },
   async run(context, config) {
@@ -93,6 +106,8 @@ export default command({
     let failed: NodeRow | null = null;
     try {
       const environment = nodeEnvironment(context.environment);
+      const spillMemoryBytes =
+        config.spillMemory ?? Math.floor(defaultMemoryBytes() / config.nodes);
       for (const node of planned) {
         const argv = [
           ...context.program,
@@ -102,6 +117,8 @@ export default command({
             firstPeerPort: config.peerPort,
             keepVersions: config.keepVersions,
             keepAgeMs: config.keepAge,
+            spillMemoryBytes,
+            spillDiskBytes: config.spillDisk ?? DEFAULT_DISK_BYTES,
           }),
         ];
         children.push(new ChildNode(node, argv, environment, context.runtime.clock));

@@ -26,12 +26,16 @@ export const DEFAULT_DISK_BYTES = 1024 ** 3;
 /** Of the memory that is free, which may be less than the machine's where the process has a limit. */
 const MEMORY_SHARE = 0.5;
 
+/** Of all nodes that are started together on a machine. */
+export function defaultMemoryBytes(): number {
+  return Math.floor(Math.min(freemem(), process.availableMemory()) * MEMORY_SHARE);
+}
+
 export function spillRoom(options: SpillRoomOptions): SpillRoom {
   const { spillDir, spillMemory, spillDisk, spillCompression: compression } = options;
-  const free = Math.min(freemem(), process.availableMemory());
   return {
     folder: spillDir || tmpdir(),
-    memoryBytes: spillMemory ?? Math.floor(free * MEMORY_SHARE),
+    memoryBytes: spillMemory ?? defaultMemoryBytes(),
     diskBytes: spillDisk,
     compression,
   };

@@ -31,6 +31,9 @@ export interface SharedByNodes {
   readonly keepVersions: number | null;
   /** Older versions go, in milliseconds; null: no matter how old. */
   readonly keepAgeMs: number | null;
+  /** What spilled records may take of each node. */
+  readonly spillMemoryBytes: number;
+  readonly spillDiskBytes: number;
 }
 
 /** Everything is on this address: a local cluster is nobody else's business. */
@@ -80,6 +83,7 @@ export function serveArguments(node: PlannedNode, shared: SharedByNodes): string
     ...["--lease", `${shared.leaseMs}ms`],
     ...["--keep-versions", shared.keepVersions?.toString() ?? ""],
     ...["--keep-age", shared.keepAgeMs === null ? "" : `${shared.keepAgeMs}ms`],
+    ...["--spill-memory", `${shared.spillMemoryBytes}`, "--spill-disk", `${shared.spillDiskBytes}`],
     ...["--log-level", "warn", "--log-format", "pretty"],
     "--stop-with-stdin",
   ];

@@ -56,7 +56,7 @@ export async function connect(
       close: () => socket.terminate(),
     });
   };
-  const connecting = Bun.connect({
+  const options: Bun.TCPSocketConnectOptions<undefined> = {
     hostname: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
     port: Number(address.slice(colon + 1)),
     ...(tls !== null && { tls: clientTls(tls) }),
@@ -80,8 +80,9 @@ export async function connect(
         else unreachable(new Error("it closed the connection"));
       },
     },
-  });
-  connecting.catch(unreachable);
+  };
+  // It throws what is no port, or no certificate, at once.
+  Promise.try(() => Bun.connect(options)).catch(unreachable);
   try {
     return await ready.promise;
   } finally {

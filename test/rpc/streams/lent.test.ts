@@ -7,6 +7,7 @@ import type { Replies, StreamInput, StreamRoute } from "../../../src/rpc/port.ts
 import { openLoopback } from "../../../src/rpc/streams/loopback.ts";
 import { TestCluster } from "../kit/cluster.ts";
 import { addressOf, atEnd, listen, peers, runtime } from "../kit/nodes.ts";
+import { silenceableProxy } from "../kit/proxy.ts";
 import { KIND, streamRoute } from "../kit/streams.ts";
 import { until } from "../kit/wait.ts";
 
@@ -92,6 +93,16 @@ test.each(Object.entries(WAYS))(
     expect([asked.state.left, answered.state.left]).toEqual([true, true]);
   },
 );
+
+test("both are left when their connection falls silent while they are sent", async () => {
+  const [asked, answered] = [reusing(), reusing()];
+  const listener = listen({ streamRoutes: [streamRoute(() => answered.source())] });
+  const proxy = await silenceableProxy(listener.port);
+  const replies = await peers().stream(proxy.address, KIND, {}, asked.source());
+  await replies.next();
+  proxy.silence();
+  await until("they are left", () => asked.state.left && answered.state.left);
+});
 
 test.each(Object.entries(WAYS))("both are left by who reads no further, over %s", async (_, to) => {
   const [asked, answered] = [reusing(), reusing()];

@@ -1,6 +1,6 @@
-// The process tests in their long versions: `bun scripts/accept.ts [faults | members | spill | streams]`, all of them, about half an hour
-// on two cores, or those of one part alone. As root, or the tests that need network namespaces and file systems say that they
-// are skipped.
+// The process tests in their long versions: `bun scripts/accept.ts [faults | members | spill | streams]`, all of them, about
+// half an hour on two cores, or those of one part alone. As root, or the tests that need network namespaces and file systems
+// say that they are skipped.
 import { join } from "node:path";
 
 const root = join(import.meta.dir, "..");

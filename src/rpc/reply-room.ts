@@ -83,6 +83,7 @@ export class ReplyRoom implements Waiting {
     const connection = this.#connectionNow();
     caller.signal.addEventListener("abort", () => this.release(), { once: true });
     let rest: Uint8Array | null = reply;
+    let sent = 0;
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -92,13 +93,17 @@ export class ReplyRoom implements Waiting {
           };
         },
         pull: (controller) => {
-          connection.takenBytes += PIECE_BYTES; // of those before
-          const piece =
-            rest !== null && rest.length > PIECE_BYTES ? rest.slice(0, PIECE_BYTES) : rest;
-          rest = rest?.subarray(PIECE_BYTES) ?? null;
-          if (piece !== null && piece.length > 0) return controller.enqueue(piece);
-          this.release();
-          controller.close();
+          connection.takenBytes += sent; // what was given before
+          const left = rest;
+          if (left === null) {
+            this.release();
+            return controller.close();
+          }
+          const isLast = left.length <= PIECE_BYTES;
+          const piece = isLast ? left : left.slice(0, PIECE_BYTES);
+          rest = isLast ? null : left.subarray(PIECE_BYTES);
+          sent = piece.length;
+          controller.enqueue(piece);
         },
         cancel: () => this.release(),
       },

@@ -13,6 +13,12 @@ export interface ScratchFile {
    * error, and for a file that is closed.
    */
   map(): Uint8Array<ArrayBuffer>;
-  /** Frees the space at once; views that somebody still has read zeros. Idempotent. */
+  /** Somebody looks at what is mapped: it stays as it is until `unpin`, also when the file is closed meanwhile. */
+  pin(): void;
+  unpin(): void;
+  /**
+   * Frees the space, at once or with the last `unpin`. Views that somebody still has read zeros then; on a full file system
+   * that has no disk beneath it, reading them kills the process. Idempotent.
+   */
   close(): void;
 }

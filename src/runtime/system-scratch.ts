@@ -58,7 +58,9 @@ function codeOf(error: unknown): string {
 
 class UnlinkedFile implements ScratchFile {
   #length = 0;
+  #pins = 0;
   #closed = false;
+  #freed = false;
 
   constructor(private readonly fd: number) {}
 
@@ -76,9 +78,23 @@ class UnlinkedFile implements ScratchFile {
     return Bun.mmap(`${OPEN_FILES}/${this.fd}`);
   }
 
+  pin(): void {
+    this.#pins++;
+  }
+
+  unpin(): void {
+    this.#pins--;
+    this.#freeIfUnused();
+  }
+
   close(): void {
-    if (this.#closed) return;
     this.#closed = true;
+    this.#freeIfUnused();
+  }
+
+  #freeIfUnused(): void {
+    if (!this.#closed || this.#pins > 0 || this.#freed) return;
+    this.#freed = true;
     if (this.#length > 0) punchHole(this.fd, this.#length);
     close(this.fd, () => {}); // nothing of the file is wanted any more
   }

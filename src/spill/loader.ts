@@ -7,13 +7,27 @@ import { fetchBytes, type Place, type StoredSegment } from "./catalog.ts";
 import { RunningChecksums } from "./checksum.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import { lostRecords } from "./errors.ts";
-import { loadSealing, type Sealed, seal, unseal } from "./sealed.ts";
+import { type Layout, loadSealing, type Sealed, seal, unseal } from "./sealed.ts";
 
-/** A segment's columns, to be looked at until `release`. */
-export interface Loaded {
-  readonly columns: Columns;
+/** Of a segment that is looked at. Either is called, once. */
+export interface Looking {
+  /** Nobody looks at it any more. */
   release(): void;
+  /** Whoever did has left, and may look at it still: what is in memory stays as it is. */
+  leave(): void;
 }
+
+export interface Loaded extends Looking {
+  readonly columns: Columns;
+}
+
+/** A segment as the bytes of an Arrow file. */
+export interface LoadedFile extends Looking {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** At what is the reader's own. */
+const LOOKING_AT_OWN: Looking = { release() {}, leave() {} };
 
 /** Memory that a remote segment is fetched into, used again for the next one. */
 export class FetchBuffer {
@@ -47,23 +61,17 @@ export class Loader {
     if (place.tier === "localMemory") {
       const { segment } = place;
       segment.pin();
-      return { columns: segment, release: () => segment.unpin() };
+      return { columns: segment, release: () => segment.unpin(), leave() {} };
     }
-    const [, columns] = await this.#fetch(stored, place, into, signal);
-    return { columns, release() {} };
+    return this.#fetch(stored, place, into, signal);
   }
 
   /** The segment as the bytes of an Arrow file. Throws as `load` does. */
-  async file(
-    stored: StoredSegment,
-    into: FetchBuffer,
-    signal?: AbortSignal,
-  ): Promise<Uint8Array<ArrayBuffer>> {
+  async file(stored: StoredSegment, into: FetchBuffer, signal?: AbortSignal): Promise<LoadedFile> {
     await loadSealing();
     const { place } = stored;
-    if (place.tier === "localMemory") return joined(seal(place.segment), into);
-    const [bytes] = await this.#fetch(stored, place, into, signal);
-    return bytes;
+    if (place.tier !== "localMemory") return this.#fetch(stored, place, into, signal);
+    return { bytes: joined(seal(place.segment), into), ...LOOKING_AT_OWN };
   }
 
   async #fetch(
@@ -71,23 +79,33 @@ export class Loader {
     place: Exclude<Place, { tier: "localMemory" }>,
     into: FetchBuffer,
     signal?: AbortSignal,
-  ): Promise<readonly [Uint8Array<ArrayBuffer>, Columns]> {
+  ): Promise<Loaded & LoadedFile> {
     const { layout } = place;
     try {
-      if (place.tier === "localDisk") {
-        const bytes = mapped(place.file);
-        return [bytes, unseal(bytes, layout)];
-      }
+      if (place.tier === "localDisk") return lookInto(place.file, layout);
       if (this.elsewhere === null) throw new HedgerowError("internal", "no other nodes");
       const buffer = into.take(fetchBytes(place));
       const bytes = buffer.subarray(0, layout.bytes);
       const sums = new RunningChecksums(bytes, layout.lengths);
       await this.elsewhere.fetch(place, buffer, signal, (end) => sums.advance(end));
-      return [bytes, unseal(bytes, layout, sums)];
+      return { bytes, columns: unseal(bytes, layout, sums), ...LOOKING_AT_OWN };
     } catch (error) {
       if (!HedgerowError.is(error, "data_lost")) throw error;
       throw lostRecords(this.name, stored, messageOf(error));
     }
+  }
+}
+
+/** The file stays as it is while somebody looks at it, also where its store is closed meanwhile. */
+function lookInto(file: ScratchFile, layout: Layout): Loaded & LoadedFile {
+  file.pin();
+  const unpin = () => file.unpin();
+  try {
+    const bytes = mapped(file);
+    return { bytes, columns: unseal(bytes, layout), release: unpin, leave: unpin };
+  } catch (error) {
+    unpin();
+    throw error;
   }
 }
 

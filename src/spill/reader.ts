@@ -2,7 +2,7 @@ import { HedgerowError } from "../errors.ts";
 import type { SpillReader, SpillReadOptions } from "./api.ts";
 import { Batch, type SpillBatch } from "./batch.ts";
 import { type Catalog, isRemote, type StoredSegment } from "./catalog.ts";
-import { FetchBuffer, type Loaded, type Loader } from "./loader.ts";
+import { FetchBuffer, type Loaded, type Loader, type Looking } from "./loader.ts";
 import type { References } from "./references.ts";
 
 export interface ReaderOptions extends SpillReadOptions {
@@ -48,6 +48,7 @@ class Use {
   readonly signal: AbortSignal;
   readonly #left = new AbortController();
   #release = () => {};
+  #looking: Looking | null = null;
 
   constructor(
     private readonly references: References,
@@ -69,8 +70,20 @@ class Use {
     this.#left.abort();
   }
 
+  /** Until `lookAway`, or its end. */
+  lookAt(looking: Looking): void {
+    this.#looking = looking;
+  }
+
+  lookAway(): void {
+    this.#looking?.release();
+    this.#looking = null;
+  }
+
   end(): void {
     this.leave();
+    this.#looking?.leave();
+    this.#looking = null;
     this.#release();
   }
 }
@@ -113,6 +126,7 @@ async function* batchesOf(
       if (stored.first >= to) break;
       const loaded: Loaded = await (prefetched ??
         loader.load(stored, buffers[at % 2] as FetchBuffer, use.signal));
+      use.lookAt(loaded);
       const next = catalog.segments[at + 1];
       prefetched =
         next !== undefined && next.first < to && isRemote(next.place)
@@ -124,7 +138,7 @@ async function* batchesOf(
       const first = Math.max(from, stored.first);
       const end = Math.min(to, stored.end);
       if (first < end) yield Batch.of(loaded.columns, stored.first, first, end);
-      loaded.release();
+      use.lookAway();
       check();
       checkSignal(signal);
     }
@@ -151,9 +165,11 @@ async function* arrowFilesOf(
       const stored = catalog.segments[at] as StoredSegment;
       if (stored.first >= to) break;
       const file = await loader.file(stored, buffer, use.signal);
+      use.lookAt(file);
       check();
       checkSignal(signal);
-      yield file;
+      yield file.bytes;
+      use.lookAway();
       check();
     }
     buffer.discard();

@@ -8,8 +8,10 @@ import {
   FakeFiles,
   Folder,
   pour,
+  record,
   spillOf,
   systemError,
+  unlinkedFiles,
   until,
 } from "./kit.ts";
 import { HOLDER, Keeper, spillBeside } from "./keeper.ts";
@@ -138,6 +140,72 @@ test("a file that the system does not map is an error that names the records, an
   expect(message).toContain("ENOMEM");
   expect(lost?.from).toBe(0);
   expect(await checkAll(store, 100, lost?.to)).toBe(3_000 - (lost?.to ?? 0));
+});
+
+test("P6: what a reader looks at on disk stays while its store is closed; the space is free once it goes on, leaves, or is dropped", async () => {
+  using folder = new Folder();
+  const spill = spillOf({ folder: folder.path });
+  const open = (count: number) => until(() => unlinkedFiles(folder.path).length === count);
+  const begun = async (name: string) => {
+    const store = spill.store(name, { memoryBytes: 0, diskBytes: 1 << 20 });
+    await pour(store, 0, 6_000);
+    await until(() => store.stats().tiers.localMemory.segments === 1);
+    const steps = store.reader()[Symbol.asyncIterator]();
+    expect((await steps.next()).value).toEqual(record(0));
+    await store.close();
+    return { store, steps };
+  };
+  const { steps } = await begun("goes on");
+  await open(1);
+  for (let i = 1; i < 500; i++) expect((await steps.next()).value).toEqual(record(i));
+  const told = async () => {
+    for (;;) if ((await steps.next()).done === true) return "done";
+  };
+  expect(await told().catch(codeOf)).toBe("not_found");
+  await open(0);
+
+  const { steps: left } = await begun("leaves");
+  await open(1);
+  await left.return?.();
+  await open(0);
+
+  await begun("is dropped");
+  await until(() => {
+    Bun.gc(true);
+    return unlinkedFiles(folder.path).length === 0;
+  });
+
+  const store = spill.store("files", { memoryBytes: 0, diskBytes: 1 << 20 });
+  await pour(store, 0, 6_000);
+  await until(() => store.stats().tiers.localMemory.segments === 1);
+  const files = store.arrowFiles();
+  const { value: file = new Uint8Array() } = await files.next();
+  await store.close();
+  expect(Buffer.from(file.subarray(0, 6)).toString()).toBe("ARROW1");
+  expect(await files.next().catch(codeOf)).toBe("not_found");
+  await open(0);
+});
+
+test("a scratch file that is closed while it is pinned is as it was until the last pin; its number is given back once", async () => {
+  using folder = new Folder();
+  const file = systemScratch(folder.path).create();
+  await file.write([new Uint8Array(5_000).fill(7)]);
+  const view = file.map();
+  file.pin();
+  file.pin();
+  file.close();
+  file.unpin();
+  expect(view.every((byte) => byte === 7)).toBe(true);
+  file.unpin();
+  expect(view.every((byte) => byte === 0)).toBe(true);
+  await until(() => unlinkedFiles(folder.path).length === 0);
+  const next = systemScratch(folder.path).create(); // which may get its number
+  file.pin();
+  file.unpin();
+  file.close();
+  await next.write([new Uint8Array(10)]);
+  expect(next.map().length).toBe(10);
+  next.close();
 });
 
 test("a scratch file that is closed is not mapped: its number may be another file's", async () => {

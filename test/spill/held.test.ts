@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import { systemClock } from "../../src/runtime/system.ts";
+import { systemScratch } from "../../src/runtime/system-scratch.ts";
 import { Budget } from "../../src/spill/budget.ts";
 import { Buffers } from "../../src/spill/buffers.ts";
-import { type Held, holdInMemory } from "../../src/spill/remote/held.ts";
+import { Folder, unlinkedFiles, until } from "./kit.ts";
+import { type Held, holdInMemory, holdOnDisk } from "../../src/spill/remote/held.ts";
 
 const BYTES = 4_096;
 
@@ -23,4 +25,16 @@ test("P7: what is freed while it is sent is sent as it was, not as the segment t
   second.free();
   expect(buffers.keptBytes).toBe(BYTES); // what nobody sends any more is used again
   buffers.stop();
+});
+
+test("P7: what is freed on disk while it is sent is sent as it was; then its space is free, also where nobody asks for it", async () => {
+  using folder = new Folder();
+  const files = systemScratch(folder.path);
+  const held = await holdOnDisk(segment(3), BYTES, files, () => {});
+  const [sending, other] = [held.chunks(), held.chunks()];
+  held.free();
+  expect(Buffer.concat([...sending])).toEqual(Buffer.alloc(BYTES, 3));
+  expect(unlinkedFiles(folder.path).length).toBe(1);
+  other[Symbol.iterator]().return?.(); // before its first step
+  await until(() => unlinkedFiles(folder.path).length === 0);
 });

@@ -48,6 +48,10 @@ export class FakeFile implements ScratchFile {
     return this.bytes;
   }
 
+  pin(): void {}
+
+  unpin(): void {}
+
   close(): void {
     this.closed = true;
   }

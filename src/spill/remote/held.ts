@@ -1,12 +1,12 @@
 import { HedgerowError } from "../../errors.ts";
 import type { ScratchFile, ScratchFiles } from "../../runtime/scratch.ts";
-import { bufferBytes, type Buffers, type RecordBuffer } from "../buffers.ts";
+import { bufferBytes, type Buffers } from "../buffers.ts";
 import { discardPart } from "../discard.ts";
 import { chunksOf } from "./wire.ts";
 
 /** A segment that is kept for another node: bytes that mean nothing here. */
 export interface Held {
-  /** In messages, to be sent. If it is freed meanwhile they stay what they are, or become zeros: never other segments. */
+  /** In messages, to be sent. They stay what they are until the last one was asked for, also when it is freed meanwhile. */
   chunks(): Iterable<Uint8Array>;
   free(): void;
 }
@@ -39,7 +39,8 @@ export async function holdInMemory(
   return {
     chunks() {
       buffer.pins++;
-      return unpinning(buffer, chunksOf([buffer.bytes.subarray(0, bytes)]));
+      const chunks = chunksOf([buffer.bytes.subarray(0, bytes)]);
+      return new PinnedChunks(chunks, () => buffer.pins--);
     },
     free() {
       giveBack();
@@ -48,12 +49,30 @@ export async function holdInMemory(
   };
 }
 
-/** A buffer whose chunks are never asked for stays pinned, and so is not used again. */
-function* unpinning(buffer: RecordBuffer, chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
-  try {
-    yield* chunks;
-  } finally {
-    buffer.pins--;
+/** Unpins what they are part of behind the last one, or when they are left: a generator that has not begun would not. */
+class PinnedChunks implements IterableIterator<Uint8Array, undefined> {
+  #unpin: (() => void) | null;
+
+  constructor(
+    private readonly chunks: Iterator<Uint8Array, undefined>,
+    unpin: () => void,
+  ) {
+    this.#unpin = unpin;
+  }
+
+  next(): IteratorResult<Uint8Array, undefined> {
+    const step = this.chunks.next();
+    return step.done === true ? this.return() : step;
+  }
+
+  return(): IteratorReturnResult<undefined> {
+    this.#unpin?.();
+    this.#unpin = null;
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
   }
 }
 
@@ -87,7 +106,11 @@ export async function holdOnDisk(
     throw error;
   }
   return {
-    chunks: () => chunksOf([file.map()]),
+    chunks() {
+      const chunks = chunksOf([file.map()]);
+      file.pin();
+      return new PinnedChunks(chunks, () => file.unpin());
+    },
     free() {
       giveBack();
       file.close();

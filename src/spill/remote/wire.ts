@@ -15,7 +15,7 @@ export const MAX_RENEWED = 1_000;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 /** Views of the pieces, in messages of a bounded size. */
-export function* chunksOf(pieces: readonly Uint8Array[]): Generator<Uint8Array> {
+export function* chunksOf(pieces: readonly Uint8Array[]): Generator<Uint8Array, undefined> {
   for (const piece of pieces) {
     for (let at = 0; at < piece.length; at += CHUNK_BYTES) {
       yield piece.subarray(at, at + CHUNK_BYTES);

@@ -9,7 +9,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   faults: ["test/cluster/faults"],
   members: ["test/cluster/members"],
   spill: ["test/cluster/spill.test.ts", "test/spill/memory.test.ts"],
-  streams: ["test/cluster/streams.test.ts"],
+  streams: ["test/cluster/streams.test.ts", "test/cluster/unread.test.ts"],
 };
 
 /** Ends this process if the command fails. */

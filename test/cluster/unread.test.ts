@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Cluster, freePlaces, type Node } from "./processes.ts";
+import { Cluster, freePlaces, LONG, type Node } from "./processes.ts";
 
 const VERSION_BYTES = 1_000_000;
 /**
@@ -118,7 +118,7 @@ test("over HTTP/1.1, replies on many connections have one bound", async () => {
   for (const socket of sockets) socket.destroy();
 }, 30_000);
 
-test.skipIf(process.env.HEDGEROW_LONG !== "1")(
+test.skipIf(!LONG)(
   "a connection that takes nothing for half a minute is ended",
   async () => {
     const client = ask("grpc", 400, 1, "unread");

@@ -31,24 +31,35 @@ export async function spillWrite(
     readonly append: Append;
   } | null = null;
   let records = 0n;
-  for await (const request of requests) {
-    if (open === null) {
-      const store = node.spill(request.name, limitsOf(request.limits));
-      const writer = stack.use(store.writer());
-      const { name } = store;
-      open = { name, stats: () => store.stats(), append: (record) => writer.append(record) };
-    } else if (request.name !== "" && request.name !== open.name) throw otherName(open.name);
-    for (const record of request.records) {
-      const taken = open.append(record);
-      if (taken !== undefined) await taken;
-      records++;
+  try {
+    for await (const request of requests) {
+      if (open === null) {
+        const store = node.spill(request.name, limitsOf(request.limits));
+        const writer = stack.use(store.writer());
+        const { name } = store;
+        open = { name, stats: () => store.stats(), append: (record) => writer.append(record) };
+      } else if (request.name !== "" && request.name !== open.name) throw otherName(open.name);
+      for (const record of request.records) {
+        const taken = open.append(record);
+        if (taken !== undefined) await taken;
+        records++;
+      }
     }
+  } catch (error) {
+    throw HedgerowError.is(error) && records > 0n ? afterRecords(error, records) : error;
   }
   if (signal.reason instanceof ConnectError) throw signal.reason;
   if (open === null) {
     throw new HedgerowError("invalid_argument", "SpillWrite: the first message names the store");
   }
   return { records, store: statusOf(open.stats()) };
+}
+
+/** What was taken stays: whoever goes on begins behind it. */
+function afterRecords(error: HedgerowError, records: bigint): HedgerowError {
+  const { code, message, lost } = error;
+  const said = `${message} (of this call's records ${records} were taken, and stay)`;
+  return new HedgerowError(code, said, { cause: error, ...(lost !== undefined && { lost }) });
 }
 
 function otherName(name: string): HedgerowError {

@@ -25,6 +25,7 @@ test("a stream that writes to one store and then names another one is refused; w
   expect((await write("a", "", "a")).records).toBe(3n);
   const error = await write("a", "b").catch((thrown: unknown) => thrown);
   expect(HedgerowError.is(error, "invalid_argument")).toBe(true);
+  expect(String(error)).toContain("of this call's records 1 were taken, and stay");
   expect([spill.find("a").count, spill.size]).toEqual([4, 1]);
   await spill.stop();
 });

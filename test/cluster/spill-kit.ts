@@ -124,6 +124,29 @@ export async function readBack(
   return { code, lines, brokenAt, sha256: hash.digest("hex"), stderr: await said };
 }
 
+/** Numbers of the lines of `pour` that stand in a store, as they come. */
+export async function numbersOf(node: Node, name: string): Promise<number[]> {
+  const child = Bun.spawn([BINARY, "spill", "read", name, "--server", node.url], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const lines = (await new Response(child.stdout).text()).split("\n");
+  return lines.slice(0, -1).map((line) => Number(line.slice(0, 10)));
+}
+
+/** What spilled records take of the node, and what they may, in bytes. */
+export async function spillUse({ url }: Node, medium: "memory" | "disk") {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const of = (what: string) =>
+    Number(
+      new RegExp(`^hedgerow_spill_${what}_bytes\\{medium="${medium}"\\} (.+)$`, "m").exec(
+        text,
+      )?.[1],
+    );
+  return { used: of("used"), limit: of("limit") };
+}
+
 /** The process's anonymous memory, in bytes. */
 export function anonymousBytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");

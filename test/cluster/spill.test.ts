@@ -3,7 +3,15 @@ import { mkdtempSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster, LONG, type Node, until } from "./processes.ts";
-import { anonymousBytes, flipBit, pour, readBack, scratchFiles } from "./spill-kit.ts";
+import {
+  anonymousBytes,
+  flipBit,
+  numbersOf,
+  pour,
+  readBack,
+  scratchFiles,
+  spillUse,
+} from "./spill-kit.ts";
 
 const MB = 1_000_000;
 const folder = mkdtempSync(join(tmpdir(), "hedgerow-spill-"));
@@ -74,6 +82,57 @@ test(
   },
   LONG ? 600_000 : 60_000,
 );
+
+test("P1: two commands append to one store at once: all lines are there, those of each command in its order", async () => {
+  const [node] = (await start(1, 4, 16)) as [Node];
+  const poured = await Promise.all([pour(node, "a", 6 * MB), pour(node, "a", 6 * MB)]);
+  expect(poured.map(({ stderr }) => stderr)).toEqual(["", ""]);
+  const next = [0, 0];
+  for (const number of await numbersOf(node, "a")) {
+    const one = next.indexOf(number);
+    if (one === -1) throw new Error(`line ${number} where ${next.join(" or ")} was to come`);
+    next[one] = number + 1;
+  }
+  expect(next).toEqual(poured.map(({ lines }) => lines));
+}, 60_000);
+
+test("P4: a full cluster is an error of that write; no node takes more than it may, and what was taken can be read", async () => {
+  const nodes = (await start(3, 4, 4)) as [Node, ...Node[]];
+  const [node] = nodes;
+  const poured = await pour(node, "a", 40 * MB);
+  expect(poured.code).toBe(1);
+  expect(poured.stderr).toContain("no room");
+  for (const one of nodes) {
+    for (const medium of ["memory", "disk"] as const) {
+      const { used, limit } = await spillUse(one, medium);
+      expect(limit).toBe(4 * MB);
+      expect(used).toBeLessThanOrEqual(limit);
+      expect(used).toBeGreaterThan(0.8 * limit);
+    }
+  }
+  const read = await readBack(node, "a");
+  expect([read.code, read.stderr, read.brokenAt]).toEqual([0, "", -1]);
+  expect(read.lines).toBeGreaterThan(18_000);
+}, 60_000);
+
+test("P7: unknown and closed names are errors for who asks, and names can be used again", async () => {
+  const [node, other] = (await start(2, 8, 8)) as [Node, Node];
+  expect((await pour(node, "a", 2 * MB)).stderr).toBe("");
+  for (const [asked, name] of [
+    [node, "b"],
+    [other, "a"], // it lives where it was written
+  ] as const) {
+    const read = await readBack(asked, name);
+    expect([read.code, read.lines]).toEqual([1, 0]);
+    expect(read.stderr).toContain(`no spill store ${name} on this node`);
+    expect((await asked.call("SpillClose", { name })).ok).toBe(false);
+  }
+  expect((await node.call("SpillClose", { name: "a" })).ok).toBe(true);
+  expect((await readBack(node, "a")).code).toBe(1);
+  expect((await pour(node, "a", MB)).stderr).toBe("");
+  expect((await readBack(node, "a")).lines).toBe(1_000);
+  expect(cluster.living.length).toBe(2);
+}, 60_000);
 
 test("P3: a holder is killed: reading names the lost range and goes on behind it, writing is refused, nobody else falls", async () => {
   const [node, ...others] = (await start(3, 8, 8)) as [Node, ...Node[]];

@@ -73,7 +73,7 @@ export class FanOut {
     this.#reading = false;
     if (this.#end !== null) return;
     if (end === null) {
-      this.#messages.push(value as Message);
+      this.#messages.push(copyOf(value as Message));
       this.#bytes += (value as Message).length;
     } else {
       this.#end = end;
@@ -110,6 +110,11 @@ export class FanOut {
     this.#messages = [];
     void (async () => this.#source.return?.())().catch(() => {}); // nobody is there to tell
   }
+}
+
+/** The source may use its buffer again for the next message, while slower branches still send this one. */
+function copyOf(message: Message): Message {
+  return message instanceof Uint8Array ? new Uint8Array(message) : message;
 }
 
 /** What one reader sees of the input. */

@@ -282,7 +282,7 @@ export type BroadcastReply =
   | { readonly node: string; readonly data: Uint8Array }
   | { readonly node: string; readonly error: Error };
 
-/** Messages, each at most 4 MiB. */
+/** Messages, each at most 4 MiB. A buffer may be used again when the next message is asked for, not before. */
 export type StreamInput = AsyncIterable<Bytes> | Iterable<Bytes>;
 
 export interface StreamOptions extends CallOptions {

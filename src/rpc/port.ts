@@ -92,7 +92,10 @@ export interface StreamCallOptions extends CallOptions {
   readonly onEnd?: (() => void) | undefined;
 }
 
-/** Text is sent as UTF-8. */
+/**
+ * Text is sent as UTF-8. Large messages are sent from where they are: their bytes must not change until the next message
+ * is asked for, or the source is left (`return`).
+ */
 export type StreamInput = AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
 
 export type Replies = AsyncIterableIterator<Uint8Array, undefined, undefined>;

@@ -261,6 +261,29 @@ test(
   boundMs(20_000),
 );
 
+/** The way from one end to the other, of which the other one gives back what it gets. */
+function echoed() {
+  const shared = { clock: new ManualClock(), logger: new RecordingLogger(), peer: "other" };
+  const route = serveStream(KIND, (_, input) => input);
+  const opener = new StreamLink(shared);
+  const taker = new StreamLink({ ...shared, routes: new Map([[KIND.name, route]]) });
+  const carry = async (from: StreamLink, to: StreamLink) => {
+    for (let next = await from.next(); next !== null; next = await from.next()) {
+      to.receive(copyOf(next));
+      await turn();
+    }
+  };
+  void carry(opener, taker);
+  void carry(taker, opener);
+  return {
+    opener,
+    [Symbol.dispose]() {
+      opener.cut(OVER);
+      taker.cut(OVER);
+    },
+  };
+}
+
 test("a source whose message cannot be sent is left", async () => {
   const { maxMessageBytes } = DEFAULT_STREAM_LIMITS;
   for (const given of [new Uint8Array(maxMessageBytes + 1), 7 as never]) {
@@ -272,48 +295,37 @@ test("a source whose message cannot be sent is left", async () => {
         left = true;
       }
     }
-    const route = serveStream(KIND, (_, input) => input);
-    const shared = { clock: new ManualClock(), logger: new RecordingLogger(), peer: "other" };
-    const opener = new StreamLink(shared);
-    const taker = new StreamLink({ ...shared, routes: new Map([[KIND.name, route]]) });
-    const carry = async (from: StreamLink, to: StreamLink) => {
-      for (let next = await from.next(); next !== null; next = await from.next()) {
-        to.receive(copyOf(next));
-      }
-    };
-    void carry(opener, taker);
-    void carry(taker, opener);
-    const replies = await opener.open(KIND, {}, source());
+    using ends = echoed();
+    const replies = await ends.opener.open(KIND, {}, source());
     const error = await failureOf(replies.next());
     expect(HedgerowError.is(error, "too_large", "invalid_argument")).toBe(true);
     await until("it is left", () => left);
-    opener.close(OVER);
-    taker.close(OVER);
   }
 });
 
+test("a generator that ends its own stream is left", async () => {
+  const controller = new AbortController();
+  let left = false;
+  function* source() {
+    try {
+      yield "one";
+      controller.abort();
+      yield "two";
+    } finally {
+      left = true;
+    }
+  }
+  using ends = echoed();
+  const replies = await ends.opener.open(KIND, {}, source(), { signal: controller.signal });
+  expect(await failureOf(Array.fromAsync(replies))).toMatchObject({ code: "canceled" });
+  await until("it is left", () => left);
+});
+
 test("who lends much shares the connection: small messages of others pass between large ones", async () => {
-  const shared = { clock: new ManualClock(), logger: new RecordingLogger(), peer: "other" };
+  using ends = echoed();
+  const { opener } = ends;
   const large = new Uint8Array(512 * 1024);
   let produced = 0;
-  const routes = new Map([
-    [
-      KIND.name,
-      serveStream(KIND, async function* (_, input): AsyncGenerator<Uint8Array> {
-        yield* input;
-      }),
-    ],
-  ]);
-  const opener = new StreamLink(shared);
-  const taker = new StreamLink({ ...shared, routes });
-  const carry = async (from: StreamLink, to: StreamLink) => {
-    for (let next = await from.next(); next !== null; next = await from.next()) {
-      to.receive(copyOf(next));
-      await turn();
-    }
-  };
-  void carry(opener, taker);
-  void carry(taker, opener);
   async function* flood() {
     for (;;) {
       produced++;
@@ -330,7 +342,6 @@ test("who lends much shares the connection: small messages of others pass betwee
   for await (const _ of small) heard++;
   expect(heard).toBe(3);
   expect(produced - before).toBeLessThan(100);
-  opener.cut(OVER);
-  taker.cut(OVER);
+  ends[Symbol.dispose]();
   await Promise.allSettled(drains);
 });

@@ -299,13 +299,15 @@ function costOf(data: Uint8Array): number {
   return data.length + MESSAGE_COST_BYTES;
 }
 
-/** It may still be busy with its next message; nobody waits for that. */
+/**
+ * It may still be busy with its next message; nobody waits for that. Not at once: a generator in which the stream was
+ * ended can be left when it has come to its next `yield`. What it throws then is of no use to anybody.
+ */
 function leave(source: Source): void {
-  try {
-    void Promise.resolve(source.return?.()).catch(() => {});
-  } catch {
-    // what an iterator throws when it is left is of no use to anybody
-  }
+  void (async () => {
+    await null;
+    await source.return?.();
+  })().catch(() => {});
 }
 
 function tooLarge(maxBytes: number): HedgerowError {

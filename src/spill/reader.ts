@@ -95,8 +95,11 @@ class Iteration<T> implements AsyncIterableIterator<T> {
     private readonly use: Use,
   ) {}
 
-  next(): Promise<IteratorResult<T, void>> {
-    return this.steps.next();
+  /** Refers to `this` behind the step: whoever waits for that, and has nothing else of the iteration, has not dropped it. */
+  async next(): Promise<IteratorResult<T, void>> {
+    const step = await this.steps.next();
+    if (step.done === true) this.use.end();
+    return step;
   }
 
   return(): Promise<IteratorResult<T, void>> {

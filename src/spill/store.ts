@@ -119,10 +119,12 @@ export class Store implements SpillStore {
         return fetched;
       }
       const loaded = await this.#loader.load(stored, new FetchBuffer());
-      const record = copyOf(loaded.columns, index - stored.first);
-      loaded.release();
-      this.#check();
-      return record;
+      try {
+        this.#check();
+        return copyOf(loaded.columns, index - stored.first);
+      } finally {
+        loaded.release();
+      }
     } catch (error) {
       this.#check(); // what was freed cannot be had, and is not lost
       throw error;

@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { HedgerowError } from "../../src/errors.ts";
 import { systemScratch } from "../../src/runtime/system-scratch.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
+import { isRemote } from "../../src/spill/catalog.ts";
+import type { Store } from "../../src/spill/store.ts";
 import {
   checkAll,
   type FakeFile,
@@ -98,6 +100,28 @@ test("a store is closed while a segment is fetched: it is closed, not lost, for 
   fetching.resolve();
   const [reader, at] = await told;
   expect([reader, at]).toEqual(["not_found", "not_found"]);
+});
+
+test("an iteration is not dropped while somebody waits for its step, whatever the collector does", async () => {
+  const keeper = new Keeper();
+  const { spill, clock } = spillBeside(keeper);
+  const store = spill.store("a", LIMITS);
+  await pour(store, 0, 2_000);
+  const remote = () => (store as Store).catalog.segments.find(({ place }) => isRemote(place));
+  await until(() => remote() !== undefined);
+  const from = remote()?.first ?? 0;
+  const fetching = Promise.withResolvers<void>();
+  keeper.fetching = fetching.promise;
+  keeper.fetches = 0;
+  const steps = Array.from({ length: 20 }, () => store.reader({ from }).batches().next());
+  await until(() => keeper.fetches === 20);
+  for (let i = 0; i < 5; i++) {
+    Bun.gc(true);
+    await Bun.sleep(5);
+  }
+  clock.pass(LIMITS.expiryMs + 1); // it would expire if nobody used it
+  fetching.resolve();
+  for (const { done } of await Promise.all(steps)) expect(done).toBe(false);
 });
 
 test("records that are asked for at once come in order, none left out, across batches", async () => {

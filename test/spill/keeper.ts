@@ -16,6 +16,8 @@ export class Keeper {
   acknowledging = Promise.resolve();
   fetching = Promise.resolve();
   fetches = 0;
+  /** So many segments to come are cut off. */
+  cuts = 0;
   renewals = 0;
   /** Which start of a process it is. */
   start = 1n;
@@ -48,6 +50,7 @@ export class Keeper {
   }
 
   async *#keep({ segment }: KeepSegment, input: StreamInput): Replies {
+    if (this.cuts-- > 0) throw new HedgerowError("outcome_unknown", "the connection broke");
     this.kept.set(segment, Buffer.concat((await Array.fromAsync(input)) as Uint8Array[]));
     await this.acknowledging;
     yield new Uint8Array([1]);

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { HedgerowError } from "../../src/errors.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
 import { FakeElsewhere, type Put, storeBeside } from "./elsewhere.ts";
+import { Keeper, spillBeside } from "./keeper.ts";
 import { checkAll, FakeFiles, pour, record, systemError, until } from "./kit.ts";
 
 const KB = 1 << 10;
@@ -256,4 +257,14 @@ test("P8: what is fetched in pieces, and anew after an attempt that failed, is w
     { numRuns: 60 },
   );
   await store.close();
+});
+
+test("a node whose connection breaks has its room as before: it is asked again", async () => {
+  const keeper = new Keeper();
+  const { spill } = spillBeside(keeper);
+  const store = spill.store("a", { memoryBytes: 64 << 10, diskBytes: 1 << 20 });
+  keeper.cuts = 2; // on its way to memory, and to disk
+  await pour(store, 0, 3_000);
+  expect(await checkAll(store)).toBe(3_000);
+  expect(keeper.asked).toBe(2);
 });

@@ -58,6 +58,7 @@ const TRANSFER_MS = 60_000;
 const OPEN_MS = 4_000;
 const OPEN_GONE_MS = 1_000;
 const FETCH_ATTEMPTS = 3;
+const PUT_ATTEMPTS = 2;
 const RETRY_MS = 200;
 const UNREACHED_MS = 5_000;
 
@@ -87,10 +88,29 @@ export class RemoteStore implements Elsewhere {
   }
 
   async put(sealed: Sealed, signal: AbortSignal, onFailed?: () => void): Promise<RemotePlace> {
+    const { rooms } = this.options;
+    for (let attempt = 1; ; attempt++) {
+      const tried = await this.#tryAll(sealed, signal, onFailed);
+      if ("place" in tried) return tried.place;
+      if (tried.broken.length === 0 || attempt === PUT_ATTEMPTS) {
+        throw new HedgerowError("no_space", tried.why);
+      }
+      // Their connections may have broken, and they may have room as before.
+      for (const holder of tried.broken) rooms.forget(holder);
+    }
+  }
+
+  /** `broken`: holders that failed, and did not say that they have no room. */
+  async #tryAll(
+    sealed: Sealed,
+    signal: AbortSignal,
+    onFailed?: () => void,
+  ): Promise<{ place: RemotePlace } | { why: string; broken: readonly string[] }> {
     const { clock, rooms } = this.options;
     const { bytes } = sealed.layout;
     using asking = new Operation(clock, "spill", { signal }, Number.POSITIVE_INFINITY);
     let why = "no other node has room";
+    const broken: string[] = [];
     for (const tier of ["memory", "disk"] as const) {
       for (const room of await asking.race(rooms.with(bytes, tier))) {
         signal.throwIfAborted();
@@ -102,9 +122,10 @@ export class RemoteStore implements Elsewhere {
         this.#sending.add(sending);
         room[tier] -= bytes;
         try {
-          return await this.#send(sealed, room, tier, signal);
+          return { place: await this.#send(sealed, room, tier, signal) };
         } catch (error) {
           if (signal.aborted) throw error;
+          if (!HedgerowError.is(error, "no_space")) broken.push(room.address);
           onFailed?.();
           why = `${room.address}: ${messageOf(error)}`;
           room[tier] = 0; // until it is asked again
@@ -113,7 +134,7 @@ export class RemoteStore implements Elsewhere {
         }
       }
     }
-    throw new HedgerowError("no_space", why);
+    return { why, broken };
   }
 
   /** Who has left the members and was not reached just now is not waited for again, segment by segment. */

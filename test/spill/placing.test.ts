@@ -263,7 +263,7 @@ test("a node whose connection breaks has its room as before: it is asked again",
   const keeper = new Keeper();
   const { spill } = spillBeside(keeper);
   const store = spill.store("a", { memoryBytes: 64 << 10, diskBytes: 1 << 20 });
-  keeper.cuts = 2; // on its way to memory, and to disk
+  keeper.cuts = 1;
   await pour(store, 0, 3_000);
   expect(await checkAll(store)).toBe(3_000);
   expect(keeper.asked).toBe(2);

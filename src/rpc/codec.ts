@@ -56,9 +56,22 @@ export function decodeJson<T extends DescMessage>(schema: T, bytes: Uint8Array):
     return fromJson(schema, json);
   } catch (error) {
     const unknown = unknownField(schema, json);
-    if (unknown === undefined) throw malformed(schema, "JSON", error);
-    throw new HedgerowError("invalid_argument", unknown);
+    if (unknown !== undefined) throw new HedgerowError("invalid_argument", unknown);
+    const field = fieldAt(error);
+    if (field === undefined) throw malformed(schema, "JSON", error);
+    const message = `${schema.name}: field ${field} cannot hold what it is given`;
+    throw new HedgerowError("invalid_argument", message, { cause: error });
   }
+}
+
+/** Name of the field whose value protobuf-es did not take. */
+function fieldAt(error: unknown): string | undefined {
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (!(cause instanceof Error && "field" in cause && typeof cause.field === "function")) return;
+  const field: unknown = cause.field();
+  return typeof field === "object" && field !== null && "name" in field
+    ? String(field.name)
+    : undefined;
 }
 
 const MAX_SHOWN_NAME = 100;

@@ -142,6 +142,12 @@ describe("as curl calls it", () => {
     expect(answer.body.code).toBe("invalid_argument");
   });
 
+  test("a field whose value does not fit is named", async () => {
+    const wrong = await callJson(appKit(), "Put", { key: "k", fence: { name: "l", token: "x" } });
+    expect(wrong.status).toBe(400);
+    expect(wrong.body.message).toBe("PutRequest: field token cannot hold what it is given");
+  });
+
   test("a field that does not exist is named, and nothing is written", async () => {
     const kit = appKit();
     const typo = await callJson(kit, "Put", { key: "k", valeu: "typo" });

@@ -143,9 +143,9 @@ describe("as curl calls it", () => {
   });
 
   test("a field whose value does not fit is named", async () => {
-    const wrong = await callJson(appKit(), "Put", { key: "k", fence: { name: "l", token: "x" } });
+    const wrong = await callJson(appKit(), "Put", { key: "k", value: 7 });
     expect(wrong.status).toBe(400);
-    expect(wrong.body.message).toBe("PutRequest: field token cannot hold what it is given");
+    expect(wrong.body.message).toBe("PutRequest: field value cannot hold what it is given");
   });
 
   test("a field that does not exist is named, and nothing is written", async () => {

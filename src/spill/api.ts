@@ -18,8 +18,8 @@ export interface SpillLimits {
 /**
  * Records in the memory and on the disks of the cluster, in the order in which they were appended. Open writers and
  * iterations under way are references: the store is freed by `close`, or once it had none for its expiry. Then all of
- * its methods throw `not_found`, but `stats`, which like `count` finds nothing, and the name can be used anew. When the node stops they
- * throw `stopped`.
+ * its methods throw `not_found`, but `stats`, which like `count` finds nothing, and the name can be used anew. When the
+ * node stops they throw `stopped`.
  */
 export interface SpillStore extends AsyncDisposable {
   readonly name: string;

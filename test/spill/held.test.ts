@@ -38,3 +38,25 @@ test("P7: what is freed on disk while it is sent is sent as it was; then its spa
   other[Symbol.iterator]().return?.(); // before its first step
   await until(() => unlinkedFiles(folder.path).length === 0);
 });
+
+test.each(["memory", "disk"])(
+  "what came is freed as soon as it is kept, unless it shares its memory",
+  async (where) => {
+    using folder = new Folder();
+    const buffers = new Buffers(systemClock(), new Budget(1_000_000));
+    const whole = new Uint8Array(BYTES - 10).fill(4);
+    const shared = new Uint8Array(100).fill(4);
+    async function* input(): AsyncGenerator<Uint8Array> {
+      yield whole;
+      yield shared.subarray(0, 10);
+    }
+    const held =
+      where === "memory"
+        ? await holdInMemory(input(), BYTES, buffers, () => {})
+        : await holdOnDisk(input(), BYTES, systemScratch(folder.path), () => {});
+    expect([whole.buffer.byteLength, shared.buffer.byteLength]).toEqual([0, 100]);
+    expect(Buffer.concat([...held.chunks()])).toEqual(Buffer.alloc(BYTES, 4));
+    held.free();
+    buffers.stop();
+  },
+);

@@ -95,11 +95,13 @@ export async function holdOnDisk(
       waitingBytes += chunk.length + CHUNK_COST_BYTES;
       if (waitingBytes >= WRITE_BYTES) {
         await file.write(waiting);
+        waiting.forEach(discardPart);
         waiting = [];
         waitingBytes = 0;
       }
     }
     await file.write(waiting);
+    waiting.forEach(discardPart);
     checkWhole(received, bytes);
   } catch (error) {
     file.close();

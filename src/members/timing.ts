@@ -72,8 +72,6 @@ export const WAN_PROFILE: GossipTiming = {
 };
 
 export const GOSSIP_PROFILES = { fast: FAST_PROFILE, lan: LAN_PROFILE, wan: WAN_PROFILE } as const;
-export type GossipProfile = keyof typeof GOSSIP_PROFILES;
-
 /**
  * How long a suspect has to refute in a cluster of `members`, of whom `accusers` could not reach it. Lifeguard's
  * arithmetic (memberlist's suspicion.go): from the most to the least as the logarithm of the confirmations.

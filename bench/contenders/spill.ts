@@ -132,16 +132,17 @@ function bareBatches(work: SpillWork): Subject {
   return { bytes, pass: () => touch(offsets, values, count), async [Symbol.asyncDispose]() {} };
 }
 
+async function unlinkedFile(folder: string) {
+  const path = join(folder, "file");
+  const handle = await open(path, "w+");
+  await unlink(path);
+  return handle;
+}
+
 /** One file, written from memory and read into a buffer, in large pieces. */
 async function bareDisk(work: SpillWork): Promise<Subject> {
   const folder = mkdtempSync(join(tmpdir(), "hedgerow-bench-"));
-  const path = join(folder, "file");
-  const make = async () => {
-    const handle = await open(path, "w+");
-    await unlink(path);
-    return handle;
-  };
-  let handle = await make();
+  let handle = await unlinkedFile(folder);
   const buffer = new Uint8Array(IO_BYTES);
   const source = new Uint8Array(SOURCE_BYTES).fill(7);
   const pieces = Math.floor(work.totalBytes / IO_BYTES);
@@ -158,7 +159,7 @@ async function bareDisk(work: SpillWork): Promise<Subject> {
   const before = async () => {
     if (reads) return;
     await handle.close();
-    handle = await make();
+    handle = await unlinkedFile(folder);
   };
   return {
     bytes: pieces * IO_BYTES,
@@ -175,13 +176,7 @@ async function bareDisk(work: SpillWork): Promise<Subject> {
 async function bareAppendAndWrite(work: SpillWork): Promise<Subject> {
   const { record, bytes } = records(work);
   const folder = mkdtempSync(join(tmpdir(), "hedgerow-bench-"));
-  const path = join(folder, "file");
-  const make = async () => {
-    const handle = await open(path, "w+");
-    await unlink(path);
-    return handle;
-  };
-  let handle = await make();
+  let handle = await unlinkedFile(folder);
   const buffers = [new Uint8Array(SEGMENT_BYTES), new Uint8Array(SEGMENT_BYTES)] as const;
   const pieces = Math.floor(bytes / SEGMENT_BYTES);
   const pass = async () => {
@@ -198,7 +193,7 @@ async function bareAppendAndWrite(work: SpillWork): Promise<Subject> {
   };
   const before = async () => {
     await handle.close();
-    handle = await make();
+    handle = await unlinkedFile(folder);
   };
   return {
     bytes: pieces * SEGMENT_BYTES,

@@ -214,14 +214,12 @@ async function* silent(): AsyncGenerator<Uint8Array> {
 
 test("empty messages without end are not kept", async () => {
   const world = new HolderWorld();
-  let given = 0;
+  const given = 300_000;
   const empty = async function* () {
-    for (; given < 1_000_000; given++) yield new Uint8Array();
+    for (let i = 0; i < given; i++) yield new Uint8Array();
     yield new Uint8Array(100);
   };
-  Bun.gc(true);
-  const before = process.memoryUsage().rss;
-  const { kept } = keep(world, { bytes: 100n, inMemory: false }, empty());
-  expect(await kept).toBe("answered");
-  expect(process.memoryUsage().rss - before).toBeLessThan(60_000_000);
+  expect(await keep(world, { bytes: 100n, inMemory: false }, empty()).kept).toBe("answered");
+  // What waits for its write is what is kept of them: counted, for the process has garbage of its own.
+  expect(world.files.files[0]?.mostPieces).toBeWithin(1, given / 10);
 });

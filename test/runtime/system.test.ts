@@ -43,6 +43,15 @@ test("timers fire no sooner than asked, 0 fires soon, a cancelled one never", as
   expect(cancelled).toBe(true);
 });
 
+test("0 gives way to what else is due", async () => {
+  let isDone = false;
+  setImmediate(() => {
+    isDone = true;
+  });
+  await new Promise<void>((resolve) => clock.schedule(0, resolve));
+  expect(isDone).toBe(true);
+});
+
 test("ids are ULIDs that never repeat and sort by time", async () => {
   const ids = Array.from({ length: 10_000 }, () => random.id());
   expect(new Set(ids).size).toBe(ids.length);

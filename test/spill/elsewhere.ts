@@ -1,6 +1,7 @@
 import { HedgerowError } from "../../src/errors.ts";
 import { silentLogger } from "../../src/observe/logger.ts";
 import { SeldomWarner } from "../../src/observe/seldom.ts";
+import type { Clock } from "../../src/runtime/runtime.ts";
 import { Budget } from "../../src/spill/budget.ts";
 import { Buffers } from "../../src/spill/buffers.ts";
 import type { RemotePlace } from "../../src/spill/catalog.ts";
@@ -75,17 +76,18 @@ export function storeBeside(
   elsewhere: FakeElsewhere,
   given: { memoryBytes: number; diskBytes: number },
   files: FakeFiles | null = null,
+  on: Clock = clock,
 ) {
   const memory = new Budget(given.memoryBytes);
   const disk = new Budget(given.diskBytes);
   const store = new Store({
     name: "a",
     limits: completeLimits(given, given),
-    clock,
-    warner: new SeldomWarner(clock, silentLogger),
+    clock: on,
+    warner: new SeldomWarner(on, silentLogger),
     memory,
     disk,
-    buffers: new Buffers(clock, memory),
+    buffers: new Buffers(on, memory),
     files,
     remote: { store: () => elsewhere } as unknown as Remote,
     onClosed() {},

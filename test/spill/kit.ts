@@ -35,12 +35,15 @@ export class FakeFiles implements ScratchFiles {
 export class FakeFile implements ScratchFile {
   bytes = new Uint8Array(0);
   closed = false;
+  /** Of one write, at the most. */
+  mostPieces = 0;
 
   constructor(private readonly owner: FakeFiles) {}
 
   async write(pieces: readonly Uint8Array[]): Promise<void> {
     await Bun.sleep(0);
     if (this.owner.failure !== null) throw this.owner.failure;
+    this.mostPieces = Math.max(this.mostPieces, pieces.length);
     this.bytes = new Uint8Array(Buffer.concat(pieces));
   }
 

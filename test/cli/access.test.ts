@@ -101,7 +101,7 @@ test(
         expect((await run("ro", "get", "key")).code).toBe(0);
       },
     ),
-  30_000,
+  90_000,
 );
 
 test(
@@ -120,7 +120,7 @@ test(
         );
       },
     ),
-  30_000,
+  90_000,
 );
 
 test(
@@ -149,7 +149,7 @@ test(
         expect(await asked("other.example.com")).toBe(421);
       },
     ),
-  30_000,
+  90_000,
 );
 
 const openssl = Bun.which("openssl");
@@ -192,7 +192,7 @@ test.skipIf(openssl === null)(
         expect(missing.code).toBe(2);
       },
     ),
-  30_000,
+  90_000,
 );
 
 test.each([

@@ -66,7 +66,7 @@ describe("dev", () => {
         expect(process.stderr).toBe("");
       });
     },
-    30_000,
+    90_000,
   );
 
   test("one Ctrl-C that is delivered twice ends it as one does", async () => {
@@ -80,7 +80,7 @@ describe("dev", () => {
       expect(pids.filter(isAlive)).toEqual([]);
       expect(await readdir(folder)).toEqual([]);
     });
-  }, 30_000);
+  }, 90_000);
 
   test("one node works", async () => {
     await withDev(1, async ({ rows }) => {
@@ -88,7 +88,7 @@ describe("dev", () => {
       const reply = await fetch(`${row?.http}/send`, { method: "POST", body: "alone" });
       expect(await reply.text()).toContain("received the message [alone]");
     });
-  }, 30_000);
+  }, 90_000);
 
   test("a node that died is shown as dead, and the others lead on", async () => {
     await withDev(2, async ({ rows }) => {
@@ -100,7 +100,7 @@ describe("dev", () => {
       expect(row(leader.node)?.note).toBe("SIGKILL");
       await until("the other leads", () => row(3 - leader.node)?.role === "leader");
     });
-  }, 30_000);
+  }, 90_000);
 
   test("killed with -9, its nodes end by themselves", async () => {
     await withDev(2, async ({ process, rows }) => {
@@ -108,7 +108,7 @@ describe("dev", () => {
       process.child.kill("SIGKILL");
       await until("the nodes end", () => pids.every((pid) => !isAlive(pid)));
     });
-  }, 30_000);
+  }, 90_000);
 
   test("a second Ctrl-C does not wait for a node that hangs", async () => {
     await withDev(2, async ({ process, rows, folder }) => {
@@ -124,7 +124,7 @@ describe("dev", () => {
       await until("the hanging node ends", () => pids.every((pid) => !isAlive(pid)));
       expect(await readdir(folder)).toEqual([]);
     });
-  }, 30_000);
+  }, 90_000);
 
   test("a node that hangs is killed when its time is over", async () => {
     await withDev(1, async ({ process, rows }) => {
@@ -135,7 +135,7 @@ describe("dev", () => {
       expect(isAlive(row?.pid as number)).toBe(false);
       expect(rows()[0]?.note).toStartWith("SIGKILL");
     });
-  }, 30_000);
+  }, 90_000);
 
   test.each(["--http-port", "--peer-port"])(
     "C9: a port that is busy is named with %s, and nothing is left running",

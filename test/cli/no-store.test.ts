@@ -62,7 +62,7 @@ test(
         await Promise.all(nodes.map((node) => node.ended()));
       }
     }),
-  30_000,
+  90_000,
 );
 
 test(
@@ -90,7 +90,7 @@ test(
         await process.ended();
       }
     }),
-  30_000,
+  90_000,
 );
 
 test("what needs a store, or a place for the authority, says so", async () => {

@@ -47,7 +47,7 @@ async function collect(
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
-  withinMs = 15_000,
+  withinMs = 25_000,
 ): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {

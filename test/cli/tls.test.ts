@@ -39,7 +39,7 @@ test("serve --tls files takes its certificate from files, and refuses half of th
   expect(half.stderr).toContain("--tls files needs --tls-cert, --tls-key and --tls-ca");
   const unasked = await cli(["serve", ...listeners, ...flags]);
   expect(unasked.stderr).toContain("--tls auto reads no files: give --tls files");
-}, 30_000);
+}, 90_000);
 
 test("ca rotate puts an authority beside the one in use, once", async () => {
   const store = `sqlite:${join(folder, "rotated.db")}`;
@@ -56,4 +56,4 @@ test("ca rotate puts an authority beside the one in use, once", async () => {
   expect(again.stderr).toContain("authority 2 is still being taken up");
   node.child.kill();
   await node.ended();
-}, 30_000);
+}, 90_000);

@@ -176,4 +176,4 @@ test("after all that the node leads, serves, and holds nothing for those that we
     },
     15_000,
   );
-}, 30_000);
+}, 90_000);

@@ -180,7 +180,7 @@ test("what calls hold whose connection goes is free again", async () => {
   holder.destroy();
   await using held = await lock.acquire({ timeoutMs: 10_000 });
   expect(held).toBeDefined();
-}, 20_000);
+}, 90_000);
 
 test("a connection that says nothing, or not all that it has to, is closed", async () => {
   const passing = new ManualClock();

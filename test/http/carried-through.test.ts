@@ -54,7 +54,7 @@ beforeAll(async () => {
   http.serve(createHttpApp({ node: follower, api, hostname: "pod-1", rules, logger, clock }));
   grpc = await GrpcListener.open({ address: "127.0.0.1:0", clock });
   grpc.serve(createGrpcService({ node: follower, api, logger, clock }));
-}, 30_000);
+}, 90_000);
 
 afterAll(async () => {
   await http.stop();
@@ -62,7 +62,7 @@ afterAll(async () => {
   await follower.stop();
   await leader.stop();
   await rm(folder, { recursive: true, force: true });
-}, 30_000);
+}, 90_000);
 
 const TRANSPORTS: Readonly<Record<string, () => Transport>> = {
   Connect: () =>

@@ -117,7 +117,7 @@ describe("joining", () => {
     await waiting.ready();
     expect(waiting.state).toBe("participant");
     await until("both own keys", () => waiting.sharder.size() === 2);
-  }, 30_000);
+  }, 90_000);
 
   test("more addresses may be given later", async () => {
     const [a, b, c] = await Promise.all([start(), start(), start()]);

@@ -6,7 +6,7 @@ import { describeWithEmulator } from "./rule.ts";
 
 const LEASE_MS = 2_000;
 const { takeOverAgeMs } = leaseTiming(LEASE_MS);
-const TEST_MS = 30_000;
+const TEST_MS = 90_000;
 /** Less than the time that Kubernetes gives by default. */
 const STOP_MS = 15_000;
 

@@ -9,7 +9,7 @@ import { describeWithEmulator } from "./rule.ts";
 import { Sql } from "./sql.ts";
 
 const EXPIRED_MS = 60_000;
-const TEST_MS = 30_000;
+const TEST_MS = 90_000;
 
 describeWithEmulator("a node on a database that the Go system has made and filled", () => {
   test(

@@ -5,7 +5,7 @@ import { connectFull, entry, type FullStore, takeFence } from "../contract/world
 import { dataClient } from "./database.ts";
 import { describeWithEmulator } from "./rule.ts";
 
-const TEST_MS = 30_000;
+const TEST_MS = 90_000;
 /** Of the application's connection. */
 const MAX_SESSIONS = 64;
 /** Of the lock's: one, and what its first calls have left. */

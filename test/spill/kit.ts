@@ -125,7 +125,7 @@ export async function checkAll(store: SpillStore, bytes = 100, from = 0): Promis
 }
 
 /** Waits until it is so. */
-export async function until(holds: () => boolean | Promise<boolean>, ms = 5_000): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
   const deadline = performance.now() + ms;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`not within ${ms} ms`);

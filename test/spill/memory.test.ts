@@ -38,6 +38,6 @@ for (const compression of ["none", "zstd"]) {
       expect(grownMb).toBeLessThan(80);
       expect(withSingleMb).toBeLessThan(80);
     },
-    30_000,
+    90_000,
   );
 }

@@ -90,7 +90,7 @@ test("P1: records stand in the order of the calls, whatever finds a place when; 
     ),
     { numRuns: 60 },
   );
-}, 30_000);
+}, 90_000);
 
 /** Fills the store until two segments wait for their places, and a third is full. */
 async function twoUnderWay(elsewhere: FakeElsewhere, limits = SMALL) {

@@ -110,7 +110,7 @@ test("P3: a holder dies: readers and the next write are told which records are l
     return HedgerowError.is(error, "data_lost");
   }, 8_000);
   expect((error as HedgerowError).lost?.from).toBe(lost[0]?.[0] as number);
-}, 20_000);
+}, 90_000);
 
 test("P3: a holder dies while segments are sent: they go elsewhere, and nothing is lost that was not kept there", async () => {
   using folder = new Folder();

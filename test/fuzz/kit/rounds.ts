@@ -7,9 +7,9 @@ import { Prng } from "../../simulation/world/prng.ts";
 const replayed = numberIn("FUZZ_SEED");
 const factor = numberIn("FUZZ_RUNS") ?? 1;
 
-/** Milliseconds that a test of rounds may take which takes `usualMs` at most as a rule. */
+/** Milliseconds that a test of rounds may take which takes `usualMs` at most as a rule: a busy machine is slow. */
 export function boundMs(usualMs: number): number {
-  return usualMs * Math.max(1, factor);
+  return 6 * usualMs * Math.max(1, factor);
 }
 
 /** Runs `round` with so many seeds, from 1 on. */

@@ -2,7 +2,7 @@
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 5_000,
+  timeoutMs = 20_000,
 ): Promise<void> {
   const giveUpAt = Date.now() + timeoutMs;
   while (!(await condition())) {
@@ -11,17 +11,24 @@ export async function until(
   }
 }
 
+/** Looks in a row that find no change. */
+const STILL_LOOKS = 20;
+
 /** Resolves once `count` has not changed for a while: what was under way has come to rest. */
 export async function untilStill(count: () => number, quietMs = 150): Promise<number> {
   let last = count();
   let since = Date.now();
+  let looks = 0;
   await until("comes to rest", async () => {
     await Bun.sleep(5);
+    looks++;
     if (count() !== last) {
       last = count();
       since = Date.now();
+      looks = 0;
     }
-    return Date.now() - since >= quietMs;
+    // Time alone passes also where the machine stalls, and all that is under way with it.
+    return looks >= STILL_LOOKS && Date.now() - since >= quietMs;
   });
   return last;
 }

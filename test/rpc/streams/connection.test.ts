@@ -277,7 +277,7 @@ test.each([
     connection.close();
     await until("both ends are closed", () => server.open() === 0 && told.closes === 1);
   },
-  30_000,
+  90_000,
 );
 
 test.each([

@@ -44,6 +44,21 @@ export class HoldCommand {
   }
 }
 
+/** Until so many callers of the nodes wait, and stand in the line: nodes count before they say so to the leader. */
+export async function inLine(
+  nodes: readonly Pick<Node, "url">[],
+  kind: "lock" | "permit",
+  count: number,
+): Promise<void> {
+  const line = new RegExp(`^hedgerow_claims_awaited\\{kind="${kind}"\\} (\\d+)$`, "m");
+  await until(`${count} wait`, 10_000, async () => {
+    const texts = nodes.map(async ({ url }) => (await fetch(`${url}/metrics`)).text());
+    const counts = (await Promise.all(texts)).map((text) => Number(line.exec(text)?.[1]));
+    return counts.reduce((sum, each) => sum + each, 0) >= count;
+  });
+  await Bun.sleep(200);
+}
+
 async function collect(
   stream: ReadableStream<Uint8Array>,
   take: (text: string) => void,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { HoldCommand, isAlive } from "./hold-command.ts";
+import { HoldCommand, inLine, isAlive } from "./hold-command.ts";
 import { Relay } from "./faults/relay.ts";
 import { Cluster, type Node, UNPROTECTED_BINARY, until } from "./processes.ts";
 import { type ClusterStore, describeOnStores } from "./stores.ts";
@@ -60,7 +60,7 @@ describeOnStores("hedgerow lock", (kind) => {
     expect(await late.ended()).toBe(124);
     expect(late.stdout).toBe("");
     const next = lock(third, "echo next");
-    await Bun.sleep(500); // it waits
+    await inLine(nodes, "lock", 1);
     expect(next.stdout).toBe("");
     first.signal("SIGTERM"); // which is for the command
     expect(await first.ended()).toBe(128 + 15);
@@ -73,7 +73,7 @@ describeOnStores("hedgerow lock", (kind) => {
     const first = lock(second, HOLD, "--lease", "3s");
     const { pid } = await held(first);
     const next = lock(third, "echo next", "--wait", "20s", "--lease", "3s");
-    await Bun.sleep(300);
+    await inLine(nodes, "lock", 1);
     first.signal("SIGSTOP");
     const stoppedAt = performance.now();
     await next.printed("next", 10_000);
@@ -90,22 +90,23 @@ describeOnStores("hedgerow lock", (kind) => {
     const first = lock(second, HOLD);
     const { pid } = await held(first);
     const next = lock(third, "echo next", "--wait", "9s");
-    await Bun.sleep(300);
+    await inLine(nodes, "lock", 1);
     first.signal("SIGKILL");
     await next.printed("next", AT_ONCE_MS);
     await until("the first one's command has ended", AT_ONCE_MS, () => !isAlive(pid));
     await first.ended();
   }, 30_000);
 
+  // Each holds the lock for longer than it takes the next one of its node to come to stand in the line.
   test("waiters on all nodes are served in the order in which they came", async () => {
     const [leader, second, third] = nodes;
     const first = lock(second, HOLD);
     await held(first);
     const waiters: Promise<string>[] = [];
     for (const node of [third, leader, second, third, leader]) {
-      const waiter = lock(node, 'echo "token $HEDGEROW_LOCK_TOKEN"', "--wait", "30s");
+      const waiter = lock(node, 'echo "token $HEDGEROW_LOCK_TOKEN"; sleep 0.3', "--wait", "30s");
       waiters.push(waiter.printed("token ", 30_000));
-      await Bun.sleep(200); // it stands in the line
+      await inLine(nodes, "lock", waiters.length);
     }
     first.signal("SIGTERM");
     const tokens = (await Promise.all(waiters)).map(Number);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { HoldCommand, isAlive } from "./hold-command.ts";
+import { HoldCommand, inLine, isAlive } from "./hold-command.ts";
 import { Cluster, type Node, until } from "./processes.ts";
 import { type ClusterStore, describeOnStores } from "./stores.ts";
 
@@ -64,7 +64,7 @@ describeOnStores("semaphores", (kind) => {
     const late = run(leader, "echo no", ...two, "--wait", "300ms");
     expect(await late.ended()).toBe(124);
     const next = run(leader, "echo next; exit 7", ...two);
-    await Bun.sleep(300); // it waits
+    await inLine(nodes, "permit", 1);
     expect(next.stdout).toBe("");
     first.signal("SIGTERM"); // which is for the command
     expect(await first.ended()).toBe(128 + 15);
@@ -77,7 +77,7 @@ describeOnStores("semaphores", (kind) => {
     const first = run(second, HOLD);
     const pid = await held(first);
     const next = run(third, "echo next");
-    await Bun.sleep(300);
+    await inLine(nodes, "permit", 1);
     first.signal("SIGKILL");
     await next.printed("next", AT_ONCE_MS);
     await until("the first one's command has ended", AT_ONCE_MS, () => !isAlive(pid));
@@ -96,7 +96,7 @@ describeOnStores("semaphores", (kind) => {
       const waiter = run(node, "echo served; sleep 0.1", "--wait", "30s");
       waiters.push(waiter);
       if (i !== 1) served.push(waiter.printed("served", 30_000).then(() => order.push(i)));
-      await Bun.sleep(200); // it stands in the line
+      await inLine(nodes, "permit", waiters.length);
     }
     waiters[1]?.signal("SIGKILL");
     first.signal("SIGTERM");
@@ -150,7 +150,7 @@ describeOnStores("semaphores", (kind) => {
     const first = run(second, HOLD);
     const pid = await held(first);
     const next = run(third, HOLD, "--wait", "20s");
-    await Bun.sleep(300);
+    await inLine(nodes, "permit", 1);
     second.signal("SIGTERM");
     const nextPid = await held(next, AT_ONCE_MS);
     expect(await first.ended()).toBe(125);

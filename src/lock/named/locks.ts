@@ -70,7 +70,7 @@ export class Locks {
 
   /** How many this node holds, and how many of its callers wait for one. */
   get figures(): { readonly held: number; readonly waiting: number } {
-    return { held: this.#held.size, waiting: this.#acquisitions.size };
+    return { held: this.#held.size, waiting: this.#turns.waiting };
   }
 
   /** Throws `invalid_argument` or `too_large` for a name or a lease that no lock may have. */

@@ -10,6 +10,11 @@ export class Turns {
   readonly #lines = new Map<string, (() => void)[]>();
   #waiting = 0;
 
+  /** Who has the turn counts, too. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   /** Disposing what it gives passes the turn on. Throws `overloaded`, and the operation's end. */
   async take(name: string, operation: Operation): Promise<Disposable> {
     if (this.#waiting >= MAX_WAITING) {

@@ -17,7 +17,7 @@ import { asyncRounds, boundMs } from "./kit/rounds.ts";
 /** Of a call, whatever its answers say of when to come again. */
 const PATIENCE_MS = 40;
 /** What such a call may take beyond that on a busy machine. */
-const SLACK_MS = 3_000;
+const SLACK_MS = 15_000;
 
 const DETAIL: Plausible = {
   code: ["conflict", "not_found", "forbidden", "canceled", "no_leader", "internal", "nonsense"],

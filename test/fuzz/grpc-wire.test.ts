@@ -60,7 +60,7 @@ async function expectServing(least: number): Promise<void> {
   const transport = createGrpcTransport({ baseUrl, sessionManager });
   const { timestamp } = await createClient(HedgerowService, transport).put(
     { key: "after", value: "value" },
-    { timeoutMs: 5_000 },
+    { timeoutMs: 30_000 },
   );
   expect(timestamp).toBeDefined();
   sessionManager.abort();

@@ -70,9 +70,10 @@ test("errors arrive as they are between machines: the handler's, the deadline's,
   const network = memoryNetwork();
   const hung = await start(network, { onBroadcast: () => new Promise(() => {}) });
   const asking = await start(network, { join: [hung.address] });
-  const before = performance.now();
-  expect(await answerOf(asking, { timeoutMs: 50 })).toMatchObject({ code: "timeout" });
-  expect(performance.now() - before).toBeLessThan(2_000);
+  expect(await answerOf(asking, { timeoutMs: 50 })).toMatchObject({
+    code: "timeout",
+    message: expect.stringContaining("within 50 ms"),
+  });
   const other = await start(network, { label: "other", join: [hung.address] });
   expect(other.members()).toHaveLength(1);
   expect(hung.members()).toHaveLength(2);

@@ -148,18 +148,18 @@ test("C2: a peer that never answers costs its own callers their deadline, and no
   const hung = rawServer();
   const healthy = addressOf(listen({ routes: [echo] }));
   const clients = peers();
-  const stuck = Array.from({ length: 300 }, () =>
-    failureOf(clients.unary(hung.address, deliver, {}, { timeoutMs: 1_500 })),
-  );
+  let ended = 0;
+  const call = (timeoutMs: number) =>
+    failureOf(clients.unary(hung.address, deliver, {}, { timeoutMs })).finally(() => ended++);
+  const stuck = Array.from({ length: 100 }, () => call(4_000));
+  const short = Array.from({ length: 200 }, () => call(500));
   await until("it hangs", () => hung.connections() > 0);
-  const before = performance.now();
-  for (let i = 0; i < 50; i++) {
-    await clients.unary(healthy, deliver, { data: bytes("x") }, { timeoutMs: 1_000 });
-  }
-  expect(performance.now() - before).toBeLessThan(1_000);
-  for (const error of await Promise.all(stuck)) expect(error).toMatchObject({ code: "timeout" });
-  // Those whose deadline passed while they waited were never sent; a few had some milliseconds left.
+  for (const error of await Promise.all(short)) expect(error).toMatchObject({ code: "timeout" });
+  for (let i = 0; i < 50; i++) await clients.unary(healthy, deliver, { data: bytes("x") });
+  expect(ended).toBe(200);
+  // Those whose deadline passed while they waited were never sent.
   expect(hung.connections()).toBeLessThan(100);
+  for (const error of await Promise.all(stuck)) expect(error).toMatchObject({ code: "timeout" });
 });
 
 test("C2: many peers that never answer leave the others their share of requests", async () => {
@@ -168,11 +168,16 @@ test("C2: many peers that never answer leave the others their share of requests"
   const clients = peers();
   const stuck = hung.flatMap(({ address }) =>
     Array.from({ length: 40 }, () =>
-      failureOf(clients.unary(address, deliver, {}, { timeoutMs: 1_500 })),
+      failureOf(clients.unary(address, deliver, {}, { timeoutMs: 3_000 })),
     ),
   );
+  let ended = false;
+  void Promise.race(stuck).then(() => {
+    ended = true;
+  });
   await until("they hang", () => hung.every(({ connections }) => connections() > 0));
-  await clients.unary(healthy, deliver, { data: bytes("x") }, { timeoutMs: 1_000 });
+  await clients.unary(healthy, deliver, { data: bytes("x") });
+  expect(ended).toBe(false);
   for (const error of await Promise.all(stuck)) expect(error).toMatchObject({ code: "timeout" });
 });
 
@@ -180,7 +185,7 @@ test("C2: too many calls that wait for one peer are refused at once", async () =
   const hung = rawServer();
   const clients = peers();
   const calls = Array.from({ length: 5_000 }, () =>
-    failureOf(clients.unary(hung.address, deliver, {}, { timeoutMs: 300 })),
+    failureOf(clients.unary(hung.address, deliver, {}, { timeoutMs: 1_000 })),
   );
   const codes = (await Promise.all(calls)).map((error) => (error as HedgerowError).code);
   expect(codes.filter((code) => code === "overloaded").length).toBeGreaterThan(800);

@@ -12,8 +12,6 @@ import { type SpillNode, spillNodes } from "./nodes.ts";
 
 const MB = 1 << 20;
 const RECORD_BYTES = 1_000;
-/** Far below the time that a segment may be under way, and that a node is waited for. */
-const AT_ONCE_MS = 900;
 
 const outcome = (step: Promise<unknown>) =>
   step.then(
@@ -92,7 +90,7 @@ for (const { what, way, from: stall } of CASES) {
   test(`${what} while the other node stands still from the ${stall} on: both sides end at once`, async () => {
     using folder = new Folder();
     const room = { memoryBytes: 4 * MB, diskBytes: 2 * MB };
-    await using cluster = await spillNodes(2, { ...room, folder: folder.path });
+    await using cluster = await spillNodes(2, { ...room, folder: folder.path, patient: true });
     const [owner, holder] = cluster.nodes as [SpillNode, SpillNode];
     const store = owner.spill.store("a");
     await pour(store, 0, 7_500, RECORD_BYTES);
@@ -104,13 +102,11 @@ for (const { what, way, from: stall } of CASES) {
     const { step, leave, told } = way({ store, from, leaving: new AbortController() });
     const settled = outcome(step);
     await until(() => holder.stalled > 0);
-    const began = performance.now();
+    // Else it would wait for the time of a segment, or of a node: for ever.
     await leave();
     expect(await settled).toBe(told);
     await until(() => holder.stalled === 0);
-    expect(performance.now() - began).toBeLessThan(AT_ONCE_MS);
     await store.close();
-    expect(performance.now() - began).toBeLessThan(AT_ONCE_MS);
   });
 }
 

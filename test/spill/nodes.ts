@@ -6,6 +6,8 @@ import { connectPeers } from "../../src/rpc/peers.ts";
 import type { PeerRoute, StreamKind, StreamRoute } from "../../src/rpc/port.ts";
 import type { Compression } from "../../src/spill/compression.ts";
 import { Spill } from "../../src/spill/spill.ts";
+import { freePorts } from "../cli/process-kit.ts";
+import { withoutLong } from "../rpc/kit/clock.ts";
 
 /** A node's spill store on a listener of its own, in this process. */
 export interface SpillNode extends AsyncDisposable {
@@ -25,6 +27,8 @@ export interface NodeSettings {
   readonly memoryBytes: number;
   readonly diskBytes: number;
   readonly compression?: Compression;
+  /** What takes a second or more never comes. Default: false. */
+  readonly patient?: boolean;
 }
 
 export interface SpillCluster extends AsyncDisposable {
@@ -55,10 +59,11 @@ let incarnations = 1;
 
 function startNode(
   members: Set<string>,
-  { folder, ...limits }: NodeSettings,
-  port = freePort(),
+  { folder, patient = false, ...limits }: NodeSettings,
+  port = freePorts(1), // the routes are known once there is an address
 ): SpillNode {
-  const runtime = systemRuntime();
+  const { random, clock } = systemRuntime();
+  const runtime = { random, clock: patient ? withoutLong(clock) : clock };
   const routes: PeerRoute[] = [];
   const streamRoutes: StreamRoute[] = [];
   const incarnation = incarnations++;
@@ -140,10 +145,4 @@ function startNode(
       await kill();
     },
   };
-}
-
-/** Of 127.0.0.1: the routes are known once there is an address. */
-function freePort(): number {
-  using server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  return server.port;
 }

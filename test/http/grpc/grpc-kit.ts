@@ -7,6 +7,7 @@ import { GrpcListener } from "../../../src/http/grpc/listener.ts";
 import { createGrpcService, type GrpcServiceOptions } from "../../../src/http/grpc/service.ts";
 import type { HedgerowNode } from "../../../src/node/api.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
+import type { Clock } from "../../../src/runtime/runtime.ts";
 import { systemClock } from "../../../src/runtime/system.ts";
 import { fakeNode } from "../fake-node.ts";
 
@@ -25,15 +26,16 @@ export class GrpcKit implements AsyncDisposable {
   }
 
   /** Serves nothing yet. */
-  static async starting(): Promise<GrpcKit> {
-    return new GrpcKit(await GrpcListener.open({ address: "127.0.0.1:0", clock }));
+  static async starting(time: Clock = clock): Promise<GrpcKit> {
+    return new GrpcKit(await GrpcListener.open({ address: "127.0.0.1:0", clock: time }));
   }
 
   static async serving(
     replaced: Partial<HedgerowNode> = {},
     options: Partial<GrpcServiceOptions> = {},
+    time: Clock = clock,
   ): Promise<GrpcKit> {
-    const kit = await GrpcKit.starting();
+    const kit = await GrpcKit.starting(time);
     const node = fakeNode(replaced);
     const api = createClientApi(node, clock);
     kit.listener.serve(createGrpcService({ node, api, clock, logger: silentLogger, ...options }));

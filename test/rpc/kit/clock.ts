@@ -38,3 +38,13 @@ export class ManualClock implements Clock {
     this.#now = until;
   }
 }
+
+/** `clock`, on which nothing that takes `longMs` or more ever comes: who waits for that waits for ever. */
+export function withoutLong(clock: Clock, longMs = 1_000): Clock {
+  return {
+    bootId: clock.bootId,
+    now: () => clock.now(),
+    wallMicros: () => clock.wallMicros(),
+    schedule: (ms, run) => (ms < longMs ? clock.schedule(ms, run) : { cancel() {} }),
+  };
+}

@@ -1,3 +1,4 @@
+import { freePorts } from "../../cli/process-kit.ts";
 import { atEnd } from "./nodes.ts";
 
 export interface RawServer {
@@ -42,8 +43,5 @@ export function rawServer(react: Reaction = () => {}): RawServer {
 
 /** A port of this machine on which nobody listens. */
 export function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
+  return freePorts(1); // of those that no connection gets by itself
 }

@@ -39,6 +39,8 @@ export const ERROR_CODES = {
   no_space: { connect: Code.ResourceExhausted, http: 507 },
   /** Records of a spill store are gone, or not what was written; `lost` says which. */
   data_lost: { connect: Code.DataLoss, http: 500 },
+  /** A node that keeps records of a spill store does not answer: later they may be there again; `lost` says which. */
+  out_of_reach: { connect: Code.Aborted, http: 503 },
   /** Versions that were to come next may have been removed: begin anew. */
   expired: { connect: Code.OutOfRange, http: 410 },
   /** Fewer nodes take part than owners of a key were asked for. Nothing was done. */
@@ -86,7 +88,7 @@ export interface ErrorExtras {
   readonly retryDelayMs?: number | undefined;
   /** With `conflict` of a conditional put: id of the key's newest version, empty if it has none. */
   readonly current?: string | undefined;
-  /** With `data_lost`: the records, by their indices. */
+  /** With `data_lost` and `out_of_reach`: the records, by their indices. */
   readonly lost?: LostRecords | undefined;
 }
 

@@ -34,8 +34,8 @@ export interface SpillStore extends AsyncDisposable {
    * A copy of record `index`. For records here and there: a reader is faster for those that stand in a row. Of a record
    * on disk the whole segment is verified each time (some 0.4 ms), of one on another node it is fetched (tens of
    * milliseconds, more over slow links), and kept for a second after its last use for the records around it. Waits 30 s
-   * at the most. Throws `invalid_argument` for an index that there is not, `data_lost`, `not_found` once the store is
-   * closed, `timeout`, `canceled`.
+   * at the most. Throws `invalid_argument` for an index that there is not, `data_lost`, `out_of_reach`, `not_found` once
+   * the store is closed, `timeout`, `canceled`.
    */
   at(index: number, options?: CallOptions): Promise<Uint8Array>;
   /**
@@ -53,8 +53,8 @@ export interface SpillWriter extends AsyncDisposable {
    * Appends one record. Gives nothing if it has been taken; else a promise to be awaited before the next record, which
    * resolves when it has been (until then its bytes must not change). Text is stored as UTF-8. A record that was taken
    * can be read. Throws, at once or by the promise: `too_large` (over `maxRecordBytes`), `no_space` (no node has room;
-   * the next record may find some), `data_lost` (a node with records of this store is gone, or silent: begin anew),
-   * `overloaded` (this writer's promise before was not awaited), `not_found` (the writer or the store is closed),
+   * the next record may find some), `data_lost` (a node with records of this store is gone: begin anew), `out_of_reach`
+   * (it does not answer: a later record is taken if it does by then), `overloaded` (this writer's promise before was not awaited), `not_found` (the writer or the store is closed),
    * `invalid_argument` (neither bytes nor text).
    */
   append(record: Uint8Array | string): Promise<void> | undefined;
@@ -74,8 +74,10 @@ export interface SpillReadOptions {
 
 /**
  * Iterates as often as it is asked to, over the records that are there when an iteration begins. What is given is a
- * view, valid until the next step: copy what is to be kept, write to nothing. Iterations throw `data_lost` with the
- * range of records that cannot be had (read on behind it with `from`), `not_found` once the store is closed, and
+ * view, valid until the next step: copy what is to be kept, write to nothing. For a node that does not answer an
+ * iteration waits, 10 s at the most (less if the store's expiry is shorter). Iterations throw `data_lost` with the range
+ * of records that are gone (read on behind it with `from`), `out_of_reach` with that of records whose node still does
+ * not answer (one from there, later, may find them), `not_found` once the store is closed, and
  * `canceled` (or the HedgerowError that the signal aborts with). Leaving one (`return`) ends a step that is under way,
  * too: it is done.
  */

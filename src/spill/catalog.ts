@@ -30,10 +30,16 @@ export function fetchBytes({ layout, packed }: RemotePlace): number {
   return layout.bytes + (packed?.bytes ?? 0);
 }
 
+/** What is known of a segment that cannot be had. */
+export interface Loss {
+  /** It is gone; or its node does not answer, and may later. */
+  readonly code: "data_lost" | "out_of_reach";
+  readonly why: string;
+}
+
 /** A segment among others, wherever it is. */
 export class StoredSegment {
-  /** Why it cannot be had any more. */
-  lost: string | null = null;
+  lost: Loss | null = null;
 
   constructor(
     /** Index of its first record. */
@@ -85,9 +91,10 @@ export class Catalog {
     return low;
   }
 
-  /** The first segment that was lost, if any was. */
+  /** The first segment that is gone, or else one that cannot be had now, if there is any. */
   get lost(): StoredSegment | undefined {
-    return this.segments.find((stored) => stored.lost !== null);
+    const lost = this.segments.filter((stored) => stored.lost !== null);
+    return lost.find((stored) => stored.lost?.code === "data_lost") ?? lost[0];
   }
 
   stats(): Pick<SpillStats, "records" | "bytes" | "tiers"> {

@@ -10,8 +10,8 @@ export interface Elsewhere {
   put(sealed: Sealed, signal: AbortSignal, onFailed?: () => void): Promise<RemotePlace>;
   /**
    * Fills the beginning of `into`, which has `fetchBytes` of the place, with the segment's bytes; `onBytes` may be told
-   * how many are there, and fewer where they come anew. Throws `data_lost` if they cannot be had, and what the signal
-   * aborts with.
+   * how many are there, and fewer where they come anew. Throws `data_lost` if they are gone, `out_of_reach` if the node
+   * that keeps them does not answer for a while, and what the signal aborts with.
    */
   fetch(
     place: RemotePlace,

@@ -1,13 +1,16 @@
 import { HedgerowError } from "../errors.ts";
-import type { StoredSegment } from "./catalog.ts";
+import type { Loss, StoredSegment } from "./catalog.ts";
 
-export function lostRecords(name: string, stored: StoredSegment, why: string): HedgerowError {
-  const { first: from, end: to } = stored;
-  return new HedgerowError(
-    "data_lost",
-    `spill store ${name}: records ${from} to ${to - 1} are lost: ${why}`,
-    { lost: { from, to } },
-  );
+const STATES = { data_lost: "lost", out_of_reach: "out of reach" } as const;
+
+/** Of records that are gone, or that may be there again later. */
+export function lostRecords(
+  name: string,
+  { first: from, end: to }: StoredSegment,
+  { code, why }: Loss,
+): HedgerowError {
+  const message = `spill store ${name}: records ${from} to ${to - 1} are ${STATES[code]}: ${why}`;
+  return new HedgerowError(code, message, { lost: { from, to } });
 }
 
 export function stoppedNode(): HedgerowError {

@@ -55,7 +55,7 @@ export class Loader {
     private readonly elsewhere: Elsewhere | null,
   ) {}
 
-  /** Throws `data_lost` with the range of records. A segment that counts as lost is tried all the same. */
+  /** Throws `data_lost` and `out_of_reach` with the range of records. A segment that counts as lost is tried all the same. */
   async load(stored: StoredSegment, into: FetchBuffer, signal?: AbortSignal): Promise<Loaded> {
     const { place } = stored;
     if (place.tier === "localMemory") {
@@ -90,8 +90,13 @@ export class Loader {
       await this.elsewhere.fetch(place, buffer, signal, (end) => sums.advance(end));
       return { bytes, columns: unseal(bytes, layout, sums), ...LOOKING_AT_OWN };
     } catch (error) {
-      if (!HedgerowError.is(error, "data_lost")) throw error;
-      throw lostRecords(this.name, stored, messageOf(error));
+      if (!HedgerowError.is(error, "data_lost", "out_of_reach")) throw error;
+      const { message: why } = error;
+      if (error.code === "data_lost")
+        throw lostRecords(this.name, stored, { code: "data_lost", why });
+      const { lost } = stored; // of what is known to be gone nothing else is said, whoever does not answer
+      const isGone = lost?.code === "data_lost";
+      throw lostRecords(this.name, stored, isGone ? lost : { code: "out_of_reach", why });
     }
   }
 }

@@ -22,9 +22,14 @@ export class Keeper {
   /** Which start of a process it is. */
   start = 1n;
   asked = 0;
+  /** What every call and stream fails with. */
+  failure: HedgerowError | null = null;
+  /** Of the cluster, but the node itself. */
+  readonly members = [HOLDER];
 
   readonly peers: Peers = {
     unary: (async (_to: string, method: { name: string }) => {
+      if (this.failure !== null) throw this.failure;
       if (method === CALLS.room) return this.#room();
       if (method === CALLS.renewSpill) this.renewals++;
       if (method === CALLS.freeSpill) this.kept.clear();
@@ -60,6 +65,7 @@ export class Keeper {
   async *#fetch({ segment }: FetchSegment): Replies {
     this.fetches++;
     await this.fetching;
+    if (this.failure !== null) throw this.failure;
     const bytes = this.kept.get(segment);
     if (bytes === undefined) throw new HedgerowError("not_found", "no such segment");
     yield new Uint8Array(bytes); // what comes over a stream is the reader's own
@@ -70,12 +76,11 @@ export class Keeper {
 /** A node with 64 KiB of memory, and this one beside it. */
 export function spillBeside(keeper: Keeper, settings: SpillSettings = {}) {
   const clock = new ManualClock();
-  const members = [HOLDER];
   const cluster = {
     peers: keeper.peers,
     self: "127.0.0.1:2",
     incarnation: 1n,
-    others: () => members,
+    others: () => keeper.members,
   };
   return { spill: spillOf({ clock, cluster, memoryBytes: 64 << 10, ...settings }), clock };
 }

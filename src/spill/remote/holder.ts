@@ -209,7 +209,7 @@ export class Holder {
       this.#asking.set(address, false);
       const start = await startAt(address, { ...cluster, logger });
       for (const [key, holding] of this.#holdings) {
-        const isFormer = start !== null && holding.incarnation !== start;
+        const isFormer = typeof start === "bigint" && holding.incarnation !== start;
         if (holding.address === address && isFormer) this.#free(key);
       }
     } while (this.#asking.get(address) === true);

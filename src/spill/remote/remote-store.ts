@@ -3,12 +3,20 @@ import type { Logger } from "../../observe/logger.ts";
 import type { Peers, Replies } from "../../rpc/port.ts";
 import { Operation, sleep } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
-import { type Catalog, isRemote, type RemotePlace, type StoredSegment } from "../catalog.ts";
+import {
+  type Catalog,
+  isRemote,
+  type Loss,
+  type RemotePlace,
+  type StoredSegment,
+} from "../catalog.ts";
 import { discardPart } from "../discard.ts";
 import type { Elsewhere } from "../elsewhere.ts";
 import type { CompleteLimits } from "../limits.ts";
 import type { Sealed } from "../sealed.ts";
 import type { RemoteTier, Room, Rooms } from "./rooms.ts";
+import { silentAt, Silences } from "./silences.ts";
+import { nobodyListens } from "./start.ts";
 import { chunksOf, FETCH, KEEP } from "./wire.ts";
 
 export interface RemoteStoreOptions {
@@ -54,13 +62,9 @@ interface Sending {
 
 /** Milliseconds that one segment may be under way. */
 const TRANSFER_MS = 60_000;
-/** Until a holder takes the stream, as a member and otherwise. */
+/** Until a holder takes the stream. */
 const OPEN_MS = 4_000;
-const OPEN_GONE_MS = 1_000;
-const FETCH_ATTEMPTS = 3;
 const PUT_ATTEMPTS = 2;
-const RETRY_MS = 200;
-const UNREACHED_MS = 5_000;
 
 const STARTED_ANEW = "its node was started anew";
 
@@ -69,11 +73,7 @@ export class RemoteStore implements Elsewhere {
   readonly owner: OwnerId;
   readonly expiryMs: number;
   readonly #placed = new Map<string, Placed>();
-  /** Holders of which the last attempt was in vain, and until when that says something. */
-  readonly #unreached = new Map<
-    string,
-    { readonly until: number; readonly error: HedgerowError }
-  >();
+  readonly #silences: Silences;
   readonly #sending = new Set<Sending>();
   #made = 0;
   #freed = false;
@@ -81,6 +81,7 @@ export class RemoteStore implements Elsewhere {
   constructor(private readonly options: RemoteStoreOptions) {
     this.owner = options.owner;
     this.expiryMs = options.limits.expiryMs;
+    this.#silences = new Silences(options.clock, this.expiryMs);
   }
 
   holders(): IterableIterator<string> {
@@ -137,7 +138,7 @@ export class RemoteStore implements Elsewhere {
     return { why, broken };
   }
 
-  /** Who has left the members and was not reached just now is not waited for again, segment by segment. */
+  /** Waits for a holder that does not answer: it may be busy, or stand still for a while (`Silences`). */
   async fetch(
     place: RemotePlace,
     into: Uint8Array,
@@ -146,24 +147,20 @@ export class RemoteStore implements Elsewhere {
   ): Promise<void> {
     const { clock, others } = this.options;
     const { holder } = place;
-    for (let attempt = 1; ; attempt++) {
-      const unreached = this.#unreached.get(holder);
-      const member = others().includes(holder);
-      if (unreached !== undefined && !member && clock.now() < unreached.until)
-        throw unreached.error;
+    for (;;) {
+      const openMs = Math.min(OPEN_MS, this.#silences.tryForMs(holder));
       try {
-        await this.#receive(place, into, member ? OPEN_MS : OPEN_GONE_MS, signal, onBytes);
-        this.#unreached.delete(holder);
+        await this.#receive(place, into, openMs, signal, onBytes);
+        this.#silences.heardOf(holder);
         return;
       } catch (error) {
         if (signal?.aborted) throw error;
-        const why = new HedgerowError("data_lost", `${holder}: ${messageOf(error)}`, {
-          cause: error,
-        });
-        if (HedgerowError.is(error, "not_found")) throw why;
-        this.#unreached.set(holder, { until: clock.now() + UNREACHED_MS, error: why });
-        if (!others().includes(holder) || attempt === FETCH_ATTEMPTS) throw why;
-        await sleep(clock, RETRY_MS * attempt, signal);
+        const isThere = HedgerowError.is(error, "not_found", "data_lost");
+        if (isThere || (nobodyListens(error) && !others().includes(holder))) {
+          const { code, why } = goneFrom(holder, messageOf(error));
+          throw new HedgerowError(code, why, { cause: error });
+        }
+        await sleep(clock, this.#silences.pauseMs(holder, messageOf(error)), signal);
       }
     }
   }
@@ -185,11 +182,16 @@ export class RemoteStore implements Elsewhere {
     if (placed.start !== start) this.holderLost(holder, STARTED_ANEW);
   }
 
-  /** Nobody answers there: what it has counts as lost unless the lease is renewed in time. */
-  holderSilent(holder: string, askedAt: number): void {
+  /**
+   * Nobody answers there, or no process listens: what it has counts as out of reach, or as lost, unless the lease is renewed
+   * in time.
+   */
+  holderSilent(holder: string, askedAt: number, nobodyListens: boolean): void {
     const placed = this.#placed.get(holder);
     if (placed === undefined || placed.renewedAt > askedAt) return;
-    const marked = this.#markLost(holder, "its node does not answer");
+    const marked = nobodyListens
+      ? this.#markLost(holder, goneFrom(holder, "no process listens there"))
+      : this.#markLost(holder, { code: "out_of_reach", why: silentAt(holder) });
     placed.doubted = [...placed.doubted, ...marked];
   }
 
@@ -197,6 +199,7 @@ export class RemoteStore implements Elsewhere {
     const placed = this.#placed.get(holder);
     if (placed === undefined) return;
     placed.renewedAt = Math.max(placed.renewedAt, sentAt);
+    this.#silences.heardOf(holder);
     for (const stored of placed.doubted) stored.lost = null;
     placed.doubted = [];
   }
@@ -215,18 +218,20 @@ export class RemoteStore implements Elsewhere {
     if (placed === undefined || placed.renewedAt > until) return;
     this.#placed.delete(holder);
     for (const stored of placed.doubted) stored.lost = null; // for another reason, now
-    this.#markLost(holder, why);
+    this.#markLost(holder, goneFrom(holder, why));
   }
 
   /** Those that were not lost already. */
-  #markLost(holder: string, why: string): StoredSegment[] {
+  #markLost(holder: string, loss: Loss): StoredSegment[] {
     const { catalog, logger, name } = this.options;
     const marked = catalog.segments.filter(
       ({ place, lost }) => isRemote(place) && place.holder === holder && lost === null,
     );
-    for (const stored of marked) stored.lost = `they were kept by ${holder}: ${why}`;
+    for (const stored of marked) stored.lost = loss;
     if (marked.length > 0) catalog.onLost();
-    logger.warn("spilled records lost", { store: name, holder, segments: marked.length, why });
+    const { code, why } = loss;
+    const what = code === "data_lost" ? "spilled records lost" : "spilled records out of reach";
+    logger.warn(what, { store: name, holder, segments: marked.length, why });
     return marked;
   }
 
@@ -311,6 +316,10 @@ export class RemoteStore implements Elsewhere {
     }
     if (at < into.length) throw wrongLength();
   }
+}
+
+function goneFrom(holder: string, why: string): Loss {
+  return { code: "data_lost", why: `they were kept by ${holder}: ${why}` };
 }
 
 async function answered(replies: Replies): Promise<boolean> {

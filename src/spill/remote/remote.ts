@@ -90,8 +90,8 @@ export class Remote {
     const askedAt = this.options.clock.now();
     const start = await startAt(address, this.options);
     for (const store of this.#stores.values()) {
-      if (start === null) store.holderSilent(address, askedAt);
-      else store.holderIs(address, start);
+      if (typeof start === "bigint") store.holderIs(address, start);
+      else store.holderSilent(address, askedAt, start === "none");
     }
   }
 

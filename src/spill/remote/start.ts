@@ -1,5 +1,6 @@
-import { messageOf } from "../../errors.ts";
+import { HedgerowError, messageOf } from "../../errors.ts";
 import type { Logger } from "../../observe/logger.ts";
+import { refusedConnection } from "../../rpc/errors.ts";
 import type { Peers } from "../../rpc/port.ts";
 import { CALLS } from "./wire.ts";
 
@@ -13,11 +14,16 @@ export interface Asker {
   readonly self: string;
 }
 
+/** Whether the system of the other side said that no process listens there. */
+export function nobodyListens(error: unknown): boolean {
+  return error instanceof HedgerowError && refusedConnection(error.cause);
+}
+
 /**
- * Which start of a process is at the address now; null if nobody says. Incarnations of members do not tell: a process
+ * Which start of a process is at the address now; "none" if no process listens there, null if nobody says. Incarnations of members do not tell: a process
  * that lives raises its own where another one is claimed in its name.
  */
-export async function startAt(address: string, asker: Asker): Promise<bigint | null> {
+export async function startAt(address: string, asker: Asker): Promise<bigint | "none" | null> {
   const { peers, logger, self } = asker;
   const options = { timeoutMs: TIMEOUT_MS };
   try {
@@ -25,6 +31,6 @@ export async function startAt(address: string, asker: Asker): Promise<bigint | n
     return incarnation === 0n ? null : incarnation; // of a node that is older than the question
   } catch (error) {
     logger.debug("nobody says who is there", { address, error: messageOf(error) });
-    return null;
+    return nobodyListens(error) ? "none" : null;
   }
 }

@@ -1222,7 +1222,7 @@ export type ErrorDetail = Message<"hedgerow.v1.ErrorDetail"> & {
   current?: string | undefined;
 
   /**
-   * With data_lost: which records of a spill store.
+   * With data_lost and out_of_reach: which records of a spill store.
    *
    * @generated from field: hedgerow.v1.LostRecords lost = 7;
    */

@@ -109,7 +109,7 @@ test("nobody listens: one line, at once", async () => {
     );
     expect(stderr.match(/\n/g)).toHaveLength(1);
     expect(stderr).not.toContain("schema apply: schema apply:");
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   }
 });
 
@@ -167,7 +167,7 @@ describe("schema apply", () => {
     expect(ran.stderr).toContain(
       "not done within 1000 ms: Spanner goes on with what it has begun, so run it again later",
     );
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 
   test("ends by its deadline where nobody answers", async () => {

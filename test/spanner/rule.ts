@@ -3,6 +3,12 @@ import { sharedEmulator, stopSharedEmulator } from "./emulator.ts";
 import { findBinary, findEmulator } from "./find.ts";
 
 /**
+ * Of a test whose steps must come within a lease of real time. Where the machine stalls for as long it shows nothing,
+ * and is run again.
+ */
+export const IN_REAL_TIME = { timeout: 90_000, retry: 3 };
+
+/**
  * Tests against the Spanner emulator. Where none is installed they are skipped, and one line on stderr says
  * why; where one is, they run, and its failure to start is theirs. Within, `sharedEmulator` and
  * `freshDatabase` may be used.

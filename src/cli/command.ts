@@ -4,7 +4,7 @@ import { type Config, environmentName, type FlagSet, flagName } from "./flag.ts"
 
 /** What one file of this folder declares of its command, beside name and summary (program.ts). */
 export interface CommandSpec<F extends FlagSet> {
-  /** Names of what must be typed after the command, in order, each with its meaning. */
+  /** Names of what must be typed after the command, in order, each with its meaning; what may be left out in brackets. */
   readonly operands?: Readonly<Record<string, string>>;
   readonly flags: F;
   /** Gives the exit code, 0 if nothing. */
@@ -31,7 +31,7 @@ export interface Typed {
 /** Declares operands and flags on commander's command; `take` gets what was typed. */
 export function declare(target: Command, spec: AnyCommandSpec, take: (typed: Typed) => void): void {
   for (const [name, help] of Object.entries(spec.operands ?? {}))
-    target.argument(`<${name}>`, help);
+    target.argument(name.startsWith("[") ? name : `<${name}>`, help);
   const options = Object.entries(spec.flags).map(([key, flag]) => {
     const value = flag.value === undefined ? "" : ` <${flag.value}>`;
     const option = new Option(`${flagName(key)}${value}`, describe(key, flag))

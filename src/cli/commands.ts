@@ -69,6 +69,10 @@ export const COMMANDS: Readonly<Record<string, Listed | Group>> = {
         summary: "print the records of a spill store, a line each",
         load: () => import("./spill/read.ts"),
       },
+      stats: {
+        summary: "what spill stores hold, and where",
+        load: () => import("./spill/stats.ts"),
+      },
       close: { summary: "free a spill store", load: () => import("./spill/close.ts") },
     },
   },

@@ -15,6 +15,7 @@ const EFFECTS: Readonly<Record<Exclude<Method, "put">, Effect>> = {
   watchLog: "none",
   watchMembers: "none",
   spillRead: "none",
+  spillStats: "none",
   keepHold: "same",
   // An owner has one permit, which the same call again prolongs.
   acquireSemaphore: "same",

@@ -40,6 +40,7 @@ const METHODS: Readonly<Record<keyof typeof HedgerowService.method, Permission>>
   spillWrite: "write",
   spillRead: "read",
   spillClose: "write",
+  spillStats: "read",
 };
 
 /** Paths for which "read" is enough; what is named nowhere needs "write". */

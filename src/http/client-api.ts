@@ -24,7 +24,7 @@ import { holdLock } from "./hold-lock.ts";
 import { withRoom } from "./replies.ts";
 import { semaphoreRoutes, semaphoreStreams } from "./semaphores.ts";
 import { SignsOfLife } from "./signs-of-life.ts";
-import { spillRead, spillWrite } from "./spill.ts";
+import { spillRead, spillStats, spillWrite } from "./spill.ts";
 import { streamBroadcast, streamToLeader } from "./streams.ts";
 import { timestampOf } from "./timestamp.ts";
 import { memberToWire, watchMembers } from "./watch-members.ts";
@@ -91,6 +91,7 @@ function clientRoutes(node: HedgerowNode, clock: Clock, signs: SignsOfLife): Pee
       await node.findSpill(name).close();
       return {};
     }),
+    serve(HedgerowService.method.spillStats, async (request) => spillStats(node, request)),
     ...semaphoreRoutes(node, clock),
   ];
 }

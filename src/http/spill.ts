@@ -1,22 +1,27 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { HedgerowError } from "../errors.ts";
 import {
   type SpillLimits as WireLimits,
   type SpillReadRequest,
   type SpillReadResponseSchema,
+  type SpillStatsRequest,
+  type SpillStatsResponseSchema,
   type SpillWriteRequest,
   type SpillWriteResponseSchema,
   SpillStatusSchema,
 } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import type { HedgerowNode } from "../node/api.ts";
-import type { SpillLimits, SpillStats, TierStats } from "../spill/api.ts";
+import type { SpillLimits, SpillStats, SpillStore, TierStats } from "../spill/api.ts";
 import type { SpillBatch } from "../spill/batch.ts";
+import { isExpiry, MAX_EXPIRY_MS, MIN_EXPIRY_MS, otherLimit } from "../spill/limits.ts";
 
 /** Bytes of the records of one message, unless it is a single one. */
 const MESSAGE_BYTES = 256 * 1024;
 const MAX_MESSAGE_RECORDS = 8192;
+/** Of which one answer tells. */
+const MAX_STORES = 1_000;
 
 /** Takes the next message when the store has taken the one before. */
 export async function spillWrite(
@@ -25,20 +30,21 @@ export async function spillWrite(
   { signal }: HandlerContext,
 ): Promise<MessageInitShape<typeof SpillWriteResponseSchema>> {
   await using stack = new AsyncDisposableStack();
-  let open: {
-    readonly name: string;
-    readonly stats: () => SpillStats;
-    readonly append: Append;
-  } | null = null;
+  let open: Open | null = null;
   let records = 0n;
   try {
     for await (const request of requests) {
       if (open === null) {
-        const store = node.spill(request.name, limitsOf(request.limits));
+        const limits = limitsOf(request.limits);
+        const known = foundSpill(node, request.name);
+        if (known !== null) checkSame(known, limits);
+        const store = node.spill(request.name, limits);
         const writer = stack.use(store.writer());
-        const { name } = store;
-        open = { name, stats: () => store.stats(), append: (record) => writer.append(record) };
-      } else if (request.name !== "" && request.name !== open.name) throw otherName(open.name);
+        const append: Append = (record) => writer.append(record);
+        open = { store, append, created: known === null };
+      } else if (request.name !== "" && request.name !== open.store.name) {
+        throw otherName(open.store.name);
+      }
       for (const record of request.records) {
         const taken = open.append(record);
         if (taken !== undefined) await taken;
@@ -52,7 +58,35 @@ export async function spillWrite(
   if (open === null) {
     throw new HedgerowError("invalid_argument", "SpillWrite: the first message names the store");
   }
-  return { records, store: statusOf(open.stats()) };
+  return { records, store: statusOf(open.store), created: open.created };
+}
+
+interface Open {
+  readonly store: SpillStore;
+  readonly append: Append;
+  readonly created: boolean;
+}
+
+function foundSpill(node: HedgerowNode, name: string): SpillStore | null {
+  try {
+    return node.findSpill(name);
+  } catch (error) {
+    if (HedgerowError.is(error, "not_found")) return null;
+    throw error;
+  }
+}
+
+/** As the node does, in this API's words. */
+function checkSame(store: SpillStore, given: SpillLimits): void {
+  const { limits } = store.stats();
+  const other = otherLimit(limits, given);
+  if (other === null) return;
+  const [field, ...values] =
+    other === "expiryMs"
+      ? ["limits.expiry", `${limits.expiryMs / 1e3}s`, `${(given.expiryMs ?? 0) / 1e3}s`]
+      : [`limits.${other}`, limits[other], given[other]];
+  const message = `spill store ${store.name} lives with ${field} ${values.join(", not ")}: SpillClose it first, or leave ${field} out`;
+  throw new HedgerowError("other_limit", message);
 }
 
 /** What was taken stays: whoever goes on begins behind it. */
@@ -78,6 +112,14 @@ export async function* spillRead(
   for await (const batch of reader.batches()) yield* messagesOf(batch);
 }
 
+export function spillStats(
+  node: HedgerowNode,
+  { name }: SpillStatsRequest,
+): MessageInitShape<typeof SpillStatsResponseSchema> {
+  const stores = name === "" ? node.spillStores().slice(0, MAX_STORES) : [node.findSpill(name)];
+  return { stores: stores.map(statusOf) };
+}
+
 /** Each is encoded before the next step, as long as its views are valid. */
 function* messagesOf(batch: SpillBatch) {
   for (let at = 0; at < batch.length;) {
@@ -95,6 +137,10 @@ function* messagesOf(batch: SpillBatch) {
 
 function limitsOf(limits: WireLimits | undefined): SpillLimits {
   const { memoryBytes, diskBytes, expiry } = limits ?? {};
+  if (expiry !== undefined && !isExpiry(durationMs(expiry))) {
+    const message = `limits.expiry ${durationMs(expiry) / 1e3}s: give ${MIN_EXPIRY_MS / 1e3}s to ${MAX_EXPIRY_MS / 1e3}s`;
+    throw new HedgerowError("invalid_argument", message);
+  }
   return {
     ...(memoryBytes !== undefined && { memoryBytes: Number(memoryBytes) }),
     ...(diskBytes !== undefined && { diskBytes: Number(diskBytes) }),
@@ -102,8 +148,16 @@ function limitsOf(limits: WireLimits | undefined): SpillLimits {
   };
 }
 
-function statusOf({ records, bytes, tiers }: SpillStats) {
+function statusOf(store: SpillStore) {
+  const { records, bytes, tiers, limits, references }: SpillStats = store.stats();
   return create(SpillStatusSchema, {
+    name: store.name,
+    limits: {
+      memoryBytes: BigInt(limits.memoryBytes),
+      diskBytes: BigInt(limits.diskBytes),
+      expiry: durationFromMs(limits.expiryMs),
+    },
+    references,
     records: BigInt(records),
     bytes: BigInt(bytes),
     localMemory: tierToWire(tiers.localMemory),

@@ -101,6 +101,8 @@ export interface HedgerowNode extends AsyncDisposable {
   spill(name: string, limits?: SpillLimits): SpillStore;
   /** The spill store of this name. Throws `not_found` if there is none on this node, and `stopped`. */
   findSpill(name: string): SpillStore;
+  /** The spill stores of this node, sorted by name. Throws `stopped`. */
+  spillStores(): SpillStore[];
   /** The members that this node knows, itself included, sorted by address. */
   members(): MemberInfo[];
   /**

@@ -280,6 +280,11 @@ export class Hedgerow implements api.HedgerowNode {
     return this.core.spill.find(name);
   }
 
+  spillStores(): SpillStore[] {
+    if (this.#stopping !== null) throw stopped();
+    return this.core.spill.all();
+  }
+
   members(): api.MemberInfo[] {
     return this.core.members();
   }

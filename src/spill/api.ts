@@ -94,6 +94,10 @@ export interface SpillStats {
   /** What the store takes of this node's memory and disk, in bytes. */
   readonly memoryUsed: number;
   readonly diskUsed: number;
+  /** Those that it was made with, and the defaults for those that were left out. */
+  readonly limits: { readonly [Limit in keyof SpillLimits]-?: number };
+  /** Writers that are open, and iterations under way. */
+  readonly references: number;
 }
 
 export interface TierStats {

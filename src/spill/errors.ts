@@ -18,8 +18,12 @@ export function stoppedNode(): HedgerowError {
 }
 
 export function closedStore(name: string): HedgerowError {
+  return new HedgerowError("not_found", `spill store ${name} was closed: open it anew`);
+}
+
+export function expiredStore(name: string, expiryMs: number): HedgerowError {
   return new HedgerowError(
     "not_found",
-    `spill store ${name} was closed, or nobody used it for its expiry: open it anew`,
+    `spill store ${name} has expired, as nobody used it for ${expiryMs} ms: open it anew`,
   );
 }

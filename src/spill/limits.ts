@@ -1,8 +1,8 @@
 import { HedgerowError } from "../errors.ts";
-import type { SpillLimits } from "./api.ts";
+import type { SpillLimits, SpillStats } from "./api.ts";
 
 export const DEFAULT_EXPIRY_MS = 30_000;
-const MIN_EXPIRY_MS = 100;
+export const MIN_EXPIRY_MS = 100;
 export const MAX_EXPIRY_MS = 86_400_000;
 const MIN_SEGMENT_BYTES = 4 * 1024;
 export const MAX_SEGMENT_BYTES = 8 * 1024 * 1024;
@@ -33,12 +33,25 @@ export function completeLimits(
   const memoryBytes = bytes("memoryBytes", limits.memoryBytes ?? node.memoryBytes);
   const diskBytes = bytes("diskBytes", limits.diskBytes ?? node.diskBytes);
   const expiryMs = limits.expiryMs ?? DEFAULT_EXPIRY_MS;
-  if (!(Number.isInteger(expiryMs) && expiryMs >= MIN_EXPIRY_MS && expiryMs <= MAX_EXPIRY_MS)) {
+  if (!isExpiry(expiryMs)) {
     const mend = `give whole milliseconds, ${MIN_EXPIRY_MS} to ${MAX_EXPIRY_MS}`;
     throw new HedgerowError("invalid_argument", `expiryMs ${expiryMs}: ${mend}`);
   }
   const segmentBytes = segmentBytesFor(Math.max(memoryBytes, diskBytes));
   return { memoryBytes, diskBytes, expiryMs, segmentBytes };
+}
+
+export function isExpiry(ms: number): boolean {
+  return Number.isInteger(ms) && ms >= MIN_EXPIRY_MS && ms <= MAX_EXPIRY_MS;
+}
+
+/** The first of the given limits that is not the store's; null if none is. */
+export function otherLimit(
+  limits: SpillStats["limits"],
+  given: SpillLimits,
+): keyof SpillLimits | null {
+  const keys = ["memoryBytes", "diskBytes", "expiryMs"] as const;
+  return keys.find((key) => given[key] !== undefined && given[key] !== limits[key]) ?? null;
 }
 
 function segmentBytesFor(largerLimit: number): number {

@@ -8,7 +8,8 @@ import type { SpillLimits, SpillStore } from "./api.ts";
 import { Budget } from "./budget.ts";
 import { Buffers } from "./buffers.ts";
 import { stoppedNode } from "./errors.ts";
-import { completeLimits } from "./limits.ts";
+import { EndedStores } from "./ended.ts";
+import { completeLimits, otherLimit } from "./limits.ts";
 import { Holder } from "./remote/holder.ts";
 import type { Compression } from "./compression.ts";
 import { Remote, type RemoteOptions } from "./remote/remote.ts";
@@ -40,6 +41,7 @@ export class Spill {
   readonly #warner: SeldomWarner;
   readonly #buffers: Buffers;
   readonly #stores = new Map<string, Store>();
+  readonly #ended: EndedStores;
   #stopped = false;
 
   constructor(private readonly options: SpillOptions) {
@@ -49,6 +51,7 @@ export class Spill {
     this.#remote =
       cluster === undefined ? null : new Remote({ clock, logger, compression, ...cluster });
     this.#warner = new SeldomWarner(clock, logger);
+    this.#ended = new EndedStores(clock);
     this.#buffers = new Buffers(options.clock, this.memory);
     const shared = { memory: this.memory, disk: this.disk, buffers: this.#buffers };
     this.holder = new Holder({ clock, logger, files, ...shared, cluster: cluster ?? null });
@@ -83,7 +86,10 @@ export class Spill {
       disk: this.disk,
       buffers: this.#buffers,
       remote: this.#remote,
-      onClosed: () => this.#stores.delete(name),
+      onEnded: (how) => {
+        this.#stores.delete(name);
+        this.#ended.add(name, how);
+      },
     });
     this.#stores.set(name, store);
     return store;
@@ -95,10 +101,15 @@ export class Spill {
     const store = this.#stores.get(name);
     if (store !== undefined) return store;
     checkName(name, WHAT);
-    throw new HedgerowError(
-      "not_found",
-      `no spill store ${name} on this node: it lives where it was written, until it is closed or expires`,
-    );
+    const story =
+      this.#ended.storyOf(name) ?? "it lives where it was written, until it is closed or expires";
+    throw new HedgerowError("not_found", `no spill store ${name} on this node: ${story}`);
+  }
+
+  /** All of them, by their names. Throws `stopped`. */
+  all(): SpillStore[] {
+    if (this.#stopped) throw stoppedNode();
+    return [...this.#stores.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
   }
 
   /** Frees what an earlier process at the address owned here, if there is another one; renews what is kept there. */
@@ -123,12 +134,10 @@ export class Spill {
 }
 
 function checkSame({ name, limits }: Store, given: SpillLimits): void {
-  for (const key of ["memoryBytes", "diskBytes", "expiryMs"] as const) {
-    if (given[key] !== undefined && given[key] !== limits[key]) {
-      throw new HedgerowError(
-        "other_limit",
-        `spill store ${name} lives with ${key} ${limits[key]}: close it first, or leave ${key} out`,
-      );
-    }
-  }
+  const other = otherLimit(limits, given);
+  if (other === null) return;
+  throw new HedgerowError(
+    "other_limit",
+    `spill store ${name} lives with ${other} ${limits[other]}, not ${given[other]}: close it first, or leave ${other} out`,
+  );
 }

@@ -10,7 +10,8 @@ import { Budget } from "./budget.ts";
 import type { Buffers } from "./buffers.ts";
 import { Catalog, isRemote, type StoredSegment } from "./catalog.ts";
 import type { Elsewhere } from "./elsewhere.ts";
-import { closedStore, stoppedNode } from "./errors.ts";
+import type { Ending } from "./ended.ts";
+import { closedStore, expiredStore, stoppedNode } from "./errors.ts";
 import { FetchedSegments } from "./fetched.ts";
 import type { CompleteLimits } from "./limits.ts";
 import { FetchBuffer, Loader } from "./loader.ts";
@@ -33,7 +34,7 @@ export interface StoreOptions {
   /** null: no other nodes. */
   readonly remote: Remote | null;
   /** The name is free again. */
-  readonly onClosed: () => void;
+  readonly onEnded: (how: Ending) => void;
 }
 
 /** Time-out of `at` in milliseconds. */
@@ -63,7 +64,11 @@ export class Store implements SpillStore {
     this.limits = limits;
     this.#memory = new Budget(limits.memoryBytes, memory);
     this.#disk = new Budget(limits.diskBytes, disk);
-    this.#references = new References(clock, limits.expiryMs, () => void this.close());
+    this.#references = new References(
+      clock,
+      limits.expiryMs,
+      () => void this.#end(expiredStore(name, limits.expiryMs), "expired"),
+    );
     this.#elsewhere = remote?.store(name, limits, this.catalog) ?? null;
     this.#loader = new Loader(name, this.#elsewhere);
     this.#fetched = new FetchedSegments(clock, this.#loader, this.#closed.signal);
@@ -143,7 +148,10 @@ export class Store implements SpillStore {
 
   stats(): SpillStats {
     const [memoryUsed, diskUsed] = [this.#memory.used, this.#disk.used];
-    return { ...this.catalog.stats(), memoryUsed, diskUsed };
+    const { memoryBytes, diskBytes, expiryMs } = this.limits;
+    const limits = { memoryBytes, diskBytes, expiryMs };
+    const { count: references } = this.#references;
+    return { ...this.catalog.stats(), memoryUsed, diskUsed, limits, references };
   }
 
   close(): Promise<void> {
@@ -155,8 +163,8 @@ export class Store implements SpillStore {
     return this.#end(stoppedNode());
   }
 
-  #end(why: HedgerowError): Promise<void> {
-    this.#closing ??= this.#close(why);
+  #end(why: HedgerowError, how: Ending = "closed"): Promise<void> {
+    this.#closing ??= this.#close(why, how);
     return this.#closing;
   }
 
@@ -166,14 +174,14 @@ export class Store implements SpillStore {
     return { ...options, catalog, loader, references, check, closed: this.#closed.signal };
   }
 
-  async #close(why: HedgerowError): Promise<void> {
+  async #close(why: HedgerowError, how: Ending): Promise<void> {
     this.#references.end();
     this.#closed.abort(why);
     const placed = this.#appender.close(why);
     for (const { place } of this.catalog.segments) freePlace(place, this.#disk);
     this.catalog.segments.length = 0;
     this.#elsewhere?.free();
-    this.options.onClosed();
+    this.options.onEnded(how);
     await placed;
   }
 

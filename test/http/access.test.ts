@@ -47,6 +47,7 @@ const METHODS: readonly (readonly [keyof typeof HedgerowService.method, Permissi
   ["spillWrite", "write"],
   ["spillRead", "read"],
   ["spillClose", "write"],
+  ["spillStats", "read"],
 ];
 
 test("every method of the client API is here", () => {

@@ -65,6 +65,7 @@ export function fakeNode(replaced: Partial<api.HedgerowNode> = {}): api.Hedgerow
     findSpill: () => {
       throw new HedgerowError("not_supported", "spill stores are not faked");
     },
+    spillStores: () => [],
     members: () => members,
     observe: () => () => {},
     handler: () => ({ route: "/hedgerow/peer/*", fetch: () => new Response() }),

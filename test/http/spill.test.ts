@@ -5,16 +5,23 @@ import { HedgerowError } from "../../src/errors.ts";
 import { SpillWriteRequestSchema } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 import { spillWrite } from "../../src/http/spill.ts";
 import type { HedgerowNode } from "../../src/node/api.ts";
+import type { Spill } from "../../src/spill/spill.ts";
 import { spillOf } from "../spill/kit.ts";
 
 const context = { signal: new AbortController().signal } as HandlerContext;
 
+const nodeWith = (spill: Spill) =>
+  ({
+    spill: (name, limits) => spill.store(name, limits),
+    findSpill: (name) => spill.find(name),
+  }) as HedgerowNode;
+
 test("a stream that writes to one store and then names another one is refused; what it wrote before stays", async () => {
   const spill = spillOf();
-  const node = { spill: (name) => spill.store(name) } as Pick<HedgerowNode, "spill">;
+  const node = nodeWith(spill);
   const write = (...names: string[]) =>
     spillWrite(
-      node as HedgerowNode,
+      node,
       (async function* () {
         for (const name of names) {
           yield create(SpillWriteRequestSchema, { name, records: [new Uint8Array(1)] });
@@ -29,3 +36,24 @@ test("a stream that writes to one store and then names another one is refused; w
   expect([spill.find("a").count, spill.size]).toEqual([4, 1]);
   await spill.stop();
 });
+
+test.each([
+  [{ memoryBytes: 1n }, "limits.memoryBytes 67108864, not 1"],
+  [{ diskBytes: 1n }, "limits.diskBytes 67108864, not 1"],
+  [{ expiry: { seconds: 9n } }, "limits.expiry 30s, not 9s"],
+  [{ expiry: { nanos: 50_000_000 } }, "limits.expiry 0.05s: give 0.1s to 86400s"],
+])(
+  "limits that are not the store's, or none, are named by their fields: %p",
+  async (limits, said) => {
+    const spill = spillOf();
+    spill.store("a");
+    const request = create(SpillWriteRequestSchema, { name: "a", limits });
+    const requests = (async function* () {
+      yield request;
+    })();
+    const error = await spillWrite(nodeWith(spill), requests, context).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(HedgerowError);
+    expect(error.message).toContain(said);
+    await spill.stop();
+  },
+);

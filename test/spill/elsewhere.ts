@@ -90,7 +90,7 @@ export function storeBeside(
     buffers: new Buffers(on, memory),
     files,
     remote: { store: () => elsewhere } as unknown as Remote,
-    onClosed() {},
+    onEnded() {},
   });
   return { store, memory, disk };
 }

@@ -111,7 +111,7 @@ test("a store that the system gives no memory fails the append, loses nothing, a
     buffers,
     files: new FakeFiles(),
     remote: null,
-    onClosed: () => {},
+    onEnded: () => {},
   });
   const writer = store.writer();
   const appended = async (i: number): Promise<unknown> => {

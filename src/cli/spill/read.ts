@@ -3,6 +3,7 @@ import { withClient } from "../client.ts";
 import { command } from "../command.ts";
 import { SERVER_FLAGS } from "../flags.ts";
 import * as values from "../values.ts";
+import { STATS_TIMEOUT_MS } from "./status.ts";
 
 const NEWLINE = 10;
 
@@ -22,9 +23,19 @@ export default command({
   async run(context, { from, ...server }, [name = ""]) {
     const endless = { ...server, timeout: MAX_STREAM_TIMEOUT_MS };
     await withClient(context, endless, async (client, options) => {
+      let came = false;
       for await (const { records } of client.spillRead({ name, from: BigInt(from) }, options)) {
+        came = true;
         await context.stdout.writeBytes(asLines(records));
       }
+      if (came || context.stop.aborted) return;
+      const { stores } = await client.spillStats(
+        { name },
+        { ...options, timeoutMs: STATS_TIMEOUT_MS },
+      );
+      const held = stores[0]?.records ?? 0n;
+      const what = from === 0 ? "" : `: none from ${from} on, they are counted from 0`;
+      context.stderr.write(`${name} holds ${held} records${what}\n`);
     });
   },
 });

@@ -1,15 +1,17 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { SpillTier, SpillWriteRequestSchema } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
+import type { SpillWriteRequestSchema } from "../../gen/hedgerow/v1/hedgerow_pb.ts";
 import { MAX_STREAM_TIMEOUT_MS } from "../../rpc/limits.ts";
 import { MAX_SEGMENT_BYTES } from "../../spill/limits.ts";
 import { withClient } from "../client.ts";
 import { command } from "../command.ts";
 import type { CliContext } from "../context.ts";
 import { SERVER_FLAGS, JSON_FLAG } from "../flags.ts";
-import { printJson, table } from "../output.ts";
+import { printJson } from "../output.ts";
 import * as values from "../values.ts";
 import { linesOf } from "./lines.ts";
+import { refuse } from "./other-limit.ts";
+import { tiersOf, tierTable } from "./status.ts";
 
 const LIMITS = "Limits";
 /** Lines of one message. */
@@ -53,43 +55,29 @@ export default command({
       ...(expiry !== null && { expiry: durationFromMs(expiry) }),
     };
     const endless = { ...server, timeout: MAX_STREAM_TIMEOUT_MS };
-    const { records, store } = await withClient(context, endless, (client, options) =>
-      client.spillWrite(requests(context, { name, limits }), options),
+    const { records, store, created } = await withClient(context, endless, (client, options) =>
+      client
+        .spillWrite(requests(context, { name, limits }), options)
+        .catch((error: unknown) => refuse(client, name, limits, error)),
     );
-    const tiers = Object.entries({
-      localMemory: store?.localMemory,
-      localDisk: store?.localDisk,
-      remoteMemory: store?.remoteMemory,
-      remoteDisk: store?.remoteDisk,
-    });
+    const tiers = tiersOf(store);
     if (json) {
       printJson(context.stdout, {
         written: Number(records),
+        created,
         records: Number(store?.records ?? 0),
         bytes: Number(store?.bytes ?? 0),
-        tiers: Object.fromEntries(tiers.map(([tier, held]) => [tier, numbers(held)])),
+        tiers,
       });
       return;
     }
-    context.stdout.write(`${records} records written to ${name}, which holds ${store?.records}:\n`);
-    const rows = tiers.map(([tier, held]) => {
-      const { records: count, bytes } = numbers(held);
-      return [TIER_NAMES[tier] ?? tier, String(count), String(bytes)];
-    });
-    context.stdout.write(table([["TIER", "RECORDS", "BYTES"], ...rows]));
+    const where = `${created ? "new store " : ""}${name}`;
+    context.stdout.write(
+      `${records} records written to ${where}, which holds ${store?.records}:\n`,
+    );
+    context.stdout.write(tierTable(tiers));
   },
 });
-
-const TIER_NAMES: Readonly<Record<string, string>> = {
-  localMemory: "local memory",
-  localDisk: "local disk",
-  remoteMemory: "remote memory",
-  remoteDisk: "remote disk",
-};
-
-function numbers(tier: SpillTier | undefined) {
-  return { records: Number(tier?.records ?? 0), bytes: Number(tier?.bytes ?? 0) };
-}
 
 /** The first one names the store, also where there is nothing to write. */
 async function* requests(

@@ -1,0 +1,39 @@
+import { withClient } from "../client.ts";
+import { command } from "../command.ts";
+import { CLIENT_FLAGS } from "../flags.ts";
+import { printJson, table } from "../output.ts";
+import { durationText } from "../values.ts";
+import { type Status, statusOf, TIERS, tierTable } from "./status.ts";
+
+export default command({
+  operands: {
+    "[NAME]": "of the store, on the node that is asked; all of that node if it is left out",
+  },
+  flags: CLIENT_FLAGS,
+  async run(context, config, [name = ""]) {
+    const { stores } = await withClient(context, config, (client, options) =>
+      client.spillStats({ name }, options),
+    );
+    const known = stores.map(statusOf);
+    const [first] = known;
+    if (config.json) return printJson(context.stdout, name === "" ? known : first);
+    if (first === undefined) return context.stderr.write("no spill stores on this node\n");
+    context.stdout.write(name === "" ? storesTable(known) : storeText(first));
+  },
+});
+
+function storesTable(stores: readonly Status[]): string {
+  const heading = ["NAME", "RECORDS", "BYTES", "USED BY", ...TIERS.map(([, title]) => title)];
+  const rows = stores.map(({ name, records, bytes, references, tiers }) => [
+    name,
+    ...[records, bytes, references, ...TIERS.map(([tier]) => tiers[tier].bytes)].map(String),
+  ]);
+  return table([heading.map((title) => title.toUpperCase()), ...rows]);
+}
+
+function storeText({ name, records, bytes, references, limits, tiers }: Status): string {
+  const { memoryBytes, diskBytes, expiryMs } = limits;
+  const may = `it may take ${memoryBytes} bytes of memory and ${diskBytes} of disk on each node`;
+  const users = `${references} use it; it expires ${durationText(expiryMs)} after the last one`;
+  return `${name} holds ${records} records of ${bytes} bytes; ${may}; ${users}\n${tierTable(tiers)}`;
+}

@@ -22,7 +22,7 @@ import { type NodeCall, NodeCounts } from "./counts.ts";
 import { InFlight } from "./in-flight.ts";
 import { streamLimitsOf } from "./limits.ts";
 import { checkOptions, type HedgerowOptions } from "./options.ts";
-import { checkSpillDir } from "./spill-room.ts";
+import { checkSpillDir, warnOfMemory } from "./spill-room.ts";
 import { BATCHED_METHODS, GATED_METHODS } from "./routes.ts";
 import { findAddress, openTo } from "./transport.ts";
 
@@ -60,6 +60,7 @@ export class Hedgerow implements api.HedgerowNode {
     const { address } = peerAddress;
     const incarnation = Math.floor(runtime.clock.wallMicros() / 1e3);
     await checkSpillDir(checked.spillDir);
+    await warnOfMemory(checked.spill, logger);
     const counts = new NodeCounts(runtime.clock);
     const store =
       checked.store === NO_STORE

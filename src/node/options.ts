@@ -73,7 +73,10 @@ export interface HedgerowOptions {
    * it removes older ones, `keepVersions` of the newest (1 by default) excepted. Default: all stay.
    */
   readonly keepAge?: number | string | undefined;
-  /** Folder of the spill store's files, which never have names there. Default: the system's for temporary files. */
+  /**
+   * Folder of the spill store's files, which never have names there. Default: the system's for temporary files. One in
+   * memory (tmpfs) is warned of in the log.
+   */
   readonly spillDir?: string | undefined;
   /**
    * Memory for the spill store, this node's own and what it keeps for others: bytes, or a size such as "256MB" or

@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
+import { access, statfs } from "node:fs/promises";
 import { freemem, tmpdir } from "node:os";
 import { HedgerowError, messageOf } from "../errors.ts";
+import type { Logger } from "../observe/logger.ts";
 import type { Compression } from "../spill/compression.ts";
 
 /** What the spill store may take of this node. */
@@ -25,6 +26,8 @@ export interface SpillRoomOptions {
 export const DEFAULT_DISK_BYTES = 1024 ** 3;
 /** Of the memory that is free, which may be less than the machine's where the process has a limit. */
 const MEMORY_SHARE = 0.5;
+/** Linux's numbers of file systems that keep files in memory: tmpfs and ramfs. */
+const IN_MEMORY: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
 
 /** Of all nodes that are started together on a machine. */
 export function defaultMemoryBytes(): number {
@@ -52,5 +55,25 @@ export async function checkSpillDir(spillDir: string): Promise<void> {
       `--spill-dir ${spillDir}: ${messageOf(error)}: make the folder, writable for this user, or name another`,
       { cause: error },
     );
+  }
+}
+
+/** Warns where the folder is no disk, as an `emptyDir` of the medium Memory: what spills there takes memory once more. */
+export async function warnOfMemory(
+  { folder, diskBytes }: Pick<SpillRoom, "folder" | "diskBytes">,
+  logger: Logger,
+): Promise<void> {
+  if (diskBytes === 0 || !(await isInMemory(folder))) return;
+  logger.warn(
+    "the spill store's folder is in memory: name one on a disk with --spill-dir, or say --spill-disk 0",
+    { folder, diskBytes },
+  );
+}
+
+async function isInMemory(folder: string): Promise<boolean> {
+  try {
+    return IN_MEMORY.has((await statfs(folder)).type);
+  } catch {
+    return false; // whoever writes there is told why it cannot be
   }
 }

@@ -314,6 +314,7 @@ test.skipIf(typeof SMALL === "string")(
   async () => {
     const { directory } = SMALL as { directory: string };
     const [node] = (await start(1, 2, 64, { dir: directory })) as [Node];
+    expect(node.stderr).toContain("the spill store's folder is in memory");
     const poured = await pour(node, "a", 32 * MB);
     expect(poured.code).toBe(1);
     expect(poured.stderr).toContain("ENOSPC");

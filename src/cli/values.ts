@@ -7,6 +7,7 @@ import { storeProblem } from "../store/open.ts";
 
 // Schemas from the text of a flag to its value. Every message says what to give instead.
 
+const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const MAX_DURATION_MS = 24 * HOUR_MS;
 
@@ -44,12 +45,14 @@ export const optionalAge = readable(
 /** `30s`, as `duration` reads it. */
 export function durationText(ms: number): string {
   if (ms % HOUR_MS === 0) return `${ms / HOUR_MS}h`;
+  if (ms % MINUTE_MS === 0) return `${ms / MINUTE_MS}m`;
   return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
 
 /** As `duration`; null for the empty text. */
 export function optionalDuration(minMs: number) {
-  const mend = `give a number with its unit, ${durationText(minMs)} at least, as in 500ms or 30s`;
+  const range = `${durationText(minMs)} to ${durationText(MAX_DURATION_MS)}`;
+  const mend = `give a number with its unit, ${range}, as in 500ms or 30s`;
   return readable(mend, (text) => {
     if (text === "") return null;
     const ms = parseDuration(text);

@@ -74,7 +74,7 @@ test("stats of a node without stores is a remark, of an unknown store an error",
 test.each([
   ["--memory", "2MB", "--memory 1000000"],
   ["--disk", "2MB", "--disk 67108864"],
-  ["--expiry", "5s", "--expiry 600s"],
+  ["--expiry", "5s", "--expiry 10m"],
 ])(
   "%s %s of a store that has another one is refused in words of the command line",
   async (flag, given, has) => {
@@ -98,6 +98,21 @@ test("read says so where there is nothing to print", async () => {
   });
   await run(["write", "b"]);
   expect((await run(["read", "b"])).stderr).toBe("b holds 0 records\n");
+});
+
+test("read --json has a line a record, with its index, also where it is no line", async () => {
+  await using writer = spill.store("a").writer();
+  await writer.appendAll(["one", "two\nlines", new Uint8Array([255])]);
+  const read = await run(["read", "a", "--from", "1", "--json"]);
+  expect(
+    read.stdout
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line)),
+  ).toEqual([
+    { index: 1, record: "two\nlines" },
+    { index: 2, recordBase64: "/w==" },
+  ]);
 });
 
 test("a store that was closed says so when it is asked for", async () => {

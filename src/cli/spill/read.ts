@@ -1,7 +1,8 @@
 import { MAX_STREAM_TIMEOUT_MS } from "../../rpc/limits.ts";
 import { withClient } from "../client.ts";
 import { command } from "../command.ts";
-import { SERVER_FLAGS } from "../flags.ts";
+import { JSON_FLAG, SERVER_FLAGS } from "../flags.ts";
+import { jsonBytes } from "../output.ts";
 import * as values from "../values.ts";
 import { STATS_TIMEOUT_MS } from "./status.ts";
 
@@ -19,14 +20,19 @@ export default command({
       help: "begin with this record, counted from 0",
     },
     ...SERVER_FLAGS,
+    ...JSON_FLAG,
   },
-  async run(context, { from, ...server }, [name = ""]) {
+  async run(context, { from, json, ...server }, [name = ""]) {
+    const { stdout } = context;
     const endless = { ...server, timeout: MAX_STREAM_TIMEOUT_MS };
     await withClient(context, endless, async (client, options) => {
       let came = false;
-      for await (const { records } of client.spillRead({ name, from: BigInt(from) }, options)) {
+      for await (const { first, records } of client.spillRead(
+        { name, from: BigInt(from) },
+        options,
+      )) {
         came = true;
-        await context.stdout.writeBytes(asLines(records));
+        await stdout.writeBytes(json ? asJson(first, records) : asLines(records));
       }
       if (came || context.stop.aborted) return;
       const { stores } = await client.spillStats(
@@ -49,4 +55,13 @@ function asLines(records: readonly Uint8Array[]): Uint8Array {
     lines[at++] = NEWLINE;
   }
   return lines;
+}
+
+/** A line each, which tells apart what lines cannot: records with newlines, and bytes that are no text. */
+function asJson(first: bigint, records: readonly Uint8Array[]): Uint8Array {
+  const lines = records.map((record, i) => {
+    const shown = { index: Number(first) + i, ...jsonBytes("record", record) };
+    return `${JSON.stringify(shown)}\n`;
+  });
+  return Buffer.from(lines.join(""));
 }

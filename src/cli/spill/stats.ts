@@ -1,3 +1,4 @@
+import { oneLine } from "../../observe/format.ts";
 import { withClient } from "../client.ts";
 import { command } from "../command.ts";
 import { CLIENT_FLAGS } from "../flags.ts";
@@ -33,7 +34,8 @@ function storesTable(stores: readonly Status[]): string {
 
 function storeText({ name, records, bytes, references, limits, tiers }: Status): string {
   const { memoryBytes, diskBytes, expiryMs } = limits;
-  const may = `it may take ${memoryBytes} bytes of memory and ${diskBytes} of disk on each node`;
-  const users = `${references} use it; it expires ${durationText(expiryMs)} after the last one`;
-  return `${name} holds ${records} records of ${bytes} bytes; ${may}; ${users}\n${tierTable(tiers)}`;
+  const holds = `${oneLine(name)} holds ${records} records of ${bytes} bytes in all, used by ${references}`;
+  const may = `limits: ${memoryBytes} bytes of memory and ${diskBytes} of disk on each node`;
+  const expires = `expires ${durationText(expiryMs)} after its last use`;
+  return `${holds}\n${may}; ${expires}\n${tierTable(tiers)}`;
 }

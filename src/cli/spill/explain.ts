@@ -10,16 +10,19 @@ import { STATS_TIMEOUT_MS, type Status, statusOf } from "./status.ts";
 
 export type Limits = MessageInitShape<typeof SpillLimitsSchema>;
 
-/** Throws the error of a write; of limits that are not the store's, one that speaks of flags. */
-export async function refuse(
+/** Throws the error of a write: of limits that are not the store's, and of Ctrl-C, one in words of the command line. */
+export async function explain(
   client: HedgerowClient,
   name: string,
   given: Limits,
   error: unknown,
 ): Promise<never> {
-  const isOtherLimit =
-    error instanceof ConnectError && fromConnectError(error).code === "other_limit";
-  if (!isOtherLimit) throw error;
+  const code = error instanceof ConnectError ? fromConnectError(error).code : null;
+  if (code === "canceled") {
+    const rest = `the lines that were taken stay, and "hedgerow spill stats ${name}" counts them`;
+    throw new HedgerowError(code, `cancelled: ${rest}`, { cause: error });
+  }
+  if (code !== "other_limit") throw error;
   const { stores } = await client
     .spillStats({ name }, { timeoutMs: STATS_TIMEOUT_MS })
     .catch(() => {

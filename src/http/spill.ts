@@ -13,7 +13,7 @@ import {
   SpillStatusSchema,
 } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import type { HedgerowNode } from "../node/api.ts";
-import type { SpillLimits, SpillStats, SpillStore, TierStats } from "../spill/api.ts";
+import type { SpillLimits, SpillStore, TierStats } from "../spill/api.ts";
 import type { SpillBatch } from "../spill/batch.ts";
 import { isExpiry, MAX_EXPIRY_MS, MIN_EXPIRY_MS, otherLimit } from "../spill/limits.ts";
 
@@ -149,7 +149,7 @@ function limitsOf(limits: WireLimits | undefined): SpillLimits {
 }
 
 function statusOf(store: SpillStore) {
-  const { records, bytes, tiers, limits, references }: SpillStats = store.stats();
+  const { records, bytes, tiers, limits, references, lost, outOfReach } = store.stats();
   return create(SpillStatusSchema, {
     name: store.name,
     limits: {
@@ -158,6 +158,8 @@ function statusOf(store: SpillStore) {
       expiry: durationFromMs(limits.expiryMs),
     },
     references,
+    lost: BigInt(lost),
+    outOfReach: BigInt(outOfReach),
     records: BigInt(records),
     bytes: BigInt(bytes),
     localMemory: tierToWire(tiers.localMemory),

@@ -91,6 +91,9 @@ export interface SpillStats {
   /** Bytes of the records. */
   readonly bytes: number;
   readonly tiers: Readonly<Record<Tier, TierStats>>;
+  /** Of the records, those whose node is known to be gone, or not to answer: reading them may tell more. */
+  readonly lost: number;
+  readonly outOfReach: number;
   /** What the store takes of this node's memory and disk, in bytes. */
   readonly memoryUsed: number;
   readonly diskUsed: number;

@@ -97,7 +97,7 @@ export class Catalog {
     return lost.find((stored) => stored.lost?.code === "data_lost") ?? lost[0];
   }
 
-  stats(): Pick<SpillStats, "records" | "bytes" | "tiers"> {
+  stats(): Pick<SpillStats, "records" | "bytes" | "tiers" | "lost" | "outOfReach"> {
     const tiers = {
       localMemory: none(),
       localDisk: none(),
@@ -105,14 +105,17 @@ export class Catalog {
       remoteDisk: none(),
     };
     let bytes = 0;
+    const missing = { data_lost: 0, out_of_reach: 0 };
     for (const stored of this.segments) {
       const tier: Writable<TierStats> = tiers[stored.place.tier as Tier];
       tier.segments++;
       tier.records += stored.count;
       tier.bytes += stored.valueBytes;
       bytes += stored.valueBytes;
+      if (stored.lost !== null) missing[stored.lost.code] += stored.count;
     }
-    return { records: this.count, bytes, tiers };
+    const { data_lost: lost, out_of_reach: outOfReach } = missing;
+    return { records: this.count, bytes, tiers, lost, outOfReach };
   }
 }
 

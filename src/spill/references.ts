@@ -17,8 +17,9 @@ export class References {
     this.#watch();
   }
 
+  /** None once it has ended. */
   get count(): number {
-    return this.#count;
+    return this.#ended ? 0 : this.#count;
   }
 
   /** A reference, released by the function that is returned, idempotent. */

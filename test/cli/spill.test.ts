@@ -51,6 +51,8 @@ test("write says whether the store is new, and stats what it holds, of one or of
     },
     limits: { memoryBytes: 1_000_000, diskBytes: 64 << 20, expiryMs: 600_000 },
     references: 0,
+    lost: 0,
+    outOfReach: 0,
   });
   const all = JSON.parse((await run(["stats", "--json"])).stdout);
   expect(all).toEqual([one, expect.objectContaining({ name: "b", records: 0 })]);

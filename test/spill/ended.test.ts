@@ -39,6 +39,8 @@ test("the stores of a node are listed by name, with limits and users", async () 
   const [a, b] = spill.all().map((store) => store.stats());
   expect([a?.references, b?.references]).toEqual([1, 0]);
   expect(b?.limits).toEqual({ memoryBytes: 1 << 20, diskBytes: 64 << 20, expiryMs: 1_000 });
+  const store = spill.find("a");
   await spill.stop();
+  expect(store.stats().references).toBe(0);
   expect(() => spill.all()).toThrow("stopping");
 });

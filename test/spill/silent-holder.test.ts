@@ -94,6 +94,7 @@ test("P3: what a holder has that was not reached for a whole expiry is lost, for
   expect(later.error.lost).toEqual(error.lost as NonNullable<typeof error.lost>);
   expect(later.error.message).toContain(HOLDER);
   expect(() => writer.append("x")).toThrow("are lost");
+  expect(store.stats().lost).toBeGreaterThan(0);
 });
 
 test("P3: members doubt a holder: writers are told that its records are out of reach, and go on once it answers", async () => {
@@ -112,10 +113,13 @@ test("P3: members doubt a holder: writers are told that its records are out of r
   });
   expect(HedgerowError.is(error, "out_of_reach")).toBe(true);
   expect((error as HedgerowError).lost?.from).toBeGreaterThan(0);
+  const { tiers, lost, outOfReach } = store.stats();
+  expect([lost, outOfReach]).toEqual([0, tiers.remoteDisk.records + tiers.remoteMemory.records]);
   keeper.failure = null;
   spill.memberJoined(HOLDER);
   await until(() => keeper.renewals > 0);
   expect(() => writer.append("")).not.toThrow();
+  expect(store.stats().outOfReach).toBe(0);
   await store.close();
   clock.pass(60_000);
 });

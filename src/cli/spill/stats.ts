@@ -32,10 +32,19 @@ function storesTable(stores: readonly Status[]): string {
   return table([heading.map((title) => title.toUpperCase()), ...rows]);
 }
 
-function storeText({ name, records, bytes, references, limits, tiers }: Status): string {
+function storeText(store: Status): string {
+  const { records, bytes, references, limits, tiers } = store;
   const { memoryBytes, diskBytes, expiryMs } = limits;
-  const holds = `${oneLine(name)} holds ${records} records of ${bytes} bytes in all, used by ${references}`;
-  const may = `limits: ${memoryBytes} bytes of memory and ${diskBytes} of disk on each node`;
-  const expires = `expires ${durationText(expiryMs)} after its last use`;
-  return `${holds}\n${may}; ${expires}\n${tierTable(tiers)}`;
+  const name = oneLine(store.name);
+  const lines = [
+    `${name} holds ${records} records of ${bytes} bytes in all, used by ${references}`,
+    `limits: ${memoryBytes} bytes of memory and ${diskBytes} of disk on each node; expires ${durationText(expiryMs)} after its last use`,
+    ...missing(store),
+  ];
+  return `${lines.join("\n")}\n${tierTable(tiers)}`;
+}
+
+function missing({ lost, outOfReach }: Status): string[] {
+  if (lost + outOfReach === 0) return [];
+  return [`${lost} records are lost, and ${outOfReach} out of reach: reading them says which`];
 }

@@ -27,10 +27,12 @@ export interface Status {
     readonly expiryMs: number;
   };
   readonly references: number;
+  readonly lost: number;
+  readonly outOfReach: number;
 }
 
 export function statusOf(status: SpillStatus): Status {
-  const { name, records, bytes, limits, references } = status;
+  const { name, records, bytes, limits, references, lost, outOfReach } = status;
   const { memoryBytes = 0n, diskBytes = 0n, expiry } = limits ?? {};
   return {
     name,
@@ -43,6 +45,8 @@ export function statusOf(status: SpillStatus): Status {
       expiryMs: expiry === undefined ? 0 : durationMs(expiry),
     },
     references,
+    lost: Number(lost),
+    outOfReach: Number(outOfReach),
   };
 }
 

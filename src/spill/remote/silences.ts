@@ -53,8 +53,10 @@ export class Silences {
   pauseMs(holder: string, why: string): number {
     const now = this.clock.now();
     const silence = this.#known(holder, now) ?? { since: now, triedAt: now, tries: 0, why };
+    silence.triedAt = now;
+    silence.tries++;
+    silence.why = why;
     this.#silences.set(holder, silence);
-    Object.assign(silence, { triedAt: now, tries: silence.tries + 1, why });
     if (now >= silence.since + this.#patienceMs) throw outOfReach(holder, silence);
     return Math.min(RETRY_MS * silence.tries, MOST_RETRY_MS);
   }

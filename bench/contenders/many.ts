@@ -15,7 +15,7 @@ export interface ManyNodes {
 }
 
 const [count, seconds] = process.argv.slice(2).map(Number) as [number, number];
-const GIVE_UP_MS = 60_000;
+const GIVE_UP_MS = 240_000;
 /** News are told for some seconds after the last change. */
 const SETTLE_MS = 5_000;
 

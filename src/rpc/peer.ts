@@ -109,7 +109,7 @@ export class Peer {
     for (const line of this.#lines) line.close(cut);
     this.#session.close();
     await Promise.all([...this.#carriers.values(), ...this.#ends()]);
-    this.#session.close(); // a request that was tried again has opened another one
+    this.#session.close(); // what was in use, and what a request that was tried again has opened
   }
 
   /**

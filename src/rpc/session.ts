@@ -28,7 +28,7 @@ export interface Session {
   readonly room: number;
   /** Resolves at the end of the answer. */
   stream(path: string, exchange: Exchange): Promise<void>;
-  /** Closes idle connections; those in use are closed with their last request. */
+  /** Closes idle connections. Those in use are closed by the next `close` after their last request, or when idle for long. */
   close(): void;
 }
 
@@ -37,6 +37,8 @@ export class PeerSession implements Session {
   readonly room = CHUNK_ROOM;
   #material: TlsMaterial | null | undefined;
   #session: Bun.FetchSession | null = null;
+  /** The one before, to which connections come back that were in use when it was closed. */
+  #closed: Bun.FetchSession | null = null;
 
   constructor(
     private readonly address: Address,
@@ -63,7 +65,9 @@ export class PeerSession implements Session {
   }
 
   close(): void {
+    this.#closed?.close();
     this.#session?.close();
+    this.#closed = this.#session ?? this.#closed;
     this.#session = null;
   }
 

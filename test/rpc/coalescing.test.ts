@@ -161,11 +161,13 @@ test("a call that its caller gives up is gone from the queue; the others of its 
 
 test("a request that nobody waits for any more is given up", async () => {
   const { promise: never } = Promise.withResolvers<void>();
+  let asked = false;
   let aborted = false;
   const front = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     async fetch(request) {
+      asked = true;
       request.signal.addEventListener("abort", () => {
         aborted = true;
       });
@@ -175,11 +177,15 @@ test("a request that nobody waits for any more is given up", async () => {
   });
   const clients = peers({ batched: [deliver] });
   const address = `127.0.0.1:${front.port}`;
-  const calls = [30, 60].map((timeoutMs) =>
-    failureOf(clients.unary(address, deliver, {}, { timeoutMs })),
+  const leaving = [new AbortController(), new AbortController()];
+  const calls = leaving.map(({ signal }) =>
+    failureOf(clients.unary(address, deliver, {}, { signal })),
   );
+  await until("it is there", () => asked);
+  leaving[0]?.abort();
   await calls[0];
   expect(aborted).toBe(false);
+  leaving[1]?.abort();
   await calls[1];
   await until("the request is cut", () => aborted);
   await front.stop(true);

@@ -114,7 +114,9 @@ test.each(SECURE)(
     };
     const { client } = streaming({ down: endless }, secure);
     const leave = new AbortController();
-    const messages = client.down({}, { signal: leave.signal })[Symbol.asyncIterator]();
+    const { signal } = leave;
+    const replies = client.down({}, { signal, timeoutMs: 60_000 });
+    const messages = replies[Symbol.asyncIterator]();
     await messages.next();
     const stalledAt = await untilStill(() => produced);
     expect(stalledAt).toBeLessThan(1_000); // 64 MB, in sockets and streams on the way
@@ -142,7 +144,7 @@ test.each(SECURE)(
     const input = (async function* () {
       for (; sent < 1_500; sent++) yield create(DeliverRequestSchema, { data: CHUNK });
     })();
-    const call = client.up(input);
+    const call = client.up(input, { timeoutMs: 60_000 });
     expect(await untilStill(() => sent)).toBeLessThan(1_000);
     expect(received).toBe(3);
     gate.resolve();

@@ -43,9 +43,12 @@ test("a key with 100,000 versions is read and written as fast as a small one", a
     "S6: permits of a semaphore": () => store.semaphores.read("s"),
     "S6: permits counted in a transaction": () => store.semaphores.change([change], claim),
   };
-  // Reading through 100,000 rows takes several times as long.
+  // Reading through 100,000 rows takes longer by orders of magnitude.
+  const scanMs = await fastestMs(async () =>
+    world.sql("SELECT max(value) FROM logtable WHERE key = 'large'"),
+  );
   for (const [what, call] of Object.entries(calls)) {
-    expect(await fastestMs(call), what).toBeLessThan(2);
+    expect(await fastestMs(call), what).toBeLessThan(scanMs / 5);
   }
   await store.close();
 }, 90_000);

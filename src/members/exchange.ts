@@ -2,6 +2,7 @@ import { HedgerowError, messageOf } from "../errors.ts";
 import {
   GossipService,
   type Member,
+  type Notice as NoticeMessage,
   type PingIndirectRequest,
   type PingRequest,
   type PingResponse,
@@ -23,8 +24,15 @@ import {
   supersedes,
   toWire,
 } from "./member.ts";
+import { type Notice, noticeFromWire, type Notices, noticeToWire } from "./notices.ts";
 import type { MemberTable, Source } from "./table.ts";
-import { type GossipTiming, MAX_MEMBERS, MAX_PIGGYBACK } from "./timing.ts";
+import {
+  type GossipTiming,
+  MAX_MEMBERS,
+  MAX_NOTICES,
+  MAX_PIGGYBACK,
+  retransmits,
+} from "./timing.ts";
 
 /** Time-out of a comparison of lists, in milliseconds. */
 const SYNC_TIMEOUT_MS = 2_000;
@@ -54,6 +62,7 @@ export interface ExchangeOptions {
   readonly timing: GossipTiming;
   readonly cluster: ClusterIdentity;
   readonly table: MemberTable;
+  readonly notices: Notices;
   readonly health: LocalHealth;
   readonly figures: GossipFigures;
   /** Something was heard. */
@@ -77,7 +86,8 @@ export class Exchange {
   }
 
   async #ping(member: MemberRecord, timeoutMs: number): Promise<number> {
-    const { peers, cluster, directory, table } = this.options;
+    const { peers, cluster, directory, table, notices, timing } = this.options;
+    const told = notices.news(MAX_NOTICES, retransmits(timing, table.names.size));
     const request = {
       label: cluster.label,
       target: member.name,
@@ -85,10 +95,11 @@ export class Exchange {
       leader: hintToWire(directory.newest),
       self: toWire(table.self),
       digest: table.digest,
+      notices: told.map(noticeToWire),
     };
     const { ping } = GossipService.method;
     const reply = await peers.unary(member.address, ping, request, { timeoutMs });
-    this.#hear(statements(reply.updates), reply.leader, "news");
+    this.#hear(statements(reply.updates), reply.leader, "news", noticesOf(reply.notices));
     this.#compareIfDifferent(member, reply);
     return reply.digest;
   }
@@ -112,7 +123,7 @@ export class Exchange {
    * it is another cluster's, and the errors of transport.
    */
   async sync(address: string, timeoutMs = SYNC_TIMEOUT_MS): Promise<void> {
-    const { peers, cluster, directory, table, figures } = this.options;
+    const { peers, cluster, directory, table, notices, figures } = this.options;
     figures.events.get_local_state++;
     const reply = await peers.unary(
       address,
@@ -122,13 +133,15 @@ export class Exchange {
         self: toWire(table.self),
         members: table.all().map(toWire),
         leader: hintToWire(directory.newest),
+        notices: notices.all().map(noticeToWire),
       },
       { timeoutMs },
     );
     this.#checkCluster(reply.cluster);
     figures.events.merge_remote_state++;
     // Whoever is alone is told what the others know already.
-    this.#hear(statements(reply.members), reply.leader, table.names.size > 1 ? "list" : "welcome");
+    const source = table.names.size > 1 ? "list" : "welcome";
+    this.#hear(statements(reply.members), reply.leader, source, noticesOf(reply.notices));
   }
 
   /**
@@ -165,10 +178,11 @@ export class Exchange {
   }
 
   async serveSync(request: SyncRequest) {
-    const { cluster, directory, table, figures } = this.options;
+    const { cluster, directory, table, notices, figures } = this.options;
     this.#checkCluster(request.cluster);
     const joiner = speaker(request.self);
     const list = statements(request.members);
+    const theirs = noticesOf(request.notices);
     const namesake = table.find(joiner.name);
     if (namesake !== undefined && isPresent(namesake) && namesake.address !== joiner.address) {
       figures.events.node_conflict++;
@@ -177,28 +191,35 @@ export class Exchange {
         `the name ${joiner.name} is taken by ${namesake.address}: choose another --name, or wait if that node is gone`,
       );
     }
-    this.#hear([joiner], request.leader, "news");
-    this.#hear(list, request.leader, "list");
+    this.#hear([joiner], request.leader, "news", []);
+    this.#hear(list, request.leader, "list", theirs);
     figures.events.merge_remote_state++;
     figures.events.get_local_state++;
     const members = this.#lackingIn(list).map(toWire);
-    return { cluster, members, leader: hintToWire(directory.newest) };
+    return {
+      cluster,
+      members,
+      leader: hintToWire(directory.newest),
+      notices: notices.lackingIn(theirs).map(noticeToWire),
+    };
   }
 
   async servePing(request: PingRequest) {
-    const { cluster, directory, table } = this.options;
+    const { cluster, directory, table, notices } = this.options;
     const { self } = table;
     if (request.label !== cluster.label || request.target !== self.name) {
       throw new HedgerowError("other_cluster", `this is ${self.name} of ${cluster.label}`);
     }
     const speaking = speaker(request.self);
     const heard = [speaking, ...statements(request.updates)];
-    this.#hear(heard, request.leader, "news");
+    const noticed = noticesOf(request.notices);
+    this.#hear(heard, request.leader, "news", noticed);
     const answers = table.answers(MAX_PIGGYBACK, heard);
     return {
       updates: withOwn(answers, table.find(speaking.name)).map(toWire),
       leader: hintToWire(directory.newest),
       digest: table.digest,
+      notices: notices.answers(MAX_NOTICES, noticed).map(noticeToWire),
     };
   }
 
@@ -247,6 +268,7 @@ export class Exchange {
     records: readonly MemberRecord[],
     leader: Parameters<typeof hintFromWire>[0],
     source: Source,
+    notices: readonly Notice[],
   ): void {
     const { table, health, figures, directory, runtime, onHeard } = this.options;
     const now = runtime.clock.now();
@@ -258,8 +280,13 @@ export class Exchange {
       if (isNews) figures.events.state_change_message++;
       if (!ofSelf || !isNews) continue;
       figures.refutations++;
+      this.options.notices.repeat();
       // Others did not hear from this node in time: it may be the slow one.
       if (isAccused(record)) health.worsen(1);
+    }
+    for (const notice of notices) {
+      if (notice.stamp / 1e3 > latest || !table.has(notice.name)) continue;
+      this.options.notices.hear(notice, source !== "welcome");
     }
     directory.learn(hintFromWire(leader));
     onHeard();
@@ -293,6 +320,11 @@ export function otherLease(ownMs: number, theirsMs: number): HedgerowError {
 function statements(members: readonly Member[]): MemberRecord[] {
   if (members.length > MAX_MEMBERS) throw malformed();
   return members.map(fromWire);
+}
+
+function noticesOf(notices: readonly NoticeMessage[]): Notice[] {
+  if (notices.length > MAX_MEMBERS) throw malformed();
+  return notices.map(noticeFromWire);
 }
 
 /** Who is held suspect or dead is told so each time: nobody refutes faster than whom it concerns. */

@@ -4,12 +4,13 @@ import type {
   PingRequest,
   SyncRequest,
 } from "../gen/hedgerow/v1/gossip_pb.ts";
-import type { ServedCall } from "../rpc/port.ts";
+import type { Address, ServedCall } from "../rpc/port.ts";
 import type { Timer } from "../runtime/runtime.ts";
 import { pick } from "./choice.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { GossipFigures } from "./figures.ts";
 import { LocalHealth } from "./local-health.ts";
+import { Notices } from "./notices.ts";
 import { Liveness, type MemberRecord, type PeerState } from "./member.ts";
 import { Pace } from "./pace.ts";
 import { Prober } from "./prober.ts";
@@ -30,16 +31,19 @@ const LOST_SHARE = 0.5;
 
 export interface GossipOptions extends Omit<
   ExchangeOptions,
-  "table" | "health" | "figures" | "onHeard"
+  "table" | "notices" | "health" | "figures" | "onHeard"
 > {
   readonly self: MemberRecord;
   readonly onChange: (change: TableChange) => void;
+  /** The member at this address says something else of itself than before; see `say`. */
+  readonly onNotice?: ((address: Address, body: Uint8Array, stamp: number) => void) | undefined;
 }
 
 /** The loops around MemberTable: probes, tells news while there are any, buries suspects, compares lists. */
 export class Gossip {
   readonly figures = new GossipFigures();
   readonly #table: MemberTable;
+  readonly #notices: Notices;
   readonly #health: LocalHealth;
   readonly #exchange: Exchange;
   readonly #prober: Prober;
@@ -53,9 +57,11 @@ export class Gossip {
   constructor(private readonly options: GossipOptions) {
     const { self, timing, runtime } = options;
     this.#table = new MemberTable(self, timing, runtime.clock.now());
+    this.#notices = new Notices(self.name, () => runtime.clock.wallMicros());
     this.#health = new LocalHealth(timing.maxHealthScore);
     const { figures } = this;
-    const shared = { ...options, table: this.#table, health: this.#health, figures };
+    const notices = this.#notices;
+    const shared = { ...options, table: this.#table, notices, health: this.#health, figures };
     this.#exchange = new Exchange({ ...shared, onHeard: () => this.#onHeard() });
     this.#prober = new Prober({
       ...shared,
@@ -101,6 +107,20 @@ export class Gossip {
   become(state: PeerState): void {
     this.#table.become(state, this.#now());
     this.#onHeard();
+  }
+
+  /**
+   * All members hear of `body`, which stands for what this node said so before: within a second, if need be by more
+   * messages than there are otherwise. At most 64 bytes, or it throws `too_large`.
+   */
+  say(body: Uint8Array): void {
+    this.#notices.say(body);
+    this.#onHeard();
+  }
+
+  /** Greater than the stamps of all that this node has said so far, and less than those of what it will say. */
+  stamp(): number {
+    return this.#notices.stamp();
   }
 
   /** Resolves once what this node says of itself has been passed on as often as news are, or nobody is there. */
@@ -152,6 +172,7 @@ export class Gossip {
   /** After anything that may have changed the table. */
   #onHeard(): void {
     this.#report();
+    this.#passNotices();
     if (!this.#running) return;
     if (this.#timers.news === undefined) {
       this.#scheduleNews(this.options.timing.gossipIntervalMs * this.options.runtime.random.next());
@@ -174,7 +195,16 @@ export class Gossip {
     events.node_leave += left.length;
     if (joined.length + left.length === 0 && !onlyDoubt) events.node_update++;
     for (const address of vacated) this.options.peers.forget(address);
+    for (const { name } of left) if (!this.#table.has(name)) this.#notices.forget(name);
     this.options.onChange(change);
+  }
+
+  /** After the change of the list, which may concern who had the address before. */
+  #passNotices(): void {
+    for (const { name, body, stamp } of this.#notices.takeFresh()) {
+      const member = this.#table.find(name);
+      if (member !== undefined) this.options.onNotice?.(member.address, body, stamp);
+    }
   }
 
   /** Rounds begin at one phase of the wall clock's intervals, so that each slot is used once. */
@@ -218,11 +248,14 @@ export class Gossip {
 
   #scheduleNews(ms: number): void {
     delete this.#timers.news;
-    if (!this.#table.hasNews || this.#table.names.size < 2) return;
+    const hasNews = this.#table.hasNews || this.#notices.hasNews;
+    if (!hasNews || this.#table.names.size < 2) return;
     const { timing } = this.options;
     this.#timers.news = this.#pace.schedule(ms, () => {
       const timeoutMs = timing.probeTimeoutMs * this.#health.factor;
-      for (const name of this.#pickOthers(timing.gossipFanout)) {
+      // Notices, of which there may be some without end, make do with one member each time.
+      const fanout = this.#table.hasNews ? timing.gossipFanout : 1;
+      for (const name of this.#pickOthers(fanout)) {
         void this.#pingQuietly(name, timeoutMs);
       }
       this.#scheduleNews(timing.gossipIntervalMs);

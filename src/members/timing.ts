@@ -31,6 +31,8 @@ export interface GossipTiming {
 
 /** Statements on one message at most. */
 export const MAX_PIGGYBACK = 256;
+/** Notices on one message at most: the freshest. */
+export const MAX_NOTICES = 32;
 /** Members of one cluster at most, those who are gone included: bounds every list that is taken in. */
 export const MAX_MEMBERS = 10_000;
 

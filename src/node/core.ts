@@ -77,6 +77,7 @@ export class Core {
       cluster: { label, leaseMs },
       self: this.#ownRecord(),
       onChange: (change) => this.#onMembersChange(change),
+      onNotice: (address, body, stamp) => this.spill.heardRoom(address, body, stamp),
       onFatal,
     });
     const gossip = this.#gossip;
@@ -140,6 +141,7 @@ export class Core {
         self: address,
         incarnation: BigInt(config.incarnation),
         others: () => this.#spillNodes(),
+        notices: gossip,
       },
     });
     const parts = { directory, gossip, messaging: this.messaging };
@@ -221,6 +223,7 @@ export class Core {
    * lock. Throws `wrong_cluster` then, and `stopped` after a stop; that nobody answers is no error.
    */
   async start(): Promise<void> {
+    this.spill.start(); // so that whom it meets hears of its room
     await this.#stored.firstContact();
     await this.#joining.join(this.config.join);
     if (this.#resigning !== null) {

@@ -10,7 +10,7 @@ import { Buffers } from "./buffers.ts";
 import { stoppedNode } from "./errors.ts";
 import { EndedStores } from "./ended.ts";
 import { completeLimits, otherLimit } from "./limits.ts";
-import { Holder } from "./remote/holder.ts";
+import { Holder, type HolderCluster } from "./remote/holder.ts";
 import type { Compression } from "./compression.ts";
 import { Remote, type RemoteOptions } from "./remote/remote.ts";
 import { Store } from "./store.ts";
@@ -26,7 +26,7 @@ export interface SpillOptions {
   /** null: no disk. */
   readonly files: ScratchFiles | null;
   /** The other nodes. Absent: none. */
-  readonly cluster?: Pick<RemoteOptions, "peers" | "self" | "incarnation" | "others"> | undefined;
+  readonly cluster?: (HolderCluster & Pick<RemoteOptions, "others">) | undefined;
   /** Of what is sent to them. Default none. */
   readonly compression?: Compression | undefined;
 }
@@ -110,6 +110,16 @@ export class Spill {
   all(): SpillStore[] {
     if (this.#stopped) throw stoppedNode();
     return [...this.#stores.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
+  }
+
+  /** Tells the members what this node has room for, and goes on to. */
+  start(): void {
+    this.holder.start();
+  }
+
+  /** What members say that the one at the address has room for. */
+  heardRoom(address: string, body: Uint8Array, stamp: number): void {
+    this.#remote?.rooms.heard(address, body, stamp);
   }
 
   /** Frees what an earlier process at the address owned here, if there is another one; renews what is kept there. */

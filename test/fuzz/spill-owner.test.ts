@@ -1,7 +1,11 @@
 import { expect, test } from "bun:test";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { HedgerowError } from "../../src/errors.ts";
-import { type KeepSegment, KeepSegmentSchema } from "../../src/gen/hedgerow/v1/spill_pb.ts";
+import {
+  type KeepSegment,
+  KeepSegmentSchema,
+  RoomResponseSchema,
+} from "../../src/gen/hedgerow/v1/spill_pb.ts";
 import { decode, encode } from "../../src/rpc/codec.ts";
 import type { Peers, StreamInput, StreamKind } from "../../src/rpc/port.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
@@ -18,7 +22,12 @@ import { asyncRounds, boundMs } from "./kit/rounds.ts";
 const SELF = "10.0.0.1:1";
 const OTHERS = ["10.0.0.2:1", "10.0.0.3:1"];
 const RECORD_BYTES = 500;
-const ROOM: Plausible = { memory: [0n, 10_000n, 2n ** 40n, 2n ** 64n - 1n], disk: [0n, 2n ** 63n] };
+const ROOM: Plausible = {
+  memory: [0n, 10_000n, 2n ** 40n, 2n ** 64n - 1n],
+  disk: [0n, 2n ** 63n],
+  incarnation: [1n],
+  stamp: [0n, 1n, 100n, 2n ** 53n],
+};
 
 /** Nodes that say they keep what they are given, and give back what they like. */
 class Liars implements Peers {
@@ -50,7 +59,9 @@ class Liars implements Peers {
       if (prng.chance(0.02)) throw new HedgerowError("outcome_unknown", "it broke");
     }
     this.#kept.set(String(segment), Buffer.concat(pieces));
-    for (let left = prng.pick([1, 1, 1, 1, 0, 3]); left > 0; left--) yield randomBytes(prng, 10);
+    const answer = () =>
+      prng.chance(0.5) ? randomBytes(prng, 10) : hostileBytes(prng, RoomResponseSchema, ROOM);
+    for (let left = prng.pick([1, 1, 1, 1, 0, 3]); left > 0; left--) yield answer();
   }
 
   async *#fetch({ segment }: { readonly segment: number }): AsyncGenerator<Uint8Array> {
@@ -110,6 +121,10 @@ test(
       const store = spill.store("fuzzed", { memoryBytes: 40_000, diskBytes: 40_000 });
       const writer = store.writer();
       for (let i = 0; i < 200; i++) {
+        // Members lie about each other, too, and of some who are none.
+        const about = prng.pick([...OTHERS, SELF, "10.0.0.9:1"]);
+        const notice = hostileBytes(prng, RoomResponseSchema, ROOM);
+        spill.heardRoom(about, notice, prng.pick([1, i, 2 ** 53 - 1]));
         try {
           await writer.append(record(store.count, RECORD_BYTES));
         } catch (error) {

@@ -5,6 +5,7 @@ import { startPeerListener } from "../../src/rpc/listener.ts";
 import { connectPeers } from "../../src/rpc/peers.ts";
 import type { PeerRoute, StreamKind, StreamRoute } from "../../src/rpc/port.ts";
 import type { Compression } from "../../src/spill/compression.ts";
+import type { Notices } from "../../src/spill/remote/own-room.ts";
 import { Spill } from "../../src/spill/spill.ts";
 import { freePorts } from "../cli/process-kit.ts";
 import { withoutLong } from "../rpc/kit/clock.ts";
@@ -34,6 +35,10 @@ export interface NodeSettings {
 export interface SpillCluster extends AsyncDisposable {
   readonly nodes: SpillNode[];
   readonly members: Set<string>;
+  /** What each node has said of its room. */
+  readonly notices: NoticeBoard;
+  /** One more, which may have other limits. */
+  add(limits?: Partial<NodeSettings>): SpillNode;
   /** A new process at the address of one that was killed. */
   restart(node: SpillNode): void;
 }
@@ -41,13 +46,21 @@ export interface SpillCluster extends AsyncDisposable {
 /** So many nodes that know each other; `members` is what all of them believe. */
 export async function spillNodes(count: number, settings: NodeSettings): Promise<SpillCluster> {
   const members = new Set<string>();
+  const notices = new NoticeBoard();
   const nodes: SpillNode[] = [];
-  for (let i = 0; i < count; i++) nodes.push(startNode(members, settings));
+  const add = (limits: Partial<NodeSettings> = {}, port?: number) => {
+    const node = startNode(members, notices, { ...settings, ...limits }, port);
+    nodes.push(node);
+    return node;
+  };
+  for (let i = 0; i < count; i++) add();
   return {
     nodes,
     members,
+    notices,
+    add,
     restart({ address }) {
-      nodes.push(startNode(members, settings, Number(address.split(":")[1])));
+      add({}, Number(address.split(":")[1]));
     },
     async [Symbol.asyncDispose]() {
       for (const node of nodes) await node[Symbol.asyncDispose]();
@@ -55,10 +68,44 @@ export async function spillNodes(count: number, settings: NodeSettings): Promise
   };
 }
 
+/** Instead of gossip: all hear at once what each says, and who comes hears what was said before. */
+export class NoticeBoard {
+  /** By address, how often it said something. */
+  readonly said = new Map<string, number>();
+  /** Nothing is passed on any more. */
+  isSilent = false;
+  readonly #last = new Map<string, { readonly body: Uint8Array; readonly stamp: number }>();
+  readonly #readers = new Map<string, Spill>();
+  #stamp = 0;
+
+  readBy(address: string, spill: Spill): void {
+    this.#readers.set(address, spill);
+    if (this.isSilent) return;
+    for (const [from, { body, stamp }] of this.#last) spill.heardRoom(from, body, stamp);
+  }
+
+  of(address: string): Notices {
+    const stamp = () => ++this.#stamp;
+    return {
+      stamp,
+      say: (body) => {
+        const said = { body, stamp: stamp() };
+        this.#last.set(address, said);
+        this.said.set(address, (this.said.get(address) ?? 0) + 1);
+        if (this.isSilent) return;
+        for (const [to, spill] of this.#readers) {
+          if (to !== address) spill.heardRoom(address, body, said.stamp);
+        }
+      },
+    };
+  }
+}
+
 let incarnations = 1;
 
 function startNode(
   members: Set<string>,
+  notices: NoticeBoard,
   { folder, patient = false, ...limits }: NodeSettings,
   port = freePorts(1), // the routes are known once there is an address
 ): SpillNode {
@@ -79,6 +126,7 @@ function startNode(
       self: address,
       incarnation: BigInt(incarnation),
       others: () => [...members].filter((member) => member !== address),
+      notices: notices.of(address),
     },
   });
   let asked = 0;
@@ -122,6 +170,8 @@ function startNode(
     graceMs: 0,
   });
   members.add(address);
+  notices.readBy(address, spill);
+  spill.start();
   const kill = async () => {
     await peers.close();
     await listener.stop();

@@ -1,13 +1,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { HedgerowError, messageOf } from "../../errors.ts";
-import type {
-  FetchSegment,
-  KeepSegment,
-  RenewSpillResponseSchema,
-  SpillOwner,
-  SpillOwnerSchema,
+import {
+  type FetchSegment,
+  type KeepSegment,
+  type RenewSpillResponseSchema,
+  RoomResponseSchema,
+  type SpillOwner,
+  type SpillOwnerSchema,
 } from "../../gen/hedgerow/v1/spill_pb.ts";
 import type { Logger } from "../../observe/logger.ts";
+import { encode } from "../../rpc/codec.ts";
 import {
   type PeerRoute,
   type Replies,
@@ -23,6 +25,7 @@ import type { Budget } from "../budget.ts";
 import { bufferBytes, type Buffers } from "../buffers.ts";
 import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
 import { type Held, holdInMemory, holdOnDisk } from "./held.ts";
+import { LEAST_DISK_BYTES, LEAST_MEMORY_BYTES, type Notices, OwnRoom } from "./own-room.ts";
 import type { RemoteOptions } from "./remote.ts";
 import { startAt } from "./start.ts";
 import { CALLS, FETCH, KEEP, MAX_RENEWED } from "./wire.ts";
@@ -37,7 +40,12 @@ export interface HolderOptions {
   /** null: no disk. */
   readonly files: ScratchFiles | null;
   /** null: no other nodes. */
-  readonly cluster: Pick<RemoteOptions, "peers" | "self" | "incarnation"> | null;
+  readonly cluster: HolderCluster | null;
+}
+
+export interface HolderCluster extends Pick<RemoteOptions, "peers" | "self" | "incarnation"> {
+  /** How members hear of its room. Absent: they ask. */
+  readonly notices?: Notices | undefined;
 }
 
 /** What is kept for one store of another node, as long as that renews it. */
@@ -50,15 +58,10 @@ interface Holding {
   leaseEnds: number;
 }
 
-/** What a segment counts at the least: an entry in memory, and a file with its descriptor. */
-const LEAST_MEMORY_BYTES = 4 * 1024;
-const LEAST_DISK_BYTES = 64 * 1024;
 /** Longer than any owner tries, in milliseconds: the room of what never comes is free again. */
 const MAX_RECEIVE_MS = 120_000;
 /** Of `host:port`, with the longest name that a host may have. */
 const MAX_ADDRESS_LENGTH = 270;
-
-const KEPT = new Uint8Array([1]);
 
 /** Keeps segments for other nodes. */
 export class Holder {
@@ -67,11 +70,15 @@ export class Holder {
   #stopped = false;
   /** Addresses that are being asked who is there, and whether somebody came there since. */
   readonly #asking = new Map<string, boolean>();
+  readonly #room: OwnRoom;
 
-  constructor(private readonly options: HolderOptions) {}
+  constructor(private readonly options: HolderOptions) {
+    const { notices = null, incarnation = 0n } = options.cluster ?? {};
+    this.#room = new OwnRoom({ ...options, notices, incarnation });
+  }
 
   readonly routes: readonly PeerRoute[] = [
-    serve(CALLS.room, async ({ asker }) => this.#room(asker)),
+    serve(CALLS.room, async ({ asker }) => this.#tell(asker)),
     serve(CALLS.renewSpill, async ({ owners }) => this.#renew(owners)),
     serve(CALLS.freeSpill, async ({ owner }) => {
       this.#free(keyOf(checkOwner(owner)));
@@ -89,6 +96,11 @@ export class Holder {
     return this.#holdings.size;
   }
 
+  /** Members hear of its room. */
+  start(): void {
+    this.#room.start();
+  }
+
   /**
    * What an earlier process at this address owned is nobody's, if another one is there now: it is asked, and if it does
    * not answer the lease tells.
@@ -102,19 +114,15 @@ export class Holder {
 
   stop(): void {
     this.#stopped = true;
+    this.#room.stop();
     for (const key of [...this.#holdings.keys()]) this.#free(key);
     this.#timer?.cancel();
   }
 
-  #room(asker: string) {
+  #tell(asker: string) {
     if (asker === "") throw new HedgerowError("invalid_argument", "asker is empty: name the node");
     if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
-    const { memory, disk, files, cluster } = this.options;
-    return {
-      memory: BigInt(memory.free),
-      disk: BigInt(files === null ? 0 : disk.free),
-      incarnation: cluster?.incarnation ?? 0n,
-    };
+    return this.#room.answer();
   }
 
   #renew(owners: readonly SpillOwner[]): MessageInitShape<typeof RenewSpillResponseSchema> {
@@ -142,12 +150,16 @@ export class Holder {
     const price = opening.inMemory
       ? Math.max(bufferBytes(bytes), LEAST_MEMORY_BYTES)
       : Math.max(bytes, LEAST_DISK_BYTES);
-    if (!budget.tryTake(price)) throw noRoom(opening, `${budget.free} bytes are free`);
+    if (!budget.tryTake(price)) {
+      this.#room.refused();
+      throw noRoom(opening, `${budget.free} bytes are free`);
+    }
     const kept = this.#receive(opening, bytes, () => budget.give(price), input, stream);
     kept.catch(() => {}); // told to the owner, if it is there still
+    const room = this.#room;
     return (async function* () {
       await kept;
-      yield KEPT;
+      yield encode(RoomResponseSchema, room.answer());
     })();
   }
 

@@ -14,6 +14,7 @@ import { discardPart } from "../discard.ts";
 import type { Elsewhere } from "../elsewhere.ts";
 import type { CompleteLimits } from "../limits.ts";
 import type { Sealed } from "../sealed.ts";
+import { readRoom } from "./own-room.ts";
 import type { RemoteTier, Room, Rooms } from "./rooms.ts";
 import { silentAt, Silences } from "./silences.ts";
 import { nobodyListens } from "./start.ts";
@@ -89,32 +90,32 @@ export class RemoteStore implements Elsewhere {
   }
 
   async put(sealed: Sealed, signal: AbortSignal, onFailed?: () => void): Promise<RemotePlace> {
-    const { rooms } = this.options;
     for (let attempt = 1; ; attempt++) {
       const tried = await this.#tryAll(sealed, signal, onFailed);
       if ("place" in tried) return tried.place;
-      if (tried.broken.length === 0 || attempt === PUT_ATTEMPTS) {
+      if (!tried.isBroken || attempt === PUT_ATTEMPTS) {
+        this.options.rooms.askAgain();
         throw new HedgerowError("no_space", tried.why);
       }
-      // Their connections may have broken, and they may have room as before.
-      for (const holder of tried.broken) rooms.forget(holder);
     }
   }
 
-  /** `broken`: holders that failed, and did not say that they have no room. */
+  /** `isBroken`: a holder failed that did not say that it has no room. */
   async #tryAll(
     sealed: Sealed,
     signal: AbortSignal,
     onFailed?: () => void,
-  ): Promise<{ place: RemotePlace } | { why: string; broken: readonly string[] }> {
+  ): Promise<{ place: RemotePlace } | { why: string; isBroken: boolean }> {
     const { clock, rooms } = this.options;
     const { bytes } = sealed.layout;
     using asking = new Operation(clock, "spill", { signal }, Number.POSITIVE_INFINITY);
     let why = "no other node has room";
-    const broken: string[] = [];
+    let isBroken = false;
     for (const tier of ["memory", "disk"] as const) {
       for (const room of await asking.race(rooms.with(bytes, tier))) {
         signal.throwIfAborted();
+        if (room[tier] < bytes) continue; // something else went there meanwhile
+        const { stamp } = room;
         const sending = { holder: room.address, tier, bytes };
         if (!this.#allows(sending)) {
           why = "its limits allow no more on other nodes";
@@ -126,16 +127,20 @@ export class RemoteStore implements Elsewhere {
           return { place: await this.#send(sealed, room, tier, signal) };
         } catch (error) {
           if (signal.aborted) throw error;
-          if (!HedgerowError.is(error, "no_space")) broken.push(room.address);
           onFailed?.();
           why = `${room.address}: ${messageOf(error)}`;
-          room[tier] = 0; // until it is asked again
+          if (HedgerowError.is(error, "no_space")) room.refused(tier, stamp);
+          else {
+            // Its connection may have broken, and it may have room as before: it is asked, should nobody else have some.
+            isBroken = true;
+            rooms.forget(room.address);
+          }
         } finally {
           this.#sending.delete(sending);
         }
       }
     }
-    return { why, broken };
+    return { why, isBroken };
   }
 
   /** Waits for a holder that does not answer: it may be busy, or stand still for a while (`Silences`). */
@@ -252,7 +257,7 @@ export class RemoteStore implements Elsewhere {
     tier: RemoteTier,
     signal: AbortSignal,
   ): Promise<RemotePlace> {
-    const { peers, clock } = this.options;
+    const { peers, clock, rooms } = this.options;
     const { bytes } = layout;
     const segment = this.#made++;
     const sentAt = clock.now();
@@ -269,17 +274,26 @@ export class RemoteStore implements Elsewhere {
       signal: operation.signal,
       timeoutMs: OPEN_MS,
     });
-    if (!(await answered(replies))) {
+    const answer = await onlyOne(replies);
+    if (answer === null) {
       throw new HedgerowError("outcome_unknown", "the segment's end was not acknowledged");
     }
-    this.#add(address, tier, bytes, sentAt);
+    const word = readRoom(answer);
+    if (word !== null) rooms.told(room, word);
+    this.#add(address, tier, bytes, sentAt, word?.incarnation || null);
     if (this.#freed) this.free(); // in the instant in which it was acknowledged: nobody else would
     const name = tier === "memory" ? "remoteMemory" : "remoteDisk";
     return { tier: name, holder: address, id: segment, layout };
   }
 
-  #add(holder: string, tier: RemoteTier, bytes: number, sentAt: number): void {
-    const start = this.options.rooms.startAt(holder);
+  /** `start`: by its own word. */
+  #add(
+    holder: string,
+    tier: RemoteTier,
+    bytes: number,
+    sentAt: number,
+    start: bigint | null,
+  ): void {
     if (start !== null) this.holderIs(holder, start);
     let placed = this.#placed.get(holder);
     if (placed === undefined) {
@@ -322,10 +336,14 @@ function goneFrom(holder: string, why: string): Loss {
   return { code: "data_lost", why: `they were kept by ${holder}: ${why}` };
 }
 
-async function answered(replies: Replies): Promise<boolean> {
+async function onlyOne(replies: Replies): Promise<Uint8Array | null> {
+  let last: Uint8Array | null = null;
   let count = 0;
-  for await (const _ of replies) count++;
-  return count === 1;
+  for await (const reply of replies) {
+    last = reply;
+    count++;
+  }
+  return count === 1 ? last : null;
 }
 
 function wrongLength(): HedgerowError {

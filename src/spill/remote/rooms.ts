@@ -1,29 +1,50 @@
 import type { Peers } from "../../rpc/port.ts";
 import type { Clock } from "../../runtime/runtime.ts";
+import { readRoom } from "./own-room.ts";
 import { CALLS } from "./wire.ts";
-
-/** Bytes that a member had room for when it was last asked, less what was sent to it since. */
-export interface Room {
-  readonly address: string;
-  /** Which start of a process has it. */
-  readonly start: bigint;
-  memory: number;
-  disk: number;
-}
 
 export type RemoteTier = "memory" | "disk";
 
-/** Answers older than this many milliseconds are asked for anew. */
-const FRESH_MS = 2_000;
-/** They may be as young as this where they had no room. */
-const MIN_AGE_MS = 200;
-const ASK_TIMEOUT_MS = 1_000;
+/** What a node says that it has room for, in bytes. */
+interface Word {
+  readonly memory: bigint;
+  readonly disk: bigint;
+  readonly stamp: bigint;
+}
 
-/** Who has room: all members are asked at once, and the answers kept for a while. */
+/** Milliseconds. */
+const ASK_TIMEOUT_MS = 1_000;
+const ASK_PAUSE_MS = 1_000;
+/** Nodes that are asked at once. */
+const MAX_ASKED = 8;
+
+/** What a member has room for, by its last word, less what was sent to it since: rather too much than too little. */
+export class Room {
+  memory = 0;
+  disk = 0;
+  stamp = 0;
+
+  constructor(
+    readonly address: string,
+    /** 0.5 to 1, another one for each pair of nodes: not all shall send to the same one first. */
+    readonly preference: number,
+  ) {}
+
+  /** What it said when this was its newest word was wrong; a newer one counts. */
+  refused(tier: RemoteTier, stamp: number): void {
+    if (this.stamp === stamp) this[tier] = 0;
+  }
+}
+
+/**
+ * Who has room: what members hear of each other, and what a holder says of itself with each answer. Nothing but the
+ * choice whom to try depends on it: a word that is wrong, or a lie, costs an attempt.
+ */
 export class Rooms {
-  #rooms: Room[] = [];
+  /** Whose word is the oldest first. */
+  readonly #known = new Map<string, Room>();
+  readonly #asking = new Map<string, Promise<void>>();
   #askedAt = Number.NEGATIVE_INFINITY;
-  #asking: Promise<void> | null = null;
 
   constructor(
     private readonly clock: Clock,
@@ -33,57 +54,88 @@ export class Rooms {
     private readonly others: () => string[],
   ) {}
 
-  /** The members with so much room, the one with the most first. */
-  async with(bytes: number, tier: RemoteTier): Promise<Room[]> {
-    if (this.#age() > FRESH_MS) await this.#ask();
-    const found = this.#having(bytes, tier);
-    if (found.length > 0 || this.#age() < MIN_AGE_MS) return found;
-    await this.#ask();
-    return this.#having(bytes, tier);
+  /** Members say so. */
+  heard(address: string, body: Uint8Array, stamp: number): void {
+    const word = readRoom(body);
+    if (word === null || stamp <= (this.#known.get(address)?.stamp ?? 0)) return;
+    this.#set(address, { ...word, stamp: BigInt(stamp) });
   }
 
-  /** Which start of a process had room at this address when it was last asked. */
-  startAt(address: string): bigint | null {
-    return this.#rooms.find((room) => room.address === address)?.start ?? null;
+  /** The node itself says so, which counts more. */
+  told({ address }: Room, word: Word): void {
+    if (this.#known.has(address)) this.#set(address, word);
   }
 
-  /** Another process may be there: it is asked anew. */
+  /** Another process may be there: until something is heard of it nothing is known. */
   forget(address: string): void {
-    this.#rooms = this.#rooms.filter((room) => room.address !== address);
-    this.#askedAt = Number.NEGATIVE_INFINITY;
+    this.#known.delete(address);
   }
 
-  #having(bytes: number, tier: RemoteTier): Room[] {
-    return this.#rooms
+  /**
+   * The members with so much room, the one with the most first, more or less. Those of whom nothing is known are asked
+   * if none of the others has as much.
+   */
+  async with(bytes: number, tier: RemoteTier): Promise<Room[]> {
+    for (;;) {
+      const members = this.others();
+      const found = this.#having(bytes, tier, members);
+      const unknown = members.filter((address) => !this.#known.has(address));
+      if (found.length > 0 || unknown.length === 0) return found;
+      await Promise.all(unknown.slice(0, MAX_ASKED).map((address) => this.#ask(address)));
+    }
+  }
+
+  /**
+   * Nobody had room: one is asked, once a second at the most, of whom nothing was heard for the longest. A word may have
+   * been lost, or be a lie.
+   */
+  askAgain(): void {
+    const now = this.clock.now();
+    if (now - this.#askedAt < ASK_PAUSE_MS) return;
+    this.#askedAt = now;
+    const members = this.others();
+    const asked = this.#known.keys().find((address) => members.includes(address));
+    if (asked !== undefined) void this.#ask(asked);
+  }
+
+  #having(bytes: number, tier: RemoteTier, members: readonly string[]): Room[] {
+    return members
+      .flatMap((address) => this.#known.get(address) ?? [])
       .filter((room) => room[tier] >= bytes)
-      .sort((one, other) => other[tier] - one[tier]);
+      .sort((a, b) => b[tier] * b.preference - a[tier] * a.preference);
   }
 
-  #age(): number {
-    return this.clock.now() - this.#askedAt;
+  #ask(address: string): Promise<void> {
+    const asking = this.#asking.get(address) ?? this.#askNow(address);
+    this.#asking.set(address, asking);
+    return asking;
   }
 
-  #ask(): Promise<void> {
-    this.#asking ??= this.#askAll().finally(() => {
-      this.#asking = null;
-    });
-    return this.#asking;
-  }
-
-  async #askAll(): Promise<void> {
-    const answers = this.others().map(async (address): Promise<Room> => {
-      const options = { timeoutMs: ASK_TIMEOUT_MS };
-      const { memory, disk, incarnation } = await this.peers.unary(
+  async #askNow(address: string): Promise<void> {
+    const options = { timeoutMs: ASK_TIMEOUT_MS };
+    try {
+      this.#set(
         address,
-        CALLS.room,
-        { asker: this.self },
-        options,
+        await this.peers.unary(address, CALLS.room, { asker: this.self }, options),
       );
-      return { address, start: incarnation, memory: Number(memory), disk: Number(disk) };
-    });
-    const settled = await Promise.allSettled(answers);
-    // Who does not answer is asked with all again.
-    this.#rooms = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-    this.#askedAt = this.clock.now();
+    } catch {
+      // As long as it does not answer it has no room.
+      this.#set(address, { memory: 0n, disk: 0n, stamp: 0n });
+    } finally {
+      this.#asking.delete(address);
+    }
+  }
+
+  #set(address: string, { memory, disk, stamp }: Word): void {
+    const room = this.#known.get(address) ?? new Room(address, this.#preference(address));
+    room.memory = Number(memory);
+    room.disk = Number(disk);
+    room.stamp = Number(stamp);
+    this.#known.delete(address);
+    this.#known.set(address, room);
+  }
+
+  #preference(address: string): number {
+    return 0.5 + Bun.hash.xxHash32(`${this.self} ${address}`) / 2 ** 33;
   }
 }

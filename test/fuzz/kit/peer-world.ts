@@ -73,6 +73,7 @@ export class PeerWorld {
       lease_ms: [LEASE_MS],
       incarnation: [...incarnations, ...incarnations.map((incarnation) => incarnation + 1n)],
       version: [0, 1, 2, 3, 100],
+      stamp: [1n, 10n ** 15n, 2n ** 53n - 1n],
       token: tokens,
       key: ["key", "other"],
       keys: ["key", "other"],

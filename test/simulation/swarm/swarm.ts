@@ -19,6 +19,8 @@ export interface SwarmNode {
   readonly gossip: Gossip;
   /** Addresses of those who count, as this node was told by its changes. */
   readonly members: Set<string>;
+  /** What it heard that others say of themselves, as text, by address. */
+  readonly notices: Map<string, string>;
 }
 
 /** A crash, until all who lived then know of it. */
@@ -172,6 +174,7 @@ export class Swarm {
   ): SwarmNode {
     const machine = new Machine(this.scheduler, 1, wallOffMs);
     const members = new Set<string>();
+    const notices = new Map<string, string>();
     const gossip = new Gossip({
       runtime: { clock: machine, random: this.prng.fork() },
       logger: silentLogger,
@@ -181,11 +184,12 @@ export class Swarm {
       cluster: { label, leaseMs: 30_000 },
       self: recordOf(address, Math.floor(machine.wallMicros() / 1e3), name),
       onChange: (change) => this.#note(node, change),
+      onNotice: (from, body) => notices.set(from, new TextDecoder().decode(body)),
       onFatal: (error) => {
         throw error;
       },
     });
-    const node = { address, label, machine, gossip, members };
+    const node = { address, label, machine, gossip, members, notices };
     const { ping, pingIndirect, sync } = GossipService.method;
     this.transport.listen(address, machine, [
       serve(ping, (request) => gossip.servePing(request)),

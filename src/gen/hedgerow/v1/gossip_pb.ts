@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/gossip.proto.
  */
 export const file_hedgerow_v1_gossip: GenFile = /*@__PURE__*/
-  fileDesc("ChhoZWRnZXJvdy92MS9nb3NzaXAucHJvdG8SC2hlZGdlcm93LnYxIq8BCgZNZW1iZXISDAoEbmFtZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhMKC2luY2FybmF0aW9uGAMgASgEEg8KB3ZlcnNpb24YBCABKA0SJwoIbGl2ZW5lc3MYBSABKA4yFS5oZWRnZXJvdy52MS5MaXZlbmVzcxIlCgVzdGF0ZRgGIAEoDjIWLmhlZGdlcm93LnYxLlBlZXJTdGF0ZRIQCghhY2N1c2VycxgHIAMoCSIyCg9DbHVzdGVySWRlbnRpdHkSDQoFbGFiZWwYASABKAkSEAoIbGVhc2VfbXMYAiABKA0irgEKC1N5bmNSZXF1ZXN0Ei0KB2NsdXN0ZXIYASABKAsyHC5oZWRnZXJvdy52MS5DbHVzdGVySWRlbnRpdHkSIQoEc2VsZhgCIAEoCzITLmhlZGdlcm93LnYxLk1lbWJlchIkCgdtZW1iZXJzGAMgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgEIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQijAEKDFN5bmNSZXNwb25zZRItCgdjbHVzdGVyGAEgASgLMhwuaGVkZ2Vyb3cudjEuQ2x1c3RlcklkZW50aXR5EiQKB21lbWJlcnMYAiADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAMgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludCKuAQoLUGluZ1JlcXVlc3QSDQoFbGFiZWwYASABKAkSDgoGdGFyZ2V0GAIgASgJEiQKB3VwZGF0ZXMYAyADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAQgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludBIhCgRzZWxmGAUgASgLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEg4KBmRpZ2VzdBgGIAEoDSJtCgxQaW5nUmVzcG9uc2USJAoHdXBkYXRlcxgBIAMoCzITLmhlZGdlcm93LnYxLk1lbWJlchInCgZsZWFkZXIYAiABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50Eg4KBmRpZ2VzdBgDIAEoDSJZChNQaW5nSW5kaXJlY3RSZXF1ZXN0Eg0KBWxhYmVsGAEgASgJEg4KBnRhcmdldBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEhIKCnRpbWVvdXRfbXMYBCABKA0iJwoUUGluZ0luZGlyZWN0UmVzcG9uc2USDwoHcmVhY2hlZBgBIAEoCCp2CglQZWVyU3RhdGUSGgoWUEVFUl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVBFRVJfU1RBVEVfVklFV0VSEAESGgoWUEVFUl9TVEFURV9QQVJUSUNJUEFOVBACEhoKFlBFRVJfU1RBVEVfVEVSTUlOQVRJTkcQAyp0CghMaXZlbmVzcxIYChRMSVZFTkVTU19VTlNQRUNJRklFRBAAEhIKDkxJVkVORVNTX0FMSVZFEAESFAoQTElWRU5FU1NfU1VTUEVDVBACEhEKDUxJVkVORVNTX0RFQUQQAxIRCg1MSVZFTkVTU19MRUZUEAQy3gEKDUdvc3NpcFNlcnZpY2USOwoEU3luYxIYLmhlZGdlcm93LnYxLlN5bmNSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuU3luY1Jlc3BvbnNlEjsKBFBpbmcSGC5oZWRnZXJvdy52MS5QaW5nUmVxdWVzdBoZLmhlZGdlcm93LnYxLlBpbmdSZXNwb25zZRJTCgxQaW5nSW5kaXJlY3QSIC5oZWRnZXJvdy52MS5QaW5nSW5kaXJlY3RSZXF1ZXN0GiEuaGVkZ2Vyb3cudjEuUGluZ0luZGlyZWN0UmVzcG9uc2ViBnByb3RvMw", [file_hedgerow_v1_peer]);
+  fileDesc("ChhoZWRnZXJvdy92MS9nb3NzaXAucHJvdG8SC2hlZGdlcm93LnYxIq8BCgZNZW1iZXISDAoEbmFtZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhMKC2luY2FybmF0aW9uGAMgASgEEg8KB3ZlcnNpb24YBCABKA0SJwoIbGl2ZW5lc3MYBSABKA4yFS5oZWRnZXJvdy52MS5MaXZlbmVzcxIlCgVzdGF0ZRgGIAEoDjIWLmhlZGdlcm93LnYxLlBlZXJTdGF0ZRIQCghhY2N1c2VycxgHIAMoCSIzCgZOb3RpY2USDAoEbmFtZRgBIAEoCRINCgVzdGFtcBgCIAEoBBIMCgRib2R5GAMgASgMIjIKD0NsdXN0ZXJJZGVudGl0eRINCgVsYWJlbBgBIAEoCRIQCghsZWFzZV9tcxgCIAEoDSLUAQoLU3luY1JlcXVlc3QSLQoHY2x1c3RlchgBIAEoCzIcLmhlZGdlcm93LnYxLkNsdXN0ZXJJZGVudGl0eRIhCgRzZWxmGAIgASgLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEiQKB21lbWJlcnMYAyADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAQgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludBIkCgdub3RpY2VzGAUgAygLMhMuaGVkZ2Vyb3cudjEuTm90aWNlIrIBCgxTeW5jUmVzcG9uc2USLQoHY2x1c3RlchgBIAEoCzIcLmhlZGdlcm93LnYxLkNsdXN0ZXJJZGVudGl0eRIkCgdtZW1iZXJzGAIgAygLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEicKBmxlYWRlchgDIAEoCzIXLmhlZGdlcm93LnYxLkxlYWRlckhpbnQSJAoHbm90aWNlcxgEIAMoCzITLmhlZGdlcm93LnYxLk5vdGljZSLUAQoLUGluZ1JlcXVlc3QSDQoFbGFiZWwYASABKAkSDgoGdGFyZ2V0GAIgASgJEiQKB3VwZGF0ZXMYAyADKAsyEy5oZWRnZXJvdy52MS5NZW1iZXISJwoGbGVhZGVyGAQgASgLMhcuaGVkZ2Vyb3cudjEuTGVhZGVySGludBIhCgRzZWxmGAUgASgLMhMuaGVkZ2Vyb3cudjEuTWVtYmVyEg4KBmRpZ2VzdBgGIAEoDRIkCgdub3RpY2VzGAcgAygLMhMuaGVkZ2Vyb3cudjEuTm90aWNlIpMBCgxQaW5nUmVzcG9uc2USJAoHdXBkYXRlcxgBIAMoCzITLmhlZGdlcm93LnYxLk1lbWJlchInCgZsZWFkZXIYAiABKAsyFy5oZWRnZXJvdy52MS5MZWFkZXJIaW50Eg4KBmRpZ2VzdBgDIAEoDRIkCgdub3RpY2VzGAQgAygLMhMuaGVkZ2Vyb3cudjEuTm90aWNlIlkKE1BpbmdJbmRpcmVjdFJlcXVlc3QSDQoFbGFiZWwYASABKAkSDgoGdGFyZ2V0GAIgASgJEg8KB2FkZHJlc3MYAyABKAkSEgoKdGltZW91dF9tcxgEIAEoDSInChRQaW5nSW5kaXJlY3RSZXNwb25zZRIPCgdyZWFjaGVkGAEgASgIKnYKCVBlZXJTdGF0ZRIaChZQRUVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASFQoRUEVFUl9TVEFURV9WSUVXRVIQARIaChZQRUVSX1NUQVRFX1BBUlRJQ0lQQU5UEAISGgoWUEVFUl9TVEFURV9URVJNSU5BVElORxADKnQKCExpdmVuZXNzEhgKFExJVkVORVNTX1VOU1BFQ0lGSUVEEAASEgoOTElWRU5FU1NfQUxJVkUQARIUChBMSVZFTkVTU19TVVNQRUNUEAISEQoNTElWRU5FU1NfREVBRBADEhEKDUxJVkVORVNTX0xFRlQQBDLeAQoNR29zc2lwU2VydmljZRI7CgRTeW5jEhguaGVkZ2Vyb3cudjEuU3luY1JlcXVlc3QaGS5oZWRnZXJvdy52MS5TeW5jUmVzcG9uc2USOwoEUGluZxIYLmhlZGdlcm93LnYxLlBpbmdSZXF1ZXN0GhkuaGVkZ2Vyb3cudjEuUGluZ1Jlc3BvbnNlElMKDFBpbmdJbmRpcmVjdBIgLmhlZGdlcm93LnYxLlBpbmdJbmRpcmVjdFJlcXVlc3QaIS5oZWRnZXJvdy52MS5QaW5nSW5kaXJlY3RSZXNwb25zZWIGcHJvdG8z", [file_hedgerow_v1_peer]);
 
 /**
  * @generated from message hedgerow.v1.Member
@@ -72,6 +72,41 @@ export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_gossip, 0);
 
 /**
+ * What a member says of itself beside its record, and others pass on: nothing that lists must agree on.
+ *
+ * @generated from message hedgerow.v1.Notice
+ */
+export type Notice = Message<"hedgerow.v1.Notice"> & {
+  /**
+   * Of the member that says it.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The greater one is the later. Microseconds since the epoch, or more.
+   *
+   * @generated from field: uint64 stamp = 2;
+   */
+  stamp: bigint;
+
+  /**
+   * 64 bytes at the most.
+   *
+   * @generated from field: bytes body = 3;
+   */
+  body: Uint8Array;
+};
+
+/**
+ * Describes the message hedgerow.v1.Notice.
+ * Use `create(NoticeSchema)` to create a new message.
+ */
+export const NoticeSchema: GenMessage<Notice> = /*@__PURE__*/
+  messageDesc(file_hedgerow_v1_gossip, 1);
+
+/**
  * What all nodes of one cluster must agree on.
  *
  * @generated from message hedgerow.v1.ClusterIdentity
@@ -93,7 +128,7 @@ export type ClusterIdentity = Message<"hedgerow.v1.ClusterIdentity"> & {
  * Use `create(ClusterIdentitySchema)` to create a new message.
  */
 export const ClusterIdentitySchema: GenMessage<ClusterIdentity> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_gossip, 1);
+  messageDesc(file_hedgerow_v1_gossip, 2);
 
 /**
  * @generated from message hedgerow.v1.SyncRequest
@@ -120,6 +155,13 @@ export type SyncRequest = Message<"hedgerow.v1.SyncRequest"> & {
    * @generated from field: hedgerow.v1.LeaderHint leader = 4;
    */
   leader?: LeaderHint | undefined;
+
+  /**
+   * All that the sender knows.
+   *
+   * @generated from field: repeated hedgerow.v1.Notice notices = 5;
+   */
+  notices: Notice[];
 };
 
 /**
@@ -127,7 +169,7 @@ export type SyncRequest = Message<"hedgerow.v1.SyncRequest"> & {
  * Use `create(SyncRequestSchema)` to create a new message.
  */
 export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_gossip, 2);
+  messageDesc(file_hedgerow_v1_gossip, 3);
 
 /**
  * @generated from message hedgerow.v1.SyncResponse
@@ -149,6 +191,13 @@ export type SyncResponse = Message<"hedgerow.v1.SyncResponse"> & {
    * @generated from field: hedgerow.v1.LeaderHint leader = 3;
    */
   leader?: LeaderHint | undefined;
+
+  /**
+   * Likewise.
+   *
+   * @generated from field: repeated hedgerow.v1.Notice notices = 4;
+   */
+  notices: Notice[];
 };
 
 /**
@@ -156,7 +205,7 @@ export type SyncResponse = Message<"hedgerow.v1.SyncResponse"> & {
  * Use `create(SyncResponseSchema)` to create a new message.
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_gossip, 3);
+  messageDesc(file_hedgerow_v1_gossip, 4);
 
 /**
  * @generated from message hedgerow.v1.PingRequest
@@ -197,6 +246,11 @@ export type PingRequest = Message<"hedgerow.v1.PingRequest"> & {
    * @generated from field: uint32 digest = 6;
    */
   digest: number;
+
+  /**
+   * @generated from field: repeated hedgerow.v1.Notice notices = 7;
+   */
+  notices: Notice[];
 };
 
 /**
@@ -204,7 +258,7 @@ export type PingRequest = Message<"hedgerow.v1.PingRequest"> & {
  * Use `create(PingRequestSchema)` to create a new message.
  */
 export const PingRequestSchema: GenMessage<PingRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_gossip, 4);
+  messageDesc(file_hedgerow_v1_gossip, 5);
 
 /**
  * @generated from message hedgerow.v1.PingResponse
@@ -224,6 +278,11 @@ export type PingResponse = Message<"hedgerow.v1.PingResponse"> & {
    * @generated from field: uint32 digest = 3;
    */
   digest: number;
+
+  /**
+   * @generated from field: repeated hedgerow.v1.Notice notices = 4;
+   */
+  notices: Notice[];
 };
 
 /**
@@ -231,7 +290,7 @@ export type PingResponse = Message<"hedgerow.v1.PingResponse"> & {
  * Use `create(PingResponseSchema)` to create a new message.
  */
 export const PingResponseSchema: GenMessage<PingResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_gossip, 5);
+  messageDesc(file_hedgerow_v1_gossip, 6);
 
 /**
  * @generated from message hedgerow.v1.PingIndirectRequest
@@ -263,7 +322,7 @@ export type PingIndirectRequest = Message<"hedgerow.v1.PingIndirectRequest"> & {
  * Use `create(PingIndirectRequestSchema)` to create a new message.
  */
 export const PingIndirectRequestSchema: GenMessage<PingIndirectRequest> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_gossip, 6);
+  messageDesc(file_hedgerow_v1_gossip, 7);
 
 /**
  * @generated from message hedgerow.v1.PingIndirectResponse
@@ -282,7 +341,7 @@ export type PingIndirectResponse = Message<"hedgerow.v1.PingIndirectResponse"> &
  * Use `create(PingIndirectResponseSchema)` to create a new message.
  */
 export const PingIndirectResponseSchema: GenMessage<PingIndirectResponse> = /*@__PURE__*/
-  messageDesc(file_hedgerow_v1_gossip, 7);
+  messageDesc(file_hedgerow_v1_gossip, 8);
 
 /**
  * @generated from enum hedgerow.v1.PeerState

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hedgerow/v1/spill.proto.
  */
 export const file_hedgerow_v1_spill: GenFile = /*@__PURE__*/
-  fileDesc("ChdoZWRnZXJvdy92MS9zcGlsbC5wcm90bxILaGVkZ2Vyb3cudjEiQQoKU3BpbGxPd25lchIPCgdhZGRyZXNzGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEg0KBXN0b3JlGAMgASgEIhwKC1Jvb21SZXF1ZXN0Eg0KBWFza2VyGAEgASgJIkEKDFJvb21SZXNwb25zZRIOCgZtZW1vcnkYASABKAQSDAoEZGlzaxgCIAEoBBITCgtpbmNhcm5hdGlvbhgDIAEoBCI8ChFSZW5ld1NwaWxsUmVxdWVzdBInCgZvd25lcnMYASADKAsyFy5oZWRnZXJvdy52MS5TcGlsbE93bmVyIj4KElJlbmV3U3BpbGxSZXNwb25zZRIoCgd1bmtub3duGAEgAygLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciI6ChBGcmVlU3BpbGxSZXF1ZXN0EiYKBW93bmVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciITChFGcmVlU3BpbGxSZXNwb25zZSJ7CgtLZWVwU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDRINCgVieXRlcxgDIAEoBBIRCglpbl9tZW1vcnkYBCABKAgSEQoJZXhwaXJ5X21zGAUgASgNIkcKDEZldGNoU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDTLmAQoMU3BpbGxTZXJ2aWNlEjsKBFJvb20SGC5oZWRnZXJvdy52MS5Sb29tUmVxdWVzdBoZLmhlZGdlcm93LnYxLlJvb21SZXNwb25zZRJNCgpSZW5ld1NwaWxsEh4uaGVkZ2Vyb3cudjEuUmVuZXdTcGlsbFJlcXVlc3QaHy5oZWRnZXJvdy52MS5SZW5ld1NwaWxsUmVzcG9uc2USSgoJRnJlZVNwaWxsEh0uaGVkZ2Vyb3cudjEuRnJlZVNwaWxsUmVxdWVzdBoeLmhlZGdlcm93LnYxLkZyZWVTcGlsbFJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChdoZWRnZXJvdy92MS9zcGlsbC5wcm90bxILaGVkZ2Vyb3cudjEiQQoKU3BpbGxPd25lchIPCgdhZGRyZXNzGAEgASgJEhMKC2luY2FybmF0aW9uGAIgASgEEg0KBXN0b3JlGAMgASgEIhwKC1Jvb21SZXF1ZXN0Eg0KBWFza2VyGAEgASgJIlAKDFJvb21SZXNwb25zZRIOCgZtZW1vcnkYASABKAQSDAoEZGlzaxgCIAEoBBITCgtpbmNhcm5hdGlvbhgDIAEoBBINCgVzdGFtcBgEIAEoBCI8ChFSZW5ld1NwaWxsUmVxdWVzdBInCgZvd25lcnMYASADKAsyFy5oZWRnZXJvdy52MS5TcGlsbE93bmVyIj4KElJlbmV3U3BpbGxSZXNwb25zZRIoCgd1bmtub3duGAEgAygLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciI6ChBGcmVlU3BpbGxSZXF1ZXN0EiYKBW93bmVyGAEgASgLMhcuaGVkZ2Vyb3cudjEuU3BpbGxPd25lciITChFGcmVlU3BpbGxSZXNwb25zZSJ7CgtLZWVwU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDRINCgVieXRlcxgDIAEoBBIRCglpbl9tZW1vcnkYBCABKAgSEQoJZXhwaXJ5X21zGAUgASgNIkcKDEZldGNoU2VnbWVudBImCgVvd25lchgBIAEoCzIXLmhlZGdlcm93LnYxLlNwaWxsT3duZXISDwoHc2VnbWVudBgCIAEoDTLmAQoMU3BpbGxTZXJ2aWNlEjsKBFJvb20SGC5oZWRnZXJvdy52MS5Sb29tUmVxdWVzdBoZLmhlZGdlcm93LnYxLlJvb21SZXNwb25zZRJNCgpSZW5ld1NwaWxsEh4uaGVkZ2Vyb3cudjEuUmVuZXdTcGlsbFJlcXVlc3QaHy5oZWRnZXJvdy52MS5SZW5ld1NwaWxsUmVzcG9uc2USSgoJRnJlZVNwaWxsEh0uaGVkZ2Vyb3cudjEuRnJlZVNwaWxsUmVxdWVzdBoeLmhlZGdlcm93LnYxLkZyZWVTcGlsbFJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * A store, as its owner names it to those that keep its segments.
@@ -69,6 +69,8 @@ export const RoomRequestSchema: GenMessage<RoomRequest> = /*@__PURE__*/
   messageDesc(file_hedgerow_v1_spill, 1);
 
 /**
+ * What a node has room for: also the body of the notice by which members hear of it, without the other two fields.
+ *
  * @generated from message hedgerow.v1.RoomResponse
  */
 export type RoomResponse = Message<"hedgerow.v1.RoomResponse"> & {
@@ -90,6 +92,13 @@ export type RoomResponse = Message<"hedgerow.v1.RoomResponse"> & {
    * @generated from field: uint64 incarnation = 3;
    */
   incarnation: bigint;
+
+  /**
+   * Greater than those of its notices before, and smaller than those that follow.
+   *
+   * @generated from field: uint64 stamp = 4;
+   */
+  stamp: bigint;
 };
 
 /**
@@ -168,7 +177,8 @@ export const FreeSpillResponseSchema: GenMessage<FreeSpillResponse> = /*@__PURE_
   messageDesc(file_hedgerow_v1_spill, 6);
 
 /**
- * Opens a stream that brings a segment to the node that is to keep it. One message answers when it is kept.
+ * Opens a stream that brings a segment to the node that is to keep it. One message answers when it is kept: a
+ * RoomResponse, of the room that is left.
  *
  * @generated from message hedgerow.v1.KeepSegment
  */

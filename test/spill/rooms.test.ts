@@ -123,17 +123,16 @@ test("where nobody has room one is asked again each second, those first of whom 
   expect(asked).toEqual([B, C, A, A]);
 });
 
-test("owners differ in whom they choose of several with as much room", () => {
+test("owners differ in whom they choose of several with as much room", async () => {
   const firsts = Array.from({ length: 50 }, async (_, i) => {
     const rooms = new Rooms(new ManualClock(), {} as Peers, `10.0.2.${i}:1`, () => [A, B, C]);
     for (const address of [A, B, C]) rooms.heard(address, bodyOf({ memory: MB }), 1);
     return (await only(rooms)).address;
   });
-  return Promise.all(firsts).then((chosen) => {
-    for (const address of [A, B, C]) {
-      expect(chosen.filter((one) => one === address).length).toBeGreaterThan(5);
-    }
-  });
+  const chosen = await Promise.all(firsts);
+  for (const address of [A, B, C]) {
+    expect(chosen.filter((one) => one === address).length).toBeGreaterThan(5);
+  }
 });
 
 test("what is noticeable: an eighth more or less, all of it, or any at all where there was none", () => {

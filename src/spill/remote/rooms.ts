@@ -17,6 +17,8 @@ const ASK_TIMEOUT_MS = 1_000;
 const ASK_PAUSE_MS = 1_000;
 /** Nodes that are asked at once. */
 const MAX_ASKED = 8;
+/** Rooms that differ by no more than this share are alike: owners differ in whom of them they send to first. */
+const PREFERENCE = 1 / 20;
 
 /** What a member has room for, by its last word, less what was sent to it since: rather too much than too little. */
 export class Room {
@@ -26,7 +28,7 @@ export class Room {
 
   constructor(
     readonly address: string,
-    /** 0.5 to 1, another one for each pair of nodes: not all shall send to the same one first. */
+    /** What its room is multiplied with: another factor for each pair of nodes. */
     readonly preference: number,
   ) {}
 
@@ -136,6 +138,7 @@ export class Rooms {
   }
 
   #preference(address: string): number {
-    return 0.5 + Bun.hash.xxHash32(`${this.self} ${address}`) / 2 ** 33;
+    const share = Bun.hash.xxHash32(`${this.self} ${address}`) / 2 ** 32;
+    return 1 - PREFERENCE * share;
   }
 }

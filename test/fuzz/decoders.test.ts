@@ -28,10 +28,10 @@ const READ_BY: Readonly<Record<string, string>> = {
   "http/client-tls.ts": "client-files.test.ts",
   "http/demo-handlers.ts": TEXT_OF_MESSAGES,
   "http/demo.ts": TEXT_OF_MESSAGES,
-  "http/grpc/service.ts": "grpc-wire.test.ts",
-  "http/grpc/streams.ts": "grpc-wire.test.ts",
+  "http/grpc/service.ts": "alone/grpc-wire.ts",
+  "http/grpc/streams.ts": "alone/grpc-wire.ts",
   "http/guard.ts": "client-api.test.ts",
-  "http/listener.ts": "sockets.test.ts",
+  "http/listener.ts": "alone/sockets.ts",
   "http/refuse.ts": "client-access.test.ts",
   "http/tokens.ts": "client-files.test.ts",
   "main.ts": "the kernel's word on this process",
@@ -48,7 +48,7 @@ const READ_BY: Readonly<Record<string, string>> = {
   "rpc/errors.ts": "peer-wire.test.ts",
   "rpc/file-credentials.ts": "files.test.ts",
   "rpc/handlers.ts": "client-api.test.ts",
-  "rpc/long-timeouts.ts": "grpc-wire.test.ts",
+  "rpc/long-timeouts.ts": "alone/grpc-wire.ts",
   "rpc/server.ts": "peer-wire.test.ts",
   "rpc/stream-routes.ts": "client-api.test.ts",
   "rpc/streaming.ts": "peer-wire.test.ts",
@@ -75,7 +75,7 @@ test("every file of src that decodes is listed with the test that feeds it", asy
   expect(unlisted).toEqual([]);
   for (const [path, by] of Object.entries(READ_BY)) {
     expect(sources.map((source) => source.path)).toContain(`src/${path}`);
-    if (by.endsWith(".test.ts")) expect(existsSync(join(import.meta.dir, by))).toBe(true);
+    if (by.endsWith(".ts")) expect(existsSync(join(import.meta.dir, by))).toBe(true);
   }
 });
 

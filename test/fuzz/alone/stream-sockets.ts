@@ -4,17 +4,17 @@ import {
   CarryRequestSchema,
   StreamFrameSchema,
   StreamOpeningSchema,
-} from "../../src/gen/hedgerow/v1/peer_pb.ts";
-import { envelope } from "../../src/rpc/envelopes.ts";
-import { CARRY_PATH, STREAM_TYPE } from "../../src/rpc/streams/server.ts";
-import { addressOf, bytes, listen, peers } from "../rpc/kit/nodes.ts";
-import { KIND, streamRoute, texts, textsOf } from "../rpc/kit/streams.ts";
-import { until } from "../rpc/kit/wait.ts";
-import type { Prng } from "../simulation/world/prng.ts";
-import { chunksOf, join, mutate } from "./kit/bytes.ts";
-import { hostileBytes, type Plausible } from "./kit/messages.ts";
-import { boundMs } from "./kit/rounds.ts";
-import { attack, PATIENCE_MS } from "./kit/sockets.ts";
+} from "../../../src/gen/hedgerow/v1/peer_pb.ts";
+import { envelope } from "../../../src/rpc/envelopes.ts";
+import { CARRY_PATH, STREAM_TYPE } from "../../../src/rpc/streams/server.ts";
+import { addressOf, bytes, listen, peers } from "../../rpc/kit/nodes.ts";
+import { KIND, streamRoute, texts, textsOf } from "../../rpc/kit/streams.ts";
+import { until } from "../../rpc/kit/wait.ts";
+import type { Prng } from "../../simulation/world/prng.ts";
+import { chunksOf, join, mutate } from "../kit/bytes.ts";
+import { hostileBytes, type Plausible } from "../kit/messages.ts";
+import { boundMs } from "../kit/rounds.ts";
+import { attack, PATIENCE_MS } from "../kit/sockets.ts";
 
 // A real listener and a real client of streams, whose other side lies: those of others are not touched.
 

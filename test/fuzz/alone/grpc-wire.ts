@@ -2,18 +2,18 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { connect, type Socket } from "node:net";
-import { ServerReflection } from "../../src/gen/grpc/reflection/v1/reflection_pb.ts";
-import { Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
-import { HedgerowService } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
-import { createClientApi } from "../../src/http/client-api.ts";
-import { FIRST_WORDS_MS } from "../../src/http/grpc/connections.ts";
-import { GrpcListener } from "../../src/http/grpc/listener.ts";
-import { createGrpcService } from "../../src/http/grpc/service.ts";
-import { encode } from "../../src/rpc/codec.ts";
-import { ManualClock } from "../rpc/kit/clock.ts";
-import { runtime } from "../rpc/kit/nodes.ts";
-import { until } from "../rpc/kit/wait.ts";
-import { chunksOf, join } from "./kit/bytes.ts";
+import { ServerReflection } from "../../../src/gen/grpc/reflection/v1/reflection_pb.ts";
+import { Health } from "../../../src/gen/grpc/health/v1/health_pb.ts";
+import { HedgerowService } from "../../../src/gen/hedgerow/v1/hedgerow_pb.ts";
+import { createClientApi } from "../../../src/http/client-api.ts";
+import { FIRST_WORDS_MS } from "../../../src/http/grpc/connections.ts";
+import { GrpcListener } from "../../../src/http/grpc/listener.ts";
+import { createGrpcService } from "../../../src/http/grpc/service.ts";
+import { encode } from "../../../src/rpc/codec.ts";
+import { ManualClock } from "../../rpc/kit/clock.ts";
+import { runtime } from "../../rpc/kit/nodes.ts";
+import { until } from "../../rpc/kit/wait.ts";
+import { chunksOf, join } from "../kit/bytes.ts";
 import {
   connection,
   END_HEADERS,
@@ -24,14 +24,14 @@ import {
   headerBlock,
   PREFACE,
   word,
-} from "./kit/http2.ts";
-import { hostileBytes } from "./kit/messages.ts";
-import { RealNode } from "./kit/real-node.ts";
-import { boundMs } from "./kit/rounds.ts";
-import { attack, hostile, PATIENCE_MS } from "./kit/sockets.ts";
+} from "../kit/http2.ts";
+import { hostileBytes } from "../kit/messages.ts";
+import { RealNode } from "../kit/real-node.ts";
+import { boundMs } from "../kit/rounds.ts";
+import { attack, hostile, PATIENCE_MS } from "../kit/sockets.ts";
 
 // The grpc listener before a real node, frame by frame of HTTP/2: whatever comes in, it serves on and keeps nothing of
-// those that have gone. Whole calls: grpc.test.ts.
+// those that have gone. Whole calls: grpc.ts.
 
 const METHODS = [...HedgerowService.methods, ...Health.methods, ...ServerReflection.methods];
 const { clock } = runtime;

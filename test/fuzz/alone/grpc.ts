@@ -1,17 +1,17 @@
 import { expect, test } from "bun:test";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
-import { Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
-import { ServerReflection } from "../../src/gen/grpc/reflection/v1/reflection_pb.ts";
-import { HedgerowService } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
-import { envelope } from "../../src/rpc/envelopes.ts";
-import { GrpcKit } from "../http/grpc/grpc-kit.ts";
-import { RecordingLogger } from "../rpc/kit/nodes.ts";
-import type { Prng } from "../simulation/world/prng.ts";
-import { chunksOf, join, mutate } from "./kit/bytes.ts";
-import { hostileBytes } from "./kit/messages.ts";
-import { asyncRounds, boundMs } from "./kit/rounds.ts";
-import { attack, sendHostile } from "./kit/sockets.ts";
+import { Health } from "../../../src/gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../../src/gen/grpc/reflection/v1/reflection_pb.ts";
+import { HedgerowService } from "../../../src/gen/hedgerow/v1/hedgerow_pb.ts";
+import { envelope } from "../../../src/rpc/envelopes.ts";
+import { GrpcKit } from "../../http/grpc/grpc-kit.ts";
+import { RecordingLogger } from "../../rpc/kit/nodes.ts";
+import type { Prng } from "../../simulation/world/prng.ts";
+import { chunksOf, join, mutate } from "../kit/bytes.ts";
+import { hostileBytes } from "../kit/messages.ts";
+import { asyncRounds, boundMs } from "../kit/rounds.ts";
+import { attack, sendHostile } from "../kit/sockets.ts";
 
 // The listener for native gRPC, and what comes in at its socket and as its calls.
 

@@ -1,15 +1,15 @@
 import { expect, test } from "bun:test";
 import { connect as connectTls } from "node:tls";
-import { PeerService } from "../../src/gen/hedgerow/v1/peer_pb.ts";
-import { silentLogger } from "../../src/observe/logger.ts";
-import { startPeerListener } from "../../src/rpc/listener.ts";
-import { connectPeers } from "../../src/rpc/peers.ts";
-import { TestCluster } from "../rpc/kit/cluster.ts";
-import { addressOf, bytes, echo, runtime } from "../rpc/kit/nodes.ts";
-import { chunksOf } from "./kit/bytes.ts";
-import { RealNode } from "./kit/real-node.ts";
-import { boundMs } from "./kit/rounds.ts";
-import { attack, hostile, PATIENCE_MS, sendHostile } from "./kit/sockets.ts";
+import { PeerService } from "../../../src/gen/hedgerow/v1/peer_pb.ts";
+import { silentLogger } from "../../../src/observe/logger.ts";
+import { startPeerListener } from "../../../src/rpc/listener.ts";
+import { connectPeers } from "../../../src/rpc/peers.ts";
+import { TestCluster } from "../../rpc/kit/cluster.ts";
+import { addressOf, bytes, echo, runtime } from "../../rpc/kit/nodes.ts";
+import { chunksOf } from "../kit/bytes.ts";
+import { RealNode } from "../kit/real-node.ts";
+import { boundMs } from "../kit/rounds.ts";
+import { attack, hostile, PATIENCE_MS, sendHostile } from "../kit/sockets.ts";
 
 // Real listeners, and what comes in at a socket: garbage, torn and oversized requests.
 

@@ -111,12 +111,14 @@ describe("calls", () => {
 
   test("a signal ends what waits", async () => {
     const aborted = Promise.withResolvers<void>();
+    const leaving = new AbortController();
     const send: HedgerowNode["send"] = (_, { signal } = {}) => {
       signal?.addEventListener("abort", () => aborted.resolve());
+      leaving.abort();
       return new Promise(() => {});
     };
     const client = createClient({ addresses: serving({ send }) });
-    const { code } = await failureOf(client.send({}, { signal: AbortSignal.timeout(50) }));
+    const { code } = await failureOf(client.send({}, { signal: leaving.signal }));
     expect(code).toBe("canceled");
     await aborted.promise;
   });
@@ -234,8 +236,9 @@ describe("retries", () => {
     const client = createClient({ addresses: serving({ send }) });
     await client.send({});
     expect(performance.now() - started).toBeGreaterThanOrEqual(195);
-    const { seen, send: again } = failing(1, busy);
-    const hasty = createClient({ addresses: serving({ send: again }), timeoutMs: 100 });
+    const busyLonger = new HedgerowError("overloaded", "later", { retryDelayMs: 60_000 });
+    const { seen, send: again } = failing(1, busyLonger);
+    const hasty = createClient({ addresses: serving({ send: again }), timeoutMs: 30_000 });
     expect((await failureOf(hasty.send({}))).code).toBe("overloaded");
     expect(seen.calls).toBe(1);
   });

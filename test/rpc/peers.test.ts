@@ -129,9 +129,9 @@ test("the caller's signal and the deadline each end a call, which its handler he
   });
   const address = addressOf(listen({ routes: [route] }));
   const clients = peers();
-  const timeout = await failureOf(clients.unary(address, deliver, {}, { timeoutMs: 250 }));
+  const timeout = await failureOf(clients.unary(address, deliver, {}, { timeoutMs: 1_000 }));
   expect(timeout).toMatchObject({ code: "timeout" });
-  expect((timeout as Error).message).toMatch(/^Deliver to .*: no answer within 250 ms$/);
+  expect((timeout as Error).message).toMatch(/^Deliver to .*: no answer within 1000 ms$/);
   const controller = new AbortController();
   const call = failureOf(clients.unary(address, deliver, {}, { signal: controller.signal }));
   await until("the deadline was heard", () => ended.length === 1);

@@ -61,8 +61,8 @@ test("a defect is told as no more than that", async () => {
 });
 
 test.each([
-  ["the caller's deadline", () => ({ timeoutMs: 100 }), Code.DeadlineExceeded],
-  ["the caller's leaving", () => ({ signal: AbortSignal.timeout(100) }), Code.Canceled],
+  ["the caller's deadline", () => ({ timeoutMs: 1_500 }), Code.DeadlineExceeded],
+  ["the caller's leaving", () => ({ signal: AbortSignal.timeout(1_500) }), Code.Canceled],
 ] as const)("%s aborts what serves the call", async (_, options, code) => {
   for (const kind of ["unary", "stream"] as const) {
     const aborted = Promise.withResolvers<void>();

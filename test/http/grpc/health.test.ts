@@ -26,7 +26,7 @@ test.each(["", SERVICE, "grpc.health.v1.Health"])(
 
 test("a node that does not say whether it is ready is not, within a probe's time", async () => {
   await using kit = await GrpcKit.serving({ ready: () => new Promise<void>(() => {}) });
-  const { status } = await kit.client(Health).check({}, { timeoutMs: 5_000 });
+  const { status } = await kit.client(Health).check({}, { timeoutMs: 20_000 });
   expect(status).toBe(Status.NOT_SERVING);
 });
 
@@ -42,7 +42,7 @@ test("a service that is not there: Check fails, Watch says so and goes on", asyn
   const client = kit.client(Health);
   const error = await client.check({ service: "no.Such" }).catch((thrown: unknown) => thrown);
   expect((error as ConnectError).code).toBe(Code.NotFound);
-  const watch = client.watch({ service: "no.Such" }, { timeoutMs: 300 })[Symbol.asyncIterator]();
+  const watch = client.watch({ service: "no.Such" }, { timeoutMs: 2_000 })[Symbol.asyncIterator]();
   expect((await watch.next()).value?.status).toBe(Status.SERVICE_UNKNOWN);
   const end = await watch.next().catch((thrown: unknown) => thrown);
   expect((end as ConnectError).code).toBe(Code.DeadlineExceeded);

@@ -89,15 +89,15 @@ describe.each(["grpc", "connect"] as const)("over %s", (protocol) => {
     const most = growth(8, before);
     await Bun.sleep(1_500); // the room is taken
     let answered = false;
-    const giveUpAt = performance.now() + 20_000;
+    const giveUpAt = performance.now() + 60_000;
     while (!answered && performance.now() < giveUpAt) {
       const answer = await node.call("Get", { key: "bulk", limit: 1 }, 10_000);
       answered = answer.ok;
-      if (!answer.ok) expect(answer.message).toContain("too many bytes of replies");
+      if (!answer.ok) expect(answer.message).toMatch(/too many bytes of replies|timed out/);
     }
     expect(answered).toBe(true);
     expect(await most).toBeLessThan(MANY_CONNECTIONS_MIB);
-  }, 60_000);
+  }, 120_000);
 });
 
 test("over HTTP/1.1, replies on many connections have one bound", async () => {

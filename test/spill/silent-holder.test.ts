@@ -127,12 +127,19 @@ test("P3: members doubt a holder: writers are told that its records are out of r
 test("P3: no process listens at the address of one that members have given up: its records are lost, at once", async () => {
   const { keeper, spill, clock, store } = await spilled();
   await using writer = store.writer();
+  keeper.failure = silence();
+  const reading = checkAll(store).catch((thrown: unknown) => thrown); // which begins to wait
+  await until(() => keeper.fetches > 0);
   const refused = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
   keeper.failure = new HedgerowError("unavailable", "it cannot be reached", { cause: refused });
   keeper.members.length = 0;
   const { error, tookMs } = await told(store, clock);
   expect(error.code).toBe("data_lost");
   expect(tookMs).toBeLessThan(2_000);
+  expect(HedgerowError.is(await reading, "data_lost")).toBe(true);
+  clock.pass(15_000); // the silence before it is not what counts
+  const behind = await told(store, clock, error.lost?.to);
+  expect(behind.error.code).toBe("data_lost");
   spill.addressVacated(HOLDER);
   await until(() => {
     try {

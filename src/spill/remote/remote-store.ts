@@ -152,16 +152,18 @@ export class RemoteStore implements Elsewhere {
   ): Promise<void> {
     const { clock, others } = this.options;
     const { holder } = place;
+    this.#silences.check(holder);
     for (;;) {
       const openMs = Math.min(OPEN_MS, this.#silences.tryForMs(holder));
       try {
         await this.#receive(place, into, openMs, signal, onBytes);
-        this.#silences.heardOf(holder);
+        this.#silences.end(holder);
         return;
       } catch (error) {
         if (signal?.aborted) throw error;
         const isThere = HedgerowError.is(error, "not_found", "data_lost");
         if (isThere || (nobodyListens(error) && !others().includes(holder))) {
+          this.#silences.end(holder);
           const { code, why } = goneFrom(holder, messageOf(error));
           throw new HedgerowError(code, why, { cause: error });
         }
@@ -204,7 +206,7 @@ export class RemoteStore implements Elsewhere {
     const placed = this.#placed.get(holder);
     if (placed === undefined) return;
     placed.renewedAt = Math.max(placed.renewedAt, sentAt);
-    this.#silences.heardOf(holder);
+    this.#silences.end(holder);
     for (const stored of placed.doubted) stored.lost = null;
     placed.doubted = [];
   }

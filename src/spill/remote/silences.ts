@@ -10,8 +10,9 @@ export function silentAt(holder: string): string {
 const PATIENCE_MS = 10_000;
 const RETRY_MS = 200;
 const MOST_RETRY_MS = 1_000;
-/** Once their patience is over a holder is tried this often, and not for longer than the second one. */
+/** Once their patience is over a holder is not tried more often than this. */
 const TRY_EVERY_MS = 5_000;
+/** Of a try at the least, also then. */
 const TRY_FOR_MS = 1_000;
 /** What was not tried for so long is tried as for the first time. */
 const STALE_MS = 60_000;
@@ -39,17 +40,24 @@ export class Silences {
     this.#patienceMs = Math.min(PATIENCE_MS, leaseMs);
   }
 
-  /** How long the holder may be tried now. Throws `out_of_reach` where it was just now, in vain, and patience is over. */
+  /** Before the first try of many. Throws `out_of_reach` where it was tried just now, in vain, and patience is over. */
+  check(holder: string): void {
+    const now = this.clock.now();
+    const silence = this.#known(holder, now);
+    const everyMs = Math.min(TRY_EVERY_MS, this.#patienceMs); // so that one try alone never counts for the next
+    if (silence === undefined || now >= silence.triedAt + everyMs) return;
+    if (now >= silence.since + this.#patienceMs) throw outOfReach(holder, silence);
+  }
+
+  /** How long one try may take. */
   tryForMs(holder: string): number {
     const now = this.clock.now();
     const silence = this.#known(holder, now);
     if (silence === undefined) return Infinity;
-    const leftMs = silence.since + this.#patienceMs - now;
-    if (leftMs <= 0 && now < silence.triedAt + TRY_EVERY_MS) throw outOfReach(holder, silence);
-    return Math.max(leftMs, TRY_FOR_MS);
+    return Math.max(silence.since + this.#patienceMs - now, TRY_FOR_MS);
   }
 
-  /** It was tried in vain. Gives the pause before the next try; throws `out_of_reach` once patience is over. */
+  /** It was tried in vain. Gives the pause before the next try, which is made; throws `out_of_reach` once patience is over. */
   pauseMs(holder: string, why: string): number {
     const now = this.clock.now();
     const silence = this.#known(holder, now) ?? { since: now, triedAt: now, tries: 0, why };
@@ -61,7 +69,8 @@ export class Silences {
     return Math.min(RETRY_MS * silence.tries, MOST_RETRY_MS);
   }
 
-  heardOf(holder: string): void {
+  /** It was heard of, or is known to be gone. */
+  end(holder: string): void {
     this.#silences.delete(holder);
   }
 

@@ -58,6 +58,7 @@ export async function spillWrite(
   if (open === null) {
     throw new HedgerowError("invalid_argument", "SpillWrite: the first message names the store");
   }
+  await stack.disposeAsync(); // whoever reads the answer uses the store no more
   return { records, store: statusOf(open.store), created: open.created };
 }
 

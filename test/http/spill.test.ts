@@ -29,11 +29,13 @@ test("a stream that writes to one store and then names another one is refused; w
       })(),
       context,
     );
-  expect((await write("a", "", "a")).records).toBe(3n);
+  const written = await write("a", "", "a");
+  expect([written.records, written.created, written.store?.references]).toEqual([3n, true, 0]);
+  expect((await write("a")).created).toBe(false);
   const error = await write("a", "b").catch((thrown: unknown) => thrown);
   expect(HedgerowError.is(error, "invalid_argument")).toBe(true);
   expect(String(error)).toContain("of this call's records 1 were taken, and stay");
-  expect([spill.find("a").count, spill.size]).toEqual([4, 1]);
+  expect([spill.find("a").count, spill.size]).toEqual([5, 1]);
   await spill.stop();
 });
 

@@ -16,7 +16,7 @@ import type { CompleteLimits } from "../limits.ts";
 import type { Sealed } from "../sealed.ts";
 import { readRoom } from "./own-room.ts";
 import type { RemoteTier, Room, Rooms } from "./rooms.ts";
-import { silentAt, Silences } from "./silences.ts";
+import { isSilence, silentAt, Silences } from "./silences.ts";
 import { nobodyListens } from "./start.ts";
 import { chunksOf, FETCH, KEEP } from "./wire.ts";
 
@@ -161,8 +161,8 @@ export class RemoteStore implements Elsewhere {
         return;
       } catch (error) {
         if (signal?.aborted) throw error;
-        const isThere = HedgerowError.is(error, "not_found", "data_lost");
-        if (isThere || (nobodyListens(error) && !others().includes(holder))) {
+        const isGone = nobodyListens(error) && !others().includes(holder);
+        if (isGone || !isSilence(error)) {
           this.#silences.end(holder);
           const { code, why } = goneFrom(holder, messageOf(error));
           throw new HedgerowError(code, why, { cause: error });

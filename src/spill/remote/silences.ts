@@ -1,6 +1,19 @@
 import { HedgerowError } from "../../errors.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 
+/** Whether the error says that nothing was heard of a holder, or too little: it did not refuse. */
+export function isSilence(error: unknown): boolean {
+  return HedgerowError.is(
+    error,
+    "unavailable",
+    "outcome_unknown",
+    "timeout",
+    "overloaded",
+    "stopped",
+    "canceled",
+  );
+}
+
 /** What is said of records that a node keeps which does not answer. */
 export function silentAt(holder: string): string {
   return `they are kept by ${holder}, which does not answer: try again later`;

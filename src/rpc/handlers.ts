@@ -70,7 +70,7 @@ export function connectHandlers(
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   const { clock, contextOf, endOf, logger, maxBytes = MAX_CALL_BYTES, wires = NO_WIRES } = options;
   const seen = (error: unknown, method: string) => seenOf(error, method, logger);
-  const given = { clock, turns: new Turns(clock), contextOf, endOf, maxBytes, wires };
+  const given = { clock, turns: Turns.of(clock), contextOf, endOf, maxBytes, wires };
   const lean = { ...given, shutdown: shutdown.signal, publicError: seen };
   return {
     handle(request, server) {

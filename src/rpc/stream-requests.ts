@@ -1,24 +1,20 @@
 import { HedgerowError } from "../errors.ts";
 import { COMPRESSED_FLAG, END_OF_STREAM_FLAG, EnvelopeReader } from "./envelopes.ts";
-import { Stretch, type Turns } from "./turns.ts";
+import type { Turns } from "./turns.ts";
 
 /** The messages that come in the body of a request. Leaves the body when it is left, or has failed. */
 export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, undefined> {
   readonly #reader: EnvelopeReader;
-  readonly #stretch: Stretch;
   /** Null once it is over. */
   #chunks: AsyncIterator<Uint8Array> | null;
-  /** Of the last message. */
-  #bytes = 0;
 
   constructor(
     chunks: AsyncIterable<Uint8Array>,
     /** Of one message. */
     maxBytes: number,
     private readonly read: (data: Uint8Array) => T,
-    turns: Turns,
+    private readonly turns: Turns,
   ) {
-    this.#stretch = new Stretch(turns);
     this.#reader = new EnvelopeReader(maxBytes);
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
@@ -28,7 +24,7 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
     try {
       const value = this.#chunks === null ? null : this.#take();
       if (value !== null) {
-        const turn = this.#stretch.pass(this.#bytes);
+        const turn = this.turns.over();
         const result = { done: false as const, value };
         return turn === undefined ? Promise.resolve(result) : turn.then(() => result);
       }
@@ -61,7 +57,7 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
         this.#reader.push(chunk);
         const value = this.#take();
         if (value === null) continue;
-        await this.#stretch.pass(this.#bytes);
+        await this.turns.over();
         return { done: false, value };
       }
       return { done: true, value: undefined };
@@ -77,7 +73,6 @@ export class StreamRequests<T> implements AsyncIterableIterator<T, undefined, un
     if (next === null) return null;
     if (next.flags & COMPRESSED_FLAG) throw malformed("a message is compressed");
     if (next.flags & END_OF_STREAM_FLAG) throw malformed("only answers have an end of stream");
-    this.#bytes = next.data.length;
     return this.read(next.data);
   }
 

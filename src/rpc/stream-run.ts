@@ -4,9 +4,8 @@ import type { HedgerowError } from "../errors.ts";
 import { readyValue } from "../runtime/ready.ts";
 import { behind, toConnectError } from "./errors.ts";
 import type { StreamContext } from "./stream-context.ts";
-import { BATCH_BYTES } from "./stream-codec.ts";
 import { malformed } from "./stream-requests.ts";
-import { Stretch, type Turns } from "./turns.ts";
+import type { Turns } from "./turns.ts";
 
 /** A method that has a stream on one side or both. */
 export type StreamSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
@@ -69,11 +68,11 @@ export class StreamRun {
 
   /** What is there already goes together. */
   async #pass(first: IteratorResult<Answer>, answers: AsyncIterator<Answer>, sink: AnswerSink) {
-    const stretch = new Stretch(this.call.turns);
+    const { turns } = this.call;
     let next = first;
     while (next.done !== true && !this.#left) {
       const hasRoom = sink.add(next.value);
-      const turn = stretch.pass(hasRoom ? 0 : BATCH_BYTES);
+      const turn = turns.over();
       if (hasRoom && turn === undefined) {
         const coming = answers.next();
         const ready = readyValue(coming);

@@ -1,52 +1,77 @@
 import type { Clock } from "../runtime/runtime.ts";
 
-/** Messages, of all streams together, that one turn of the event loop passes on: some 25 ms of work. */
-const MESSAGES = 8_192;
+/** Milliseconds of work on streams, of all of them together, in one turn of the event loop. */
+const TURN_MS = 10;
+/** A stream between nodes looks at the clock once in so many messages, of which each takes less than that look. */
+const UNSEEN_MESSAGES = 32;
 /** A message counts once more for each so many bytes. */
-const BYTES = 1_024;
-/** A stream passes on as many before it makes room for others: they go together, which is cheaper. */
-const STRETCH = 64;
+const MESSAGE_BYTES = 64 * 1024;
+
+const turnsOf = new WeakMap<Clock, Turns>();
 
 /**
  * Keeps the event loop turning under many streams that are busy at once. What is ready is passed on by promises alone,
- * of which each makes the next one ready: signs of life, timers and other calls would wait until all of it is done.
+ * of which each makes the next one ready: signs of life, renewals and other calls would wait until all of it is done.
+ * It is time that is counted: how much a turn gets done depends on who else wants the processor, and signs of life are
+ * due by the clock.
  */
 export class Turns {
-  #left = 0;
-  #next: Promise<void> | null = null;
+  #endsAt: number | null = null;
+  readonly #waiting = new Set<() => void>();
 
   constructor(private readonly clock: Clock) {}
 
-  /** What the next messages count; if there is anything, it is awaited before them. */
-  take(messages: number): Promise<void> | undefined {
-    if (this.#next === null) this.#begin();
-    this.#left -= messages;
-    return this.#left > 0 ? undefined : (this.#next ?? undefined);
+  /** Those of the event loop that this is the clock of. */
+  static of(clock: Clock): Turns {
+    const known = turnsOf.get(clock);
+    if (known !== undefined) return known;
+    const turns = new Turns(clock);
+    turnsOf.set(clock, turns);
+    return turns;
   }
 
-  #begin(): void {
-    this.#left = MESSAGES;
-    this.#next = new Promise((resolve) => {
-      this.clock.schedule(0, () => {
-        this.#next = null;
-        resolve();
-      });
+  /** Undefined while the turn may do more. What it gives otherwise is awaited before the next message. */
+  over(): Promise<void> | undefined {
+    this.#endsAt ??= this.#begin();
+    if (this.clock.now() < this.#endsAt) return undefined;
+    return new Promise((resolve) => void this.#waiting.add(resolve));
+  }
+
+  #begin(): number {
+    this.clock.schedule(0, () => {
+      this.#endsAt = null;
+      if (this.#waiting.size > 0) void this.#letIn();
     });
+    return this.clock.now() + TURN_MS;
+  }
+
+  /**
+   * Those that wait, one after the other, for as long as the turn lasts: each goes on with what it has, so that its
+   * messages go together, which is cheaper than one of each stream.
+   */
+  async #letIn(): Promise<void> {
+    const endsAt = this.#begin();
+    this.#endsAt = endsAt;
+    for (const letIn of this.#waiting) {
+      this.#waiting.delete(letIn);
+      letIn();
+      await null;
+      if (this.clock.now() >= endsAt) return;
+    }
   }
 }
 
-/** The part of one direction of a stream in them. */
-export class Stretch {
-  #passed = 0;
+/** The part of one stream between nodes in them. */
+export class Share {
+  #unseen = 0;
 
   constructor(private readonly turns: Turns) {}
 
   /** Counts a message. What it gives, if anything, is awaited before the next one. */
   pass(bytes: number): Promise<void> | undefined {
-    this.#passed += 1 + bytes / BYTES;
-    if (this.#passed < STRETCH) return undefined;
-    const passed = this.#passed;
-    this.#passed = 0;
-    return this.turns.take(passed);
+    this.#unseen += 1 + bytes / MESSAGE_BYTES;
+    if (this.#unseen < UNSEEN_MESSAGES) return undefined;
+    this.#unseen = 0;
+    return this.turns.over();
   }
 }

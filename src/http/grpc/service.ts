@@ -64,7 +64,7 @@ export function createGrpcService(options: GrpcServiceOptions): GrpcServed {
   const streams = new Map<string, StreamSpec>();
   api.register(noting(router, (spec) => streams.set(pathOf(spec.method), spec)));
   const publicError = (error: unknown, method: string) => seenOf(error, method, logger);
-  const lean = { clock, turns: new Turns(clock), maxBytes, wires: CLIENT_WIRES, publicError };
+  const lean = { clock, turns: Turns.of(clock), maxBytes, wires: CLIENT_WIRES, publicError };
   registerTools(router, node, clock);
   const connections = new WeakMap<Http2Session, ClientConnection>();
   const connectionOf = ({ stream }: Http2ServerResponse) => {

@@ -8,9 +8,9 @@ export interface StreamLimits {
   readonly maxStreams: number;
   /**
    * Bytes that may wait here for readers, of all streams of one other node together, shared out among them.
-   * Default 64 MiB. A writer whose share is full waits: no error. Each may once send a message that is larger than its
-   * share: a stream by which they come to more than four times as much, and to more than the first credits of all
-   * streams, ends with `overloaded`.
+   * Default 8 MiB: twice what a link of 1 GB/s carries in 4 ms. A writer whose share is full waits: no error. Each
+   * may once send a message that is larger than its share: a stream by which they come to more than 32 times as much, and
+   * to more than the first credits of all streams, ends with `overloaded`.
    */
   readonly maxBufferedBytes: number;
 }
@@ -18,13 +18,13 @@ export interface StreamLimits {
 export const DEFAULT_STREAM_LIMITS: StreamLimits = {
   maxMessageBytes: MAX_MESSAGE_BYTES,
   maxStreams: 4_096,
-  maxBufferedBytes: 64 * 1024 * 1024,
+  maxBufferedBytes: 8 * 1024 * 1024,
 };
 
 /** What a message counts beside its bytes: without it, empty ones would be without bound. */
 export const MESSAGE_COST_BYTES = 64;
 /** What each side may send before it is told more; both sides must have the same. */
-export const FIRST_CREDIT_BYTES = 64 * 1024;
+export const FIRST_CREDIT_BYTES = 8 * 1024;
 /** One stream gets no more: at 1 GB/s it lasts for a millisecond, longer than a round trip in a data center. */
 const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
 
@@ -34,9 +34,12 @@ export function windowBytes(limits: StreamLimits, streams: number): number {
   return Math.floor(Math.min(MAX_WINDOW_BYTES, Math.max(FIRST_CREDIT_BYTES, share)));
 }
 
+/** So many times their shares may the streams come to, by messages that are larger. */
+const OVER_SHARE = 32;
+
 /** What may wait for readers of all streams, whatever the other side sends. */
 export function maxWaitingBytes({ maxBufferedBytes, maxStreams }: StreamLimits): number {
-  return Math.max(4 * maxBufferedBytes, maxStreams * FIRST_CREDIT_BYTES);
+  return Math.max(OVER_SHARE * maxBufferedBytes, maxStreams * FIRST_CREDIT_BYTES);
 }
 
 /**

@@ -2,7 +2,6 @@ import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufb
 import { HedgerowError, messageOf } from "../../errors.ts";
 import type { StreamFrame, StreamFrameSchema, StreamOpen } from "../../gen/hedgerow/v1/peer_pb.ts";
 import type { Logger } from "../../observe/logger.ts";
-import { sleep } from "../../runtime/operation.ts";
 import type { Clock, Timer } from "../../runtime/runtime.ts";
 import { canceled } from "../calls.ts";
 import { decode } from "../codec.ts";
@@ -31,14 +30,13 @@ import {
 } from "./limits.ts";
 import { LinkReader, type LinkSink } from "./link-reader.ts";
 import { StreamTraffic } from "../traffic.ts";
+import { Turns } from "../turns.ts";
 import { LinkStream, type StreamLine } from "./stream.ts";
 
 /** Promises that settle one after the other until the next message is there, if the producer waits for nothing else. */
 const GATHERING_TURNS = 32;
 /** Characters of a kind's name, which the other side is told. */
 const MAX_KIND = 64;
-/** Milliseconds without a turn of the event loop, at the most. */
-const TURN_MS = 10;
 
 export interface LinkOptions {
   readonly clock: Clock;
@@ -65,6 +63,7 @@ export interface LinkOptions {
  */
 export class StreamLink implements StreamLine, LinkSink {
   readonly limits: StreamLimits;
+  readonly turns: Turns;
   readonly #traffic: StreamTraffic;
   readonly #streams = new Map<number, LinkStream>();
   /** Streams that wait for their turn to send, in its order. */
@@ -80,16 +79,15 @@ export class StreamLink implements StreamLine, LinkSink {
   #missedBeats = 0;
   #idleBeats = 0;
   #beat: Timer | null = null;
-  #turnAt: number;
   #wake: (() => void) | null = null;
   #end: HedgerowError | null = null;
 
   constructor(private readonly options: LinkOptions) {
     this.limits = options.limits ?? DEFAULT_STREAM_LIMITS;
+    this.turns = Turns.of(options.clock);
     this.#traffic = options.traffic ?? new StreamTraffic();
     this.#reader = new LinkReader(options.peer, this);
     this.#writer = new FrameWriter(options.room);
-    this.#turnAt = options.clock.now();
     if (options.isSilent !== true) this.#armBeat();
   }
 
@@ -162,7 +160,7 @@ export class StreamLink implements StreamLine, LinkSink {
       });
     }
     await this.#gather();
-    await this.#leaveTurns();
+    await this.turns.over();
     const next = this.#writer.take();
     for (const stream of this.#queue) {
       if (!this.writable) break;
@@ -268,14 +266,6 @@ export class StreamLink implements StreamLine, LinkSink {
       before = this.#writer.unsent;
       for (let i = 0; i < GATHERING_TURNS; i++) await null;
     }
-  }
-
-  /** Where both ends are in one process, promises alone would keep them busy, and the event loop from its turns. */
-  async #leaveTurns(): Promise<void> {
-    const { clock } = this.options;
-    if (clock.now() - this.#turnAt < TURN_MS) return;
-    await sleep(clock, 0);
-    this.#turnAt = clock.now();
   }
 
   /** Throws if the other side has said much and read nothing. */

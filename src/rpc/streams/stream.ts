@@ -4,12 +4,14 @@ import type { StreamFrame, StreamFrameSchema } from "../../gen/hedgerow/v1/peer_
 import { fromBatchError, publicError, toBatchError } from "../errors.ts";
 import type { Replies, ServedStream, StreamInput, StreamRules } from "../port.ts";
 import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
+import { Share, type Turns } from "../turns.ts";
 import { Inbox } from "./inbox.ts";
 import { FIRST_CREDIT_BYTES, MESSAGE_COST_BYTES, type StreamLimits } from "./limits.ts";
 
 /** What a stream needs of the connection that it shares with others. */
 export interface StreamLine {
   readonly limits: StreamLimits;
+  readonly turns: Turns;
   /** Whether messages may be sent now; otherwise `queue` has `flush` called when they may. */
   readonly writable: boolean;
   queue(stream: LinkStream): void;
@@ -186,6 +188,7 @@ export class LinkStream implements ServedStream {
 
   async #pump(source: Source): Promise<void> {
     this.#source = source;
+    const share = new Share(this.line.turns);
     let isAsked = true;
     try {
       for (;;) {
@@ -199,6 +202,10 @@ export class LinkStream implements ServedStream {
         if (this.#over) return;
         const sent = this.#credit > 0 && this.line.writable ? this.#write(data) : this.#hold(data);
         if (sent !== undefined) await sent;
+        if (this.#over) return;
+        const turn = share.pass(data.length);
+        if (turn === undefined) continue;
+        await turn;
         if (this.#over) return;
       }
       this.#source = null;

@@ -42,8 +42,8 @@ const SYNC_PAUSE_MS = 1_000;
 const NACK_SHARE = 0.8;
 
 /**
- * Starts of nodes that are further ahead of this node's wall clock, 100 years, are not believed. Time goes on, so that
- * even the last one that is believed can be outbid; the greatest number of all could not.
+ * Starts of nodes, and stamps of their notices, that are further ahead of this node's wall clock, 100 years, are not
+ * believed. Time goes on, so that even the last one that is believed can be outbid; the greatest number of all could not.
  */
 const MAX_AHEAD_MS = 100 * 365 * 86_400_000;
 

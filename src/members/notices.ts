@@ -16,7 +16,7 @@ export interface Notice {
 /** Bytes of a notice at most. */
 export const MAX_NOTICE_BYTES = 64;
 
-/** The last notice of each member, and which are still to be passed on. Pure state, and no part of what lists agree on. */
+/** The last notice of each member, and which are still to be passed on. Pure state; lists need not agree on it. */
 export class Notices {
   readonly #known = new Map<string, Notice>();
   readonly #news = new NewsQueue();

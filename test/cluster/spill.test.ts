@@ -113,6 +113,17 @@ test("P4: a full cluster is an error of that write; no node takes more than it m
   const read = await readBack(node, "a");
   expect([read.code, read.stderr, read.brokenAt]).toEqual([0, "", -1]);
   expect(read.lines).toBeGreaterThan(18_000);
+  // Room that appears is found by the others.
+  const other = nodes[1] as Node;
+  expect((await pour(other, "refused", 12 * MB)).code).toBe(1);
+  expect((await node.call("SpillClose", { name: "a" })).ok).toBe(true);
+  let tries = 0;
+  await until("another node finds the room", 20_000, async () => {
+    const name = `b${tries++}`;
+    const { code } = await pour(other, name, 12 * MB);
+    if (code !== 0) await other.call("SpillClose", { name });
+    return code === 0;
+  });
 }, 60_000);
 
 test("P7: unknown and closed names are errors for who asks, and names can be used again", async () => {

@@ -203,6 +203,7 @@ test("what is too little for any segment is none; who was refused hears somethin
   expect(said).toEqual([[0, 0]]);
   room.refused();
   room.refused();
+  expect(room.refusals).toBe(2);
   clock.pass(5_000);
   expect(said).toEqual([
     [0, 0],

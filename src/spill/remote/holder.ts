@@ -96,6 +96,11 @@ export class Holder {
     return this.#holdings.size;
   }
 
+  /** How often there was no room for what came. */
+  get refusals(): number {
+    return this.#room.refusals;
+  }
+
   /** Members hear of its room. */
   start(): void {
     this.#room.start();

@@ -38,7 +38,8 @@ interface Space {
 /** What this node has room for, and what the members have heard of that. */
 export class OwnRoom {
   #said: Space | null = null;
-  /** Somebody relied on what was said, in vain. */
+  /** How often somebody relied on what was said in vain, and whether since it was said last. */
+  #refusals = 0;
   #misled = false;
   #timer: Timer | null = null;
   #stopped = false;
@@ -70,8 +71,13 @@ export class OwnRoom {
     return { ...bigints(this.#space()), incarnation, stamp };
   }
 
+  get refusals(): number {
+    return this.#refusals;
+  }
+
   /** There was no room for something: who sent it believes that there is none until it hears something newer. */
   refused(): void {
+    this.#refusals++;
     this.#misled = true;
   }
 

@@ -131,7 +131,7 @@ export class RemoteStore implements Elsewhere {
           why = `${room.address}: ${messageOf(error)}`;
           if (HedgerowError.is(error, "no_space")) room.refused(tier, stamp);
           else {
-            // Its connection may have broken, and it may have room as before: it is asked, should nobody else have some.
+            // Only its connection may have broken: it is asked again, should nobody else have room.
             isBroken = true;
             rooms.forget(room.address);
           }

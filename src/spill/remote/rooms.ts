@@ -88,8 +88,8 @@ export class Rooms {
   }
 
   /**
-   * Nobody had room: one is asked, once a second at the most, of whom nothing was heard for the longest. A word may have
-   * been lost, or be a lie.
+   * Nobody had room: the member of whom nothing was heard for the longest is asked, once a second at the most. A word may
+   * have been lost, or be a lie.
    */
   askAgain(): void {
     const now = this.clock.now();

@@ -33,7 +33,7 @@ test("the runs do something: leaders change, puts are acknowledged or refused, s
   expect(runs.reduce((sum, run) => sum + run.takeOvers, 0)).toBeGreaterThan(20);
   const seen = new Set(runs.flatMap((run) => [...run.faults.keys()]));
   expect(FAULT_KINDS.filter((kind) => !seen.has(kind))).toEqual([]);
-});
+}, 60_000);
 
 test("with contenders of the Go system both take over from each other, past markers, too", () => {
   const runs = Array.from({ length: 20 }, (_, i) => runSeed(4 * i + 4));

@@ -108,7 +108,9 @@ export class Rooms {
   }
 
   #ask(address: string): Promise<void> {
-    const asking = this.#asking.get(address) ?? this.#askNow(address);
+    const before = this.#asking.get(address);
+    if (before !== undefined) return before;
+    const asking = this.#askNow(address).finally(() => this.#asking.delete(address));
     this.#asking.set(address, asking);
     return asking;
   }
@@ -116,15 +118,11 @@ export class Rooms {
   async #askNow(address: string): Promise<void> {
     const options = { timeoutMs: ASK_TIMEOUT_MS };
     try {
-      this.#set(
-        address,
-        await this.peers.unary(address, CALLS.room, { asker: this.self }, options),
-      );
+      const word = await this.peers.unary(address, CALLS.room, { asker: this.self }, options);
+      this.#set(address, word);
     } catch {
       // As long as it does not answer it has no room.
       this.#set(address, { memory: 0n, disk: 0n, stamp: 0n });
-    } finally {
-      this.#asking.delete(address);
     }
   }
 

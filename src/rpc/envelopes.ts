@@ -56,6 +56,11 @@ export class EnvelopeReader {
     this.#chunks.push(this.#joined(chunk));
   }
 
+  /** Bytes that have come and were not taken. */
+  get unread(): number {
+    return this.#bytes;
+  }
+
   /** Whether all that came was whole envelopes, which have been read. */
   get empty(): boolean {
     return this.#bytes === 0 && this.#header === null;

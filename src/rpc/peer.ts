@@ -6,7 +6,7 @@ import { Carrier } from "./carrier.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { LaneRule } from "./lanes.ts";
 import { PeerLane } from "./peer-lane.ts";
-import type { Address, Replies, StreamCallOptions, StreamInput, StreamKind } from "./port.ts";
+import type { Address, Received, StreamCallOptions, StreamInput, StreamKind } from "./port.ts";
 import { RENEWAL_MS, type Session, type SessionContext } from "./session.ts";
 import type { Slots } from "./slots.ts";
 import { ClientLink } from "./streams/client.ts";
@@ -69,7 +69,7 @@ export class Peer {
     opening: MessageInitShape<H>,
     input: StreamInput,
     options: StreamCallOptions,
-  ): Promise<Replies> {
+  ): Promise<Received> {
     const open = () => this.#openLine().link.open(kind, opening, input, options);
     try {
       return await open();

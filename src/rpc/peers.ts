@@ -17,7 +17,7 @@ import { Peer, type PeerContext } from "./peer.ts";
 import type {
   Address,
   Peers,
-  Replies,
+  Received,
   StreamCallOptions,
   StreamInput,
   StreamKind,
@@ -122,7 +122,7 @@ export class PeerClients implements Peers {
     opening: MessageInitShape<H>,
     input: StreamInput,
     options: StreamCallOptions = {},
-  ): Promise<Replies> {
+  ): Promise<Received> {
     return this.#peerAt(to).stream(kind, opening, input, options);
   }
 

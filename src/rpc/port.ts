@@ -35,7 +35,7 @@ export interface Peers {
     opening: MessageInitShape<H>,
     input: StreamInput,
     options?: StreamCallOptions,
-  ): Promise<Replies>;
+  ): Promise<Received>;
   /**
    * For an address that is no longer a member's: what waits unsent fails with `unavailable`, calls under way
    * go on to their answers or deadlines, streams are cut. A later call to the address begins anew.
@@ -100,6 +100,15 @@ export type StreamInput = AsyncIterable<Uint8Array | string> | Iterable<Uint8Arr
 
 export type Replies = AsyncIterableIterator<Uint8Array, undefined, undefined>;
 
+/** What comes over a connection. */
+export interface Received extends Replies {
+  /**
+   * Reads on to the end, without a turn for each message: `take` is given it as it comes, and must have done with it when
+   * it returns, as its memory is used for the next one. Throws as reading does; what `take` throws leaves the stream.
+   */
+  each(take: (message: Uint8Array) => void): Promise<void>;
+}
+
 /** What a handler knows of the stream that it serves. */
 export interface ServedStream {
   /** Aborts when the stream has ended, for whatever reason. */
@@ -114,7 +123,7 @@ export interface ServedStream {
  */
 export type StreamHandler<H extends DescMessage> = (
   opening: MessageShape<H>,
-  input: Replies,
+  input: Received,
   stream: ServedStream,
 ) => StreamInput | Promise<StreamInput>;
 

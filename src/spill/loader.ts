@@ -2,7 +2,7 @@ import { HedgerowError, messageOf } from "../errors.ts";
 import type { ScratchFile } from "../runtime/scratch.ts";
 import type { Columns } from "./batch.ts";
 import { bufferBytes } from "./buffers.ts";
-import { discard } from "./discard.ts";
+import { discard } from "../runtime/discard.ts";
 import { fetchBytes, type Place, type StoredSegment } from "./catalog.ts";
 import { RunningChecksums } from "./checksum.ts";
 import type { Elsewhere } from "./elsewhere.ts";

@@ -7,6 +7,7 @@ import { Buffers } from "../../src/spill/buffers.ts";
 import { Holder } from "../../src/spill/remote/holder.ts";
 import { ManualClock } from "../rpc/kit/clock.ts";
 import { RecordingLogger } from "../rpc/kit/nodes.ts";
+import { received } from "../rpc/kit/streams.ts";
 import { until } from "../rpc/kit/wait.ts";
 import type { Prng } from "../simulation/world/prng.ts";
 import { FakeFiles } from "../spill/kit.ts";
@@ -69,7 +70,7 @@ class HolderWorld {
     this.#open.add(ended);
     const outcome = await told(async () => {
       const opening = decode(kind.opening, hostileBytes(prng, kind.opening, OWNERS));
-      const input = inputOf(prng, opening as Partial<KeepSegment>, ended.signal);
+      const input = received(inputOf(prng, opening as Partial<KeepSegment>, ended.signal));
       const served = { signal: ended.signal, fail: (error: HedgerowError) => ended.abort(error) };
       for await (const _ of await handle(opening, input, served)) this.check();
     });
@@ -156,7 +157,7 @@ test(
 );
 
 /** Opens a stream that is to keep a segment. */
-function keep(world: HolderWorld, opening: object, input: AsyncIterable<Uint8Array>) {
+function keep(world: HolderWorld, opening: object, input: AsyncGenerator<Uint8Array, undefined>) {
   const [route] = world.holder.streamRoutes;
   if (route === undefined) throw new Error("no route");
   const ended = new AbortController();
@@ -164,7 +165,7 @@ function keep(world: HolderWorld, opening: object, input: AsyncIterable<Uint8Arr
   const kept = told(async () => {
     const owner = { address: "10.0.0.1:1", incarnation: 1n, store: 1n };
     const message = { owner, segment: 0, bytes: 1n, inMemory: true, expiryMs: 1_000, ...opening };
-    const replies = await route.handle(message as never, input as never, {
+    const replies = await route.handle(message as never, received(input), {
       signal: ended.signal,
       fail,
     });
@@ -173,8 +174,9 @@ function keep(world: HolderWorld, opening: object, input: AsyncIterable<Uint8Arr
   return { kept, signal: ended.signal };
 }
 
-async function* of(...chunks: Uint8Array[]) {
+async function* of(...chunks: Uint8Array[]): AsyncGenerator<Uint8Array, undefined> {
   yield* chunks;
+  return undefined;
 }
 
 test("segments of a byte each, or of none, are no way around the limits", async () => {
@@ -207,17 +209,19 @@ test("who announces a segment and never sends it has its room for a while only",
   expect(HedgerowError.is(signal.reason, "timeout")).toBe(true);
 });
 
-async function* silent(): AsyncGenerator<Uint8Array> {
+async function* silent(): AsyncGenerator<Uint8Array, undefined> {
   await new Promise(() => {});
   yield new Uint8Array();
+  return undefined;
 }
 
 test("empty messages without end are not kept", async () => {
   const world = new HolderWorld();
   const given = 300_000;
-  const empty = async function* () {
+  const empty = async function* (): AsyncGenerator<Uint8Array, undefined> {
     for (let i = 0; i < given; i++) yield new Uint8Array();
     yield new Uint8Array(100);
+    return undefined;
   };
   expect(await keep(world, { bytes: 100n, inMemory: false }, empty()).kept).toBe("answered");
   // What waits for its write is what is kept of them: counted, for the process has garbage of its own.

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { HedgerowError } from "../../src/errors.ts";
-import { type Replies, type StreamInput, serveStream } from "../../src/rpc/port.ts";
+import { type Received, type StreamInput, serveStream } from "../../src/rpc/port.ts";
 import { copyOf, LENT_BYTES, type Outgoing } from "../../src/rpc/streams/frame-writer.ts";
 import { DEFAULT_STREAM_LIMITS } from "../../src/rpc/streams/limits.ts";
 import { StreamLink } from "../../src/rpc/streams/link.ts";
@@ -13,13 +13,16 @@ import { chunksOf } from "./kit/bytes.ts";
 import { asyncRounds, boundMs } from "./kit/rounds.ts";
 
 // Large messages are sent from where they are: sources that use their buffers again find out whether anybody looks at
-// them too late, and whether they are always left.
+// them too late, and whether they are always left. What came is overwritten as soon as its receiver says that it is free.
 
 const KINDS = [
   { ...KIND, name: "messages" },
   { ...KIND, name: "bytes", isBytes: true },
 ] as const;
 const OVER = new HedgerowError("canceled", "the connection is over");
+
+/** What a reader that has enough throws. */
+const STOPPED = new Error("enough");
 
 const PERIOD = 65_536;
 const block = Buffer.from(Array.from({ length: PERIOD }, byteOf(new Prng(1))));
@@ -107,7 +110,7 @@ class Carrier {
       for (const bytes of this.#pieces(next)) {
         if (this.prng.chance(0.2)) await turn();
         if (this.stopped) return; // it never asks again
-        to.receive(bytes);
+        if (to.receive(bytes)) bytes.fill(0xee);
       }
       this.held = null;
     }
@@ -140,13 +143,14 @@ interface World {
 
 /** Reads it, and compares each byte with the one that was sent, until the end or until `stop` of them. */
 async function readAll(
-  messages: Replies,
+  messages: Received,
   stream: number,
   sizes: readonly number[],
+  atOnce: boolean,
   stop = Number.POSITIVE_INFINITY,
 ): Promise<void> {
   let [n, at, read] = [0, 0, 0];
-  for await (const data of messages) {
+  const take = (data: Uint8Array) => {
     for (let from = 0; from < data.length;) {
       while (at === sizes[n]) [n, at] = [n + 1, 0];
       const part = data.subarray(from, from + (sizes[n] ?? 0) - at);
@@ -156,7 +160,14 @@ async function readAll(
       at += part.length;
     }
     read += data.length;
-    if (read >= stop) return;
+    if (read >= stop) throw STOPPED;
+  };
+  try {
+    if (atOnce) await messages.each(take);
+    else for await (const data of messages) take(data);
+  } catch (error) {
+    if (error === STOPPED) return;
+    throw error;
   }
   const whole = sizes.reduce((sum, size) => sum + size, 0);
   if (read !== whole) throw new Error(`${read} bytes of ${whole}`);
@@ -173,9 +184,9 @@ function world(prng: Prng, streams: number, stops: boolean): World {
     sources.push(made);
     return made;
   };
-  const read = (messages: Replies, at: number) => {
+  const read = (messages: Received, at: number) => {
     const stop = stops && prng.chance(0.3) ? prng.int(400_000) : undefined;
-    const reading = readAll(messages, at, sizes[at] as number[], stop);
+    const reading = readAll(messages, at, sizes[at] as number[], prng.chance(0.5), stop);
     reading.catch(() => {}); // looked at below
     reads.push(reading);
   };

@@ -1,10 +1,13 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { HedgerowError } from "../../src/errors.ts";
 import type { FetchSegment, KeepSegment } from "../../src/gen/hedgerow/v1/spill_pb.ts";
-import type { Peers, Replies, StreamInput, StreamKind } from "../../src/rpc/port.ts";
+import type { Peers, StreamInput, StreamKind } from "../../src/rpc/port.ts";
 import { CALLS, FETCH, KEEP } from "../../src/spill/remote/wire.ts";
 import { ManualClock } from "../rpc/kit/clock.ts";
+import { received } from "../rpc/kit/streams.ts";
 import { type SpillSettings, spillOf } from "./kit.ts";
+
+type Sent = AsyncGenerator<Uint8Array, undefined, undefined>;
 
 export const HOLDER = "127.0.0.1:1";
 
@@ -41,8 +44,10 @@ export class Keeper {
       opening: MessageInitShape<H>,
       input: StreamInput,
     ) => {
-      if (kind.name === KEEP.name) return this.#keep(opening as unknown as KeepSegment, input);
-      if (kind.name === FETCH.name) return this.#fetch(opening as unknown as FetchSegment);
+      if (kind.name === KEEP.name)
+        return received(this.#keep(opening as unknown as KeepSegment, input));
+      if (kind.name === FETCH.name)
+        return received(this.#fetch(opening as unknown as FetchSegment));
       throw new Error(`no stream ${kind.name}`);
     },
     forget() {},
@@ -54,7 +59,7 @@ export class Keeper {
     return { memory: 1n << 30n, disk: 1n << 30n, incarnation: this.start };
   }
 
-  async *#keep({ segment }: KeepSegment, input: StreamInput): Replies {
+  async *#keep({ segment }: KeepSegment, input: StreamInput): Sent {
     if (this.cuts-- > 0) throw new HedgerowError("outcome_unknown", "the connection broke");
     this.kept.set(segment, Buffer.concat((await Array.fromAsync(input)) as Uint8Array[]));
     await this.acknowledging;
@@ -62,7 +67,7 @@ export class Keeper {
     return undefined;
   }
 
-  async *#fetch({ segment }: FetchSegment): Replies {
+  async *#fetch({ segment }: FetchSegment): Sent {
     this.fetches++;
     await this.fetching;
     if (this.failure !== null) throw this.failure;

@@ -70,8 +70,9 @@ export class ClientLink {
           refusal = { status, headers, body: new Uint8Array() };
         },
         receive(bytes) {
-          if (refusal === null) link.receive(bytes);
-          else refusal.body = Buffer.concat([refusal.body, bytes]).subarray(0, MAX_REFUSAL_BYTES);
+          if (refusal === null) return link.receive(bytes);
+          refusal.body = Buffer.concat([refusal.body, bytes]).subarray(0, MAX_REFUSAL_BYTES);
+          return true;
         },
       });
       link.cut(refusal === null ? closed(address) : errorOf(refusal));

@@ -9,7 +9,7 @@ export interface Exchange {
    */
   next(): Promise<Outgoing | null>;
   answered(status: number, headers: Headers): void;
-  /** Of the answer's body; must not hold the connection up. */
-  receive(bytes: Uint8Array): void;
+  /** Of the answer's body; must not hold the connection up. Whether they are looked at no more. */
+  receive(bytes: Uint8Array): boolean;
   readonly signal: AbortSignal;
 }

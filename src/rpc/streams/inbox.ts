@@ -1,4 +1,5 @@
 import type { HedgerowError } from "../../errors.ts";
+import type { Received } from "../port.ts";
 
 type Result = IteratorResult<Uint8Array, undefined>;
 
@@ -16,11 +17,13 @@ const MAX_PASSED = 4_096;
  * The messages that one end of a stream has received, for its reader. What came before the end of the stream is
  * read before it, also where that is an error.
  */
-export class Inbox implements AsyncIterableIterator<Uint8Array, undefined, undefined> {
+export class Inbox implements Received {
   #messages: Uint8Array[] = [];
   #next = 0;
   readonly #waiting: Waiting[] = [];
   #end: HedgerowError | "well" | null = null;
+  /** Of `each`: takes what comes. */
+  #take: ((message: Uint8Array) => void) | null = null;
 
   constructor(
     /** The reader has taken a message. */
@@ -31,8 +34,18 @@ export class Inbox implements AsyncIterableIterator<Uint8Array, undefined, undef
     private readonly beforeRead?: () => void,
   ) {}
 
+  /** Whether what is pushed is done with on the spot. */
+  get passesOn(): boolean {
+    return this.#take !== null || this.#end !== null;
+  }
+
   push(message: Uint8Array): void {
     if (this.#end !== null) return;
+    if (this.#take !== null) {
+      this.onTaken(message);
+      this.#take(message);
+      return;
+    }
     const waiting = this.#waiting.shift();
     if (waiting === undefined) {
       this.#messages.push(message);
@@ -56,6 +69,28 @@ export class Inbox implements AsyncIterableIterator<Uint8Array, undefined, undef
     this.end(error);
   }
 
+  each(take: (message: Uint8Array) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#take = (message) => {
+        try {
+          take(message);
+        } catch (error) {
+          reject(error as Error);
+          void this.return();
+        }
+      };
+      const before = this.#messages.slice(this.#next);
+      this.#messages = [];
+      this.#next = 0;
+      for (const message of before) {
+        if (this.#take === null) return; // it has thrown
+        this.onTaken(message);
+        this.#take(message);
+      }
+      this.next().then(() => resolve(), reject);
+    });
+  }
+
   next(): Promise<Result> {
     this.beforeRead?.();
     if (this.#next < this.#messages.length) {
@@ -76,6 +111,7 @@ export class Inbox implements AsyncIterableIterator<Uint8Array, undefined, undef
   }
 
   return(): Promise<Result> {
+    this.#take = null;
     this.#messages = [];
     this.#next = 0;
     this.end(null);

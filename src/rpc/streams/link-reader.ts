@@ -11,6 +11,8 @@ const GATHERED_BYTES = 16 * 1024;
 export interface LinkSink extends FrameSink {
   /** Whether a message of so many bytes, which has begun, is taken in parts. */
   beginsParts(stream: number, bytes: number): boolean;
+  /** Whether parts are done with as soon as they are given. */
+  passesOn(stream: number): boolean;
   onPart(stream: number, data: Uint8Array): void;
   /** An envelope has been read. */
   onEnvelope(): void;
@@ -24,6 +26,8 @@ export class LinkReader {
   #left = 0;
   /** The envelope that comes, if it is to be read whole. */
   #whole: Header | null = null;
+  /** Whether something of what is pushed may be looked at later. */
+  #keeps = false;
 
   constructor(
     /** The other side, for messages. */
@@ -31,10 +35,15 @@ export class LinkReader {
     private readonly sink: LinkSink,
   ) {}
 
-  /** Throws `invalid_argument` for what is malformed, `outcome_unknown` at the end. */
-  push(bytes: Uint8Array): void {
+  /**
+   * Gives whether nothing of it is looked at any more. Throws `invalid_argument` for what is malformed, `outcome_unknown`
+   * at the end.
+   */
+  push(bytes: Uint8Array): boolean {
+    this.#keeps = false;
     this.#envelopes.push(bytes);
     while (this.#left > 0 ? this.#readPart() : this.#readEnvelope());
+    return !this.#keeps && this.#envelopes.unread === 0;
   }
 
   /** False if more has to come first. */
@@ -43,6 +52,7 @@ export class LinkReader {
     if (next === null) return this.#beginParts();
     if (next.flags === END_OF_STREAM_FLAG) throw closed(this.peer);
     if (next.flags !== 0) throw unknownEnvelope();
+    this.#keeps = true;
     readFrames(next.data, this.sink);
     this.sink.onEnvelope();
     return true;
@@ -67,10 +77,13 @@ export class LinkReader {
   }
 
   #readPart(): boolean {
-    const part = this.#envelopes.part(Math.min(GATHERED_BYTES, this.#left), this.#left);
+    const passesOn = this.sink.passesOn(this.#stream);
+    const least = passesOn ? 1 : Math.min(GATHERED_BYTES, this.#left);
+    const part = this.#envelopes.part(least, this.#left);
     if (part === null) return false;
     this.#left -= part.length;
-    this.sink.onPart(this.#stream, ownOf(part, part.buffer.byteLength));
+    if (!passesOn) this.#keeps = true;
+    this.sink.onPart(this.#stream, passesOn ? part : ownOf(part, part.buffer.byteLength));
     if (this.#left === 0) this.sink.onEnvelope();
     return true;
   }

@@ -8,7 +8,7 @@ import { decode } from "../codec.ts";
 import { publicError } from "../errors.ts";
 import { DEFAULT_TIMEOUT_MS } from "../limits.ts";
 import type {
-  Replies,
+  Received,
   StreamCallOptions,
   StreamInput,
   StreamKind,
@@ -115,7 +115,7 @@ export class StreamLink implements StreamLine, LinkSink {
     opening: MessageInitShape<H>,
     input: StreamInput,
     { signal, timeoutMs = DEFAULT_TIMEOUT_MS, onEnd }: StreamCallOptions = {},
-  ): Promise<Replies> {
+  ): Promise<Received> {
     const { peer, clock } = this.options;
     const what = `${kind.name} to ${peer}`;
     if (signal?.aborted) return Promise.reject(canceled(what, signal));
@@ -170,14 +170,15 @@ export class StreamLink implements StreamLine, LinkSink {
     return next;
   }
 
-  /** Bytes of the other side, cut anywhere. */
-  receive(bytes: Uint8Array): void {
-    if (this.#end !== null) return;
+  /** Bytes of the other side, cut anywhere. Gives whether their memory may be used again. */
+  receive(bytes: Uint8Array): boolean {
+    if (this.#end !== null) return true;
     this.#heard = true;
     try {
-      this.#reader.push(bytes);
+      return this.#reader.push(bytes);
     } catch (error) {
       this.cut(HedgerowError.from(error));
+      return false;
     }
   }
 
@@ -206,6 +207,10 @@ export class StreamLink implements StreamLine, LinkSink {
     this.#traffic.rx.messages++;
     stream.beginMessage(bytes);
     return true;
+  }
+
+  passesOn(id: number): boolean {
+    return this.#streams.get(id)?.passesOn !== false;
   }
 
   onPart(id: number, data: Uint8Array): void {

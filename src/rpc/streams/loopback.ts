@@ -3,7 +3,7 @@ import { HedgerowError } from "../../errors.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { sleep } from "../../runtime/operation.ts";
 import type { Clock } from "../../runtime/runtime.ts";
-import type { Replies, StreamCallOptions, StreamInput, StreamKind, StreamRoute } from "../port.ts";
+import type { Received, StreamCallOptions, StreamInput, StreamKind, StreamRoute } from "../port.ts";
 import { copyOf } from "./frame-writer.ts";
 import type { StreamLimits } from "./limits.ts";
 import { StreamLink } from "./link.ts";
@@ -23,7 +23,7 @@ export function openLoopback<H extends DescMessage>(
   opening: MessageInitShape<H>,
   input: StreamInput,
   options: StreamCallOptions = {},
-): Promise<Replies> {
+): Promise<Received> {
   const shared = { clock, logger, peer, limits, isSilent: true };
   const opener = new StreamLink(shared);
   const taker = new StreamLink({

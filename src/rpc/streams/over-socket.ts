@@ -1,4 +1,5 @@
 import { HedgerowError } from "../../errors.ts";
+import { discardPart } from "../../runtime/discard.ts";
 import { errorFromFetch } from "../errors.ts";
 import type { Address } from "../port.ts";
 import type { TlsMaterial } from "../tls.ts";
@@ -26,15 +27,20 @@ export async function exchangeOverSocket(
 ): Promise<void> {
   const over = Promise.withResolvers<void>();
   over.promise.catch(() => {}); // thrown below, unless the connection was not made
+  let isKept = false;
   const answer = new Http1Answer({
     head: (status, headers) => exchange.answered(status, headers),
-    data: (bytes) => exchange.receive(bytes),
+    data: (bytes) => {
+      if (!exchange.receive(bytes)) isKept = true;
+    },
     end: () => over.resolve(),
   });
   const sink: ConnectionSink = {
     data: (bytes) => {
+      isKept = false;
       try {
         answer.push(bytes);
+        if (!isKept) discardPart(bytes);
       } catch (error) {
         over.reject(error);
       }

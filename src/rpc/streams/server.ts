@@ -2,6 +2,7 @@ import { HedgerowError } from "../../errors.ts";
 import { PeerService } from "../../gen/hedgerow/v1/peer_pb.ts";
 import type { Logger } from "../../observe/logger.ts";
 import type { Clock } from "../../runtime/runtime.ts";
+import { discardPart } from "../../runtime/discard.ts";
 import { peerPathOf } from "../base-route.ts";
 import { errorFromFetch, errorResponse } from "../errors.ts";
 import type { ConnectHandlers } from "../handlers.ts";
@@ -92,7 +93,7 @@ export async function receiveAll(
 ): Promise<void> {
   for await (const bytes of body) {
     if (link.ended) return;
-    link.receive(bytes);
+    if (link.receive(bytes)) discardPart(bytes);
   }
   throw new HedgerowError("outcome_unknown", "the connection of the streams was closed");
 }

@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { HedgerowError } from "../../errors.ts";
 import type { StreamFrame, StreamFrameSchema } from "../../gen/hedgerow/v1/peer_pb.ts";
 import { fromBatchError, publicError, toBatchError } from "../errors.ts";
-import type { Replies, ServedStream, StreamInput, StreamRules } from "../port.ts";
+import type { Received, ServedStream, StreamInput, StreamRules } from "../port.ts";
 import { MAX_MESSAGE_BYTES } from "../../store/limits.ts";
 import { Share, type Turns } from "../turns.ts";
 import { Inbox } from "./inbox.ts";
@@ -76,7 +76,7 @@ export class LinkStream implements ServedStream {
     );
   }
 
-  get messages(): Replies {
+  get messages(): Received {
     return this.#inbox;
   }
 
@@ -127,6 +127,11 @@ export class LinkStream implements ServedStream {
   receiveMessage(data: Uint8Array): void {
     this.beginMessage(data.length);
     this.receivePart(data);
+  }
+
+  /** Whether parts are done with as soon as they were received. */
+  get passesOn(): boolean {
+    return this.#over || this.#inbox.passesOn;
   }
 
   /** A message of so many bytes, which come in parts. */

@@ -1,7 +1,8 @@
 import { HedgerowError } from "../../errors.ts";
 import type { ScratchFile, ScratchFiles } from "../../runtime/scratch.ts";
+import type { Received } from "../../rpc/port.ts";
 import { bufferBytes, type Buffers } from "../buffers.ts";
-import { discardPart } from "../discard.ts";
+import { discardPart } from "../../runtime/discard.ts";
 import { chunksOf } from "./wire.ts";
 
 /** A segment that is kept for another node: bytes that mean nothing here. */
@@ -21,7 +22,7 @@ const CHUNK_COST_BYTES = 64;
  * announced. `giveBack` is called once, when what is held is freed.
  */
 export async function holdInMemory(
-  input: AsyncIterable<Uint8Array>,
+  input: Received,
   bytes: number,
   buffers: Buffers,
   giveBack: () => void,
@@ -29,12 +30,11 @@ export async function holdInMemory(
   const size = bufferBytes(bytes);
   const buffer = buffers.get(size);
   let at = 0;
-  for await (const chunk of input) {
+  await input.each((chunk) => {
     checkLength(at + chunk.length, bytes);
     buffer.bytes.set(chunk, at);
     at += chunk.length;
-    discardPart(chunk);
-  }
+  });
   checkWhole(at, bytes);
   return {
     chunks() {

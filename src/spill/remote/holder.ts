@@ -12,7 +12,7 @@ import type { Logger } from "../../observe/logger.ts";
 import { encode } from "../../rpc/codec.ts";
 import {
   type PeerRoute,
-  type Replies,
+  type Received,
   type ServedStream,
   serve,
   serveStream,
@@ -146,7 +146,7 @@ export class Holder {
   }
 
   /** Room is taken before a byte of it is sent. */
-  #keep(opening: KeepSegment, input: Replies, stream: ServedStream): StreamInput {
+  #keep(opening: KeepSegment, input: Received, stream: ServedStream): StreamInput {
     const { memory, disk, files } = this.options;
     const budget = opening.inMemory ? memory : disk;
     const bytes = checkOpening(opening);
@@ -172,7 +172,7 @@ export class Holder {
     opening: KeepSegment,
     bytes: number,
     giveBack: () => void,
-    input: Replies,
+    input: Received,
     stream: ServedStream,
   ): Promise<void> {
     const { clock, files, logger, buffers } = this.options;

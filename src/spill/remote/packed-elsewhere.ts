@@ -1,5 +1,5 @@
 import type { RemotePlace } from "../catalog.ts";
-import { discard } from "../discard.ts";
+import { discard } from "../../runtime/discard.ts";
 import type { Elsewhere } from "../elsewhere.ts";
 import type { Sealed } from "../sealed.ts";
 import { pack, unpack } from "./packing.ts";

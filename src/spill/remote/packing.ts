@@ -1,6 +1,6 @@
 import { HedgerowError, messageOf } from "../../errors.ts";
 import { checksumOf, cut } from "../checksum.ts";
-import { discard } from "../discard.ts";
+import { discard } from "../../runtime/discard.ts";
 import type { Sealed } from "../sealed.ts";
 
 /** A segment's bytes as zstd frames (RFC 8878), one behind the other. */

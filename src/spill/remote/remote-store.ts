@@ -10,7 +10,6 @@ import {
   type RemotePlace,
   type StoredSegment,
 } from "../catalog.ts";
-import { discardPart } from "../discard.ts";
 import type { Elsewhere } from "../elsewhere.ts";
 import type { CompleteLimits } from "../limits.ts";
 import type { Sealed } from "../sealed.ts";
@@ -323,13 +322,12 @@ export class RemoteStore implements Elsewhere {
     });
     let at = 0;
     onBytes?.(at);
-    for await (const chunk of chunks) {
+    await chunks.each((chunk) => {
       if (at + chunk.length > into.length) throw wrongLength();
       into.set(chunk, at);
       at += chunk.length;
-      discardPart(chunk);
       onBytes?.(at);
-    }
+    });
     if (at < into.length) throw wrongLength();
   }
 }

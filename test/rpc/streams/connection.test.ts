@@ -324,6 +324,7 @@ async function exchange(server: { readonly address: string }, signal: AbortSigna
     },
     receive(bytes) {
       body += Buffer.from(bytes).toString();
+      return true;
     },
   });
   const code = await over.then(
@@ -362,6 +363,25 @@ test("a server that closes after the handshake, in its answer and behind it: eac
   });
 });
 
+test("what came is freed at once, unless something of the same piece is kept", async () => {
+  const answer = `${HEAD}4\r\nkeep\r\n4\r\nfree\r\n0\r\n\r\n`;
+  for (const isKept of [true, false]) {
+    const server = rawServer((socket) => socket.write(answer));
+    const given: Uint8Array[] = [];
+    await exchangeOverSocket(server.address, "/x", null, {
+      headers: {},
+      signal: never,
+      next: async () => null,
+      answered() {},
+      receive(bytes) {
+        given.push(bytes);
+        return !isKept || Buffer.from(bytes).toString() === "free";
+      },
+    });
+    expect(given.map(({ length }) => length)).toEqual(isKept ? [4, 4] : [0, 0]);
+  }
+});
+
 test("an exchange that is given up while it sends ends at once, and asks for nothing more", async () => {
   const server = rawServer((socket) => socket.pause());
   const controller = new AbortController();
@@ -377,7 +397,7 @@ test("an exchange that is given up while it sends ends at once, and asks for not
         : { head: new Uint8Array(CHUNK_ROOM), body: new Uint8Array(64 * MB) };
     },
     answered() {},
-    receive() {},
+    receive: () => true,
   });
   await until("it sends", () => asked === 1 && server.received.length > 0);
   controller.abort(reason);

@@ -23,6 +23,8 @@ class Told implements LinkSink {
   readonly ends: number[] = [];
   parts = 0;
   least = Number.POSITIVE_INFINITY;
+  /** Whether parts are done with at once. */
+  passes = false;
   #comes: { readonly stream: number; readonly data: Buffer; at: number } | null = null;
 
   onMessage(stream: number, data: Uint8Array): void {
@@ -39,6 +41,15 @@ class Told implements LinkSink {
     if (this.#comes !== null) throw new Error("a message within another one");
     this.#comes = { stream, data: Buffer.alloc(bytes), at: 0 };
     return true;
+  }
+
+  passesOn(): boolean {
+    return this.passes;
+  }
+
+  /** Whether a message comes in parts, of which more are to come. */
+  get hasBegun(): boolean {
+    return this.#comes !== null;
   }
 
   onPart(stream: number, part: Uint8Array): void {
@@ -136,14 +147,19 @@ test("they do in whatever chunks they come, many of them in one or byte by byte"
       fc.array(message, { maxLength: 6 }),
       fc.array(size, { minLength: 1, maxLength: 10 }),
       fc.boolean(),
-      (messages, sizes, asProtobuf) => {
+      fc.boolean(),
+      (messages, sizes, asProtobuf, passes) => {
         const sent = written(messages, asProtobuf);
         const told = new Told();
+        told.passes = passes;
         const reader = new LinkReader("a peer", told);
         for (let at = 0, i = 0; at < sent.length; i++) {
           const end = at + (sizes[i % sizes.length] as number);
-          reader.push(sent.subarray(at, end));
+          const whole = told.hasBegun ? told.messages.length : -1;
+          const isFree = reader.push(sent.subarray(at, end));
           at = end;
+          // Of what lies within one message nothing is kept, unless its parts are.
+          if (told.hasBegun && told.messages.length === whole) expect(isFree).toBe(passes);
         }
         check(told, messages);
       },

@@ -7,8 +7,8 @@ export function discard({ buffer }: Uint8Array): void {
 }
 
 /**
- * The same with what came over a stream of bytes, if nothing else lies in its memory: that is used for what comes next,
- * while it is in the cache.
+ * The same with what came over a connection, if nothing else lies in its memory: that is used for what comes next, while
+ * it is in the cache.
  */
 export function discardPart(part: Uint8Array): void {
   if (part.length === part.buffer.byteLength) discard(part);

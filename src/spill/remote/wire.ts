@@ -11,7 +11,7 @@ export const CALLS = SpillService.method;
 
 /** Stores in one renewal. */
 export const MAX_RENEWED = 1_000;
-/** Bytes of one message: the larger it is, the more of what comes has memory of its own (`discardPart`). */
+/** Bytes of one message. The larger it is, the more of what comes for a disk has memory of its own (`discardPart`). */
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 /** Views of the pieces, in messages of a bounded size. */

@@ -363,25 +363,6 @@ test("a server that closes after the handshake, in its answer and behind it: eac
   });
 });
 
-test("what came is freed at once, unless something of the same piece is kept", async () => {
-  const answer = `${HEAD}4\r\nkeep\r\n4\r\nfree\r\n0\r\n\r\n`;
-  for (const isKept of [true, false]) {
-    const server = rawServer((socket) => socket.write(answer));
-    const given: Uint8Array[] = [];
-    await exchangeOverSocket(server.address, "/x", null, {
-      headers: {},
-      signal: never,
-      next: async () => null,
-      answered() {},
-      receive(bytes) {
-        given.push(bytes);
-        return !isKept || Buffer.from(bytes).toString() === "free";
-      },
-    });
-    expect(given.map(({ length }) => length)).toEqual(isKept ? [4, 4] : [0, 0]);
-  }
-});
-
 test("an exchange that is given up while it sends ends at once, and asks for nothing more", async () => {
   const server = rawServer((socket) => socket.pause());
   const controller = new AbortController();

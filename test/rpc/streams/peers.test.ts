@@ -350,32 +350,6 @@ test("a stream of bytes carries them whatever the limit of messages is, in other
   expect(await codeOf(textsOf(await open([new Uint8Array(5 * 1024 * 1024)])))).toBe("too_large");
 });
 
-test("replies that are taken as they come: those that wait already, to the end, up to an error, or until they are left", async () => {
-  const { ends, route } = noting();
-  const { open } = wayTo(route);
-  const taken: string[] = [];
-  const take = (message: Uint8Array) => void taken.push(Buffer.from(message).toString());
-  const replies = await open(texts("a", "b", "c"));
-  await replies.next();
-  await until("it has answered", () => ends.length === 1);
-  await replies.each(take);
-  expect(taken.splice(0)).toEqual(["b", "c"]);
-  async function* broken() {
-    yield "d";
-    await until("it came back", () => taken.length === 1);
-    throw new Error("of the caller's own");
-  }
-  expect(await codeOf((await open(broken())).each(take))).toBe("canceled");
-  expect(taken.splice(0)).toEqual(["d"]);
-  const enough = new Error("enough");
-  const left = (await open(ticking())).each(() => {
-    throw enough;
-  });
-  expect(await failureOf(left)).toBe(enough);
-  await until("it is told", () => ends.length === 3);
-  expect(ends).toEqual(["well", "canceled", "canceled"]);
-});
-
 test("C6: who is no member of the cluster opens no stream, and is sent nothing", async () => {
   let served = 0;
   const counting = streamRoute(() => [`${++served}`]);

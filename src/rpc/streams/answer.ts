@@ -13,7 +13,7 @@ export function answerOf(link: StreamLink, onCancel: () => void): ReadableStream
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        if (rest.length > 0) {
+        if (rest.length > 0 && link.lends) {
           controller.enqueue(rest.subarray(0, PIECE_BYTES));
           rest = rest.subarray(PIECE_BYTES);
           return;

@@ -10,7 +10,7 @@ import { ENVELOPE_BYTES } from "./limits.ts";
 export interface Outgoing {
   /** It begins with as many free bytes as whoever carries it has asked for. */
   readonly head: Uint8Array<ArrayBuffer>;
-  /** The rest of it, where the sender has it: not to be looked at once the next envelope is asked for. */
+  /** The rest of it, where the sender has it: not to be looked at once the next envelope is asked for, or the link is cut. */
   readonly body: Uint8Array | null;
 }
 
@@ -66,6 +66,11 @@ export class FrameWriter {
   /** Bytes that wait to be taken. */
   get unsent(): number {
     return this.#fullBytes + this.#used - this.#start;
+  }
+
+  /** Whether the body that was taken last is what it was. */
+  get lends(): boolean {
+    return this.#taken !== null;
   }
 
   /** Gives a promise that resolves when `data` may change; undefined if it may at once. */

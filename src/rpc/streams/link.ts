@@ -101,6 +101,11 @@ export class StreamLink implements StreamLine, LinkSink {
     return this.options.routes === undefined;
   }
 
+  /** Whether the body that `next` gave last may be looked at still. */
+  get lends(): boolean {
+    return this.#writer.lends;
+  }
+
   get idle(): boolean {
     return this.#streams.size === 0;
   }
@@ -275,7 +280,8 @@ export class StreamLink implements StreamLine, LinkSink {
 
   /** Throws if the other side has said much and read nothing. */
   #checkRead(): void {
-    if (this.#writer.unsent > this.limits.maxMessageBytes + MAX_UNREAD_BYTES) throw unread();
+    if (this.#writer.unsent <= this.limits.maxMessageBytes + MAX_UNREAD_BYTES) return;
+    throw new HedgerowError("overloaded", "what was answered to streams waits unread");
   }
 
   /** Serves a stream that the other side opens. */
@@ -370,10 +376,6 @@ function noSuchKind(kind: string): HedgerowError {
 
 function endedUntaken(what: string): HedgerowError {
   return new HedgerowError("outcome_unknown", `${what}: ended before it was taken`);
-}
-
-function unread(): HedgerowError {
-  return new HedgerowError("overloaded", "what was answered to streams waits unread");
 }
 
 function unused(): HedgerowError {

@@ -1,10 +1,17 @@
 import { expect, test } from "bun:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { HedgerowError } from "../../../src/errors.ts";
+import { CarryRequestSchema } from "../../../src/gen/hedgerow/v1/peer_pb.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
+import { envelope } from "../../../src/rpc/envelopes.ts";
 import { PeerEndpoint } from "../../../src/rpc/endpoint.ts";
 import { ProcessNetwork } from "../../../src/rpc/memory-network.ts";
 import { connectPeers } from "../../../src/rpc/peers.ts";
 import type { Replies, StreamInput, StreamRoute } from "../../../src/rpc/port.ts";
+import { answerOf } from "../../../src/rpc/streams/answer.ts";
+import { StreamLink } from "../../../src/rpc/streams/link.ts";
 import { openLoopback } from "../../../src/rpc/streams/loopback.ts";
+import { ManualClock } from "../kit/clock.ts";
 import { TestCluster } from "../kit/cluster.ts";
 import { addressOf, atEnd, listen, peers, runtime } from "../kit/nodes.ts";
 import { silenceableProxy } from "../kit/proxy.ts";
@@ -102,6 +109,35 @@ test("both are left when their connection falls silent while they are sent", asy
   await replies.next();
   proxy.silence();
   await until("they are left", () => asked.state.left && answered.state.left);
+});
+
+test("an answer looks at nothing any more once its connection is cut, in the middle of a message", async () => {
+  const { state, source } = reusing();
+  const link = new StreamLink({
+    clock: new ManualClock(),
+    logger: silentLogger,
+    peer: "a reader",
+    routes: new Map([[KIND.name, streamRoute(() => source())]]),
+  });
+  const opening = { frames: [{ stream: 1, open: { kind: KIND.name, opening: new Uint8Array() } }] };
+  link.receive(envelope(toBinary(CarryRequestSchema, create(CarryRequestSchema, opening))));
+  const answer = answerOf(link, () => {}).getReader();
+  const pieces: Uint8Array[] = [];
+  const read = async () => {
+    const { value, done } = await answer.read();
+    if (value !== undefined) pieces.push(value.slice());
+    return !done;
+  };
+  await until("a part of the first message has come", async () => {
+    await read();
+    return Buffer.concat(pieces).length > 500_000;
+  });
+  link.cut(new HedgerowError("outcome_unknown", "it is gone"));
+  await until("it is left", () => state.left);
+  while (await read());
+  const all = Buffer.concat(pieces);
+  expect(all.length).toBeLessThan(SIZES[0] as number);
+  expect(all.indexOf(Buffer.alloc(1_000, GARBAGE))).toBe(-1);
 });
 
 test.each(Object.entries(WAYS))("both are left by who reads no further, over %s", async (_, to) => {

@@ -201,7 +201,7 @@ test("P3: a holder is killed, another one stopped, in the middle of writing and 
   const [node, ...others] = (await start(3, 8, 16)) as [Node, ...Node[]];
   const [killed, stopped] = others as [Node, Node];
   // Under way while segments go to both.
-  const pouring = pour(node, "a", 60 * MB, ["--expiry", "6s"]);
+  const pouring = pour(node, "a", 60 * MB, ["--expiry", "20s"]);
   await until("both keep segments", 20_000, () => others.every((one) => filesOf([one]) > 1));
   killed.signal("SIGKILL");
   const poured = await pouring;

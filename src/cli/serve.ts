@@ -1,8 +1,10 @@
+import { fullGC } from "bun:jsc";
 import { hostname } from "node:os";
 import { HedgerowError } from "../errors.ts";
 import { HttpListener, type ListenerTls } from "../http/listener.ts";
 import type { HedgerowNode } from "../node/api.ts";
 import { boundedWrite } from "../observe/bounded.ts";
+import { Turns } from "../rpc/turns.ts";
 import { sleep } from "../runtime/operation.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import { processBurden } from "../runtime/system.ts";
@@ -13,6 +15,7 @@ import type { CliContext } from "./context.ts";
 import { SERVE_FLAGS, type ServeConfig } from "./flags.ts";
 import { checkListeners } from "./listeners.ts";
 import { openSidecar } from "./sidecar.ts";
+import { collectUnderStreams } from "./stream-garbage.ts";
 import * as values from "./values.ts";
 
 export default command({
@@ -114,6 +117,7 @@ async function serve(context: CliContext, config: ServeConfig, ended: End): Prom
     settled = giveBackAfterBursts(clock, processBurden, () => Bun.shrink());
   });
   closing.defer(() => settled.cancel());
+  closing.use(collectUnderStreams(Turns.of(clock), processBurden, fullGC));
   await ended.promise;
   logger.info("stopping");
 }

@@ -16,6 +16,8 @@ const turnsOf = new WeakMap<Clock, Turns>();
  * due by the clock.
  */
 export class Turns {
+  /** Called when streams wait for the next turn, before they are let in. */
+  onUsedUp: (() => void) | null = null;
   #endsAt: number | null = null;
   readonly #waiting = new Set<() => void>();
 
@@ -40,7 +42,9 @@ export class Turns {
   #begin(): number {
     this.clock.schedule(0, () => {
       this.#endsAt = null;
-      if (this.#waiting.size > 0) void this.#letIn();
+      if (this.#waiting.size === 0) return;
+      this.onUsedUp?.();
+      void this.#letIn();
     });
     return this.clock.now() + TURN_MS;
   }

@@ -77,6 +77,16 @@ test("those of one event loop share its turns", () => {
   expect(Turns.of(new BusyClock())).not.toBe(Turns.of(clock));
 });
 
+test("it is told when streams wait for the next turn, and only then", async () => {
+  const { clock, passed, all } = busyStreams(1, 25);
+  let usedUp = 0;
+  Turns.of(clock).onUsedUp = () => usedUp++;
+  while (passed.length < 25) await clock.turn();
+  await all;
+  await clock.turn();
+  expect(usedUp).toBe(2);
+});
+
 test("a turn that was not used up is none the longer for the next", async () => {
   const clock = new BusyClock();
   const turns = Turns.of(clock);

@@ -39,6 +39,7 @@ export interface Loss {
 
 /** A segment among others, wherever it is. */
 export class StoredSegment {
+  /** What the catalog was told of it. */
   lost: Loss | null = null;
 
   constructor(
@@ -68,6 +69,8 @@ export class Catalog {
   readonly segments: StoredSegment[] = [];
   /** Called when some of them are lost. */
   onLost: () => void = () => {};
+  /** Those that cannot be had, in no order. */
+  readonly #lost = new Set<StoredSegment>();
 
   get count(): number {
     return this.segments.at(-1)?.end ?? 0;
@@ -91,10 +94,26 @@ export class Catalog {
     return low;
   }
 
-  /** The first segment that is gone, or else one that cannot be had now, if there is any. */
+  /** A segment that is gone, or else one that cannot be had now, the first of its kind; if there is any. */
   get lost(): StoredSegment | undefined {
-    const lost = this.segments.filter((stored) => stored.lost !== null);
+    if (this.#lost.size === 0) return undefined; // as nearly always, and asked all the time
+    const lost = [...this.#lost].sort((one, other) => one.first - other.first);
     return lost.find((stored) => stored.lost?.code === "data_lost") ?? lost[0];
+  }
+
+  lose(segments: readonly StoredSegment[], loss: Loss): void {
+    for (const stored of segments) {
+      stored.lost = loss;
+      this.#lost.add(stored);
+    }
+    if (segments.length > 0) this.onLost();
+  }
+
+  regain(segments: readonly StoredSegment[]): void {
+    for (const stored of segments) {
+      stored.lost = null;
+      this.#lost.delete(stored);
+    }
   }
 
   stats(): Pick<SpillStats, "records" | "bytes" | "tiers" | "lost" | "outOfReach"> {

@@ -65,13 +65,13 @@ export class Remote {
   /** A holder has gone, or was started anew, and has nothing any more; or members are wrong: it is asked. */
   addressVacated(address: string): void {
     this.rooms.forget(address);
-    const concerned = [...this.#stores.values()].some((store) => store.hasAt(address));
+    const concerned = [...this.#stores.values()].some((store) => store.holders.has(address));
     if (concerned) void this.#askHolder(address);
   }
 
   /** A holder may be there again, or be reached again: the next renewal may be too late for the lease. */
   memberJoined(address: string): void {
-    const stores = [...this.#stores.values()].filter((store) => store.hasAt(address));
+    const stores = [...this.#stores.values()].filter((store) => store.holders.has(address));
     if (stores.length === 0 || this.#rejoined.has(address)) return;
     this.#rejoined.add(address);
     void this.#renewAllAt(address, stores, REJOINED_TIMEOUT_MS).finally(() =>
@@ -90,8 +90,8 @@ export class Remote {
     const askedAt = this.options.clock.now();
     const start = await startAt(address, this.options);
     for (const store of this.#stores.values()) {
-      if (typeof start === "bigint") store.holderIs(address, start);
-      else store.holderSilent(address, askedAt, start === "none");
+      if (typeof start === "bigint") store.holders.is(address, start);
+      else store.holders.silent(address, askedAt, start === "none");
     }
   }
 
@@ -103,7 +103,7 @@ export class Remote {
   #remove(store: RemoteStore): void {
     this.#stores.delete(store.owner.store);
     const { peers, logger } = this.options;
-    for (const holder of store.holders()) {
+    for (const holder of store.holders.addresses()) {
       const { owner } = store;
       const freeing: Promise<unknown> = peers
         .unary(holder, CALLS.freeSpill, { owner }, { timeoutMs: FREE_TIMEOUT_MS })
@@ -136,7 +136,7 @@ export class Remote {
   async #renew(timeoutMs: number): Promise<void> {
     const byHolder = new Map<string, RemoteStore[]>();
     for (const store of this.#stores.values()) {
-      for (const holder of store.holders()) {
+      for (const holder of store.holders.addresses()) {
         const same = byHolder.get(holder) ?? [];
         same.push(store);
         byHolder.set(holder, same);
@@ -162,12 +162,12 @@ export class Remote {
       const { unknown } = await peers.unary(holder, CALLS.renewSpill, { owners }, { timeoutMs });
       for (const store of stores) {
         if (unknown.some((one) => one.store === store.owner.store)) {
-          store.holderLost(holder, "its node knows nothing of them any more", sentAt);
-        } else store.renewed(holder, sentAt);
+          store.holders.lost(holder, "its node knows nothing of them any more", sentAt);
+        } else store.holders.renewed(holder, sentAt);
       }
     } catch (error) {
       logger.debug("lease of segments not renewed", { holder, error: messageOf(error) });
-      for (const store of stores) store.notRenewed(holder);
+      for (const store of stores) store.holders.notRenewed(holder);
     }
   }
 }

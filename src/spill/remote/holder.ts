@@ -6,7 +6,6 @@ import {
   type RenewSpillResponseSchema,
   RoomResponseSchema,
   type SpillOwner,
-  type SpillOwnerSchema,
 } from "../../gen/hedgerow/v1/spill_pb.ts";
 import type { Logger } from "../../observe/logger.ts";
 import { encode } from "../../rpc/codec.ts";
@@ -19,12 +18,13 @@ import {
   type StreamInput,
   type StreamRoute,
 } from "../../rpc/port.ts";
-import type { Clock, Timer } from "../../runtime/runtime.ts";
+import type { Clock } from "../../runtime/runtime.ts";
 import type { ScratchFiles } from "../../runtime/scratch.ts";
 import type { Budget } from "../budget.ts";
 import { bufferBytes, type Buffers } from "../buffers.ts";
 import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
 import { type Held, holdInMemory, holdOnDisk } from "./held.ts";
+import { Leased } from "./leased.ts";
 import { LEAST_DISK_BYTES, LEAST_MEMORY_BYTES, type Notices, OwnRoom } from "./own-room.ts";
 import type { RemoteOptions } from "./remote.ts";
 import { startAt } from "./start.ts";
@@ -48,16 +48,6 @@ export interface HolderCluster extends Pick<RemoteOptions, "peers" | "self" | "i
   readonly notices?: Notices | undefined;
 }
 
-/** What is kept for one store of another node, as long as that renews it. */
-interface Holding {
-  readonly address: string;
-  readonly incarnation: bigint;
-  readonly expiryMs: number;
-  readonly segments: Map<number, Held>;
-  /** On the clock's `now`. */
-  leaseEnds: number;
-}
-
 /** Longer than any owner tries, in milliseconds: the room of what never comes is free again. */
 const MAX_RECEIVE_MS = 120_000;
 /** Of `host:port`, with the longest name that a host may have. */
@@ -65,8 +55,7 @@ const MAX_ADDRESS_LENGTH = 270;
 
 /** Keeps segments for other nodes. */
 export class Holder {
-  readonly #holdings = new Map<string, Holding>();
-  #timer: Timer | null = null;
+  readonly #leased: Leased;
   #stopped = false;
   /** Addresses that are being asked who is there, and whether somebody came there since. */
   readonly #asking = new Map<string, boolean>();
@@ -74,6 +63,7 @@ export class Holder {
 
   constructor(private readonly options: HolderOptions) {
     const { notices = null, incarnation = 0n } = options.cluster ?? {};
+    this.#leased = new Leased(options);
     this.#room = new OwnRoom({ ...options, notices, incarnation });
   }
 
@@ -81,7 +71,7 @@ export class Holder {
     serve(CALLS.room, async ({ asker }) => this.#tell(asker)),
     serve(CALLS.renewSpill, async ({ owners }) => this.#renew(owners)),
     serve(CALLS.freeSpill, async ({ owner }) => {
-      this.#free(keyOf(checkOwner(owner)));
+      this.#leased.free(checkOwner(owner));
       return {};
     }),
   ];
@@ -93,7 +83,7 @@ export class Holder {
 
   /** Stores of other nodes of which something is kept. */
   get stores(): number {
-    return this.#holdings.size;
+    return this.#leased.stores;
   }
 
   /** How often there was no room for what came. */
@@ -111,8 +101,7 @@ export class Holder {
    * not answer the lease tells.
    */
   memberJoined(address: string): void {
-    const concerned = this.#holdings.values().some((holding) => holding.address === address);
-    if (!concerned) return;
+    if (!this.#leased.hasOf(address)) return;
     if (this.#asking.has(address)) this.#asking.set(address, true);
     else void this.#freeFormer(address);
   }
@@ -120,8 +109,7 @@ export class Holder {
   stop(): void {
     this.#stopped = true;
     this.#room.stop();
-    for (const key of [...this.#holdings.keys()]) this.#free(key);
-    this.#timer?.cancel();
+    this.#leased.freeAll();
   }
 
   #tell(asker: string) {
@@ -134,15 +122,7 @@ export class Holder {
     if (owners.length > MAX_RENEWED) {
       throw new HedgerowError("invalid_argument", `${MAX_RENEWED} stores at once at the most`);
     }
-    const now = this.options.clock.now();
-    const unknown: MessageInitShape<typeof SpillOwnerSchema>[] = [];
-    for (const owner of owners) {
-      const holding = this.#holdings.get(keyOf(checkOwner(owner)));
-      if (holding === undefined) unknown.push(owner);
-      else holding.leaseEnds = now + holding.expiryMs;
-    }
-    this.#schedule();
-    return { unknown };
+    return { unknown: this.#leased.renew(owners.map(checkOwner)) };
   }
 
   /** Room is taken before a byte of it is sent. */
@@ -194,25 +174,11 @@ export class Holder {
     }
     // The owner does not know that it is here, or nobody frees it any more.
     if (stream.signal.aborted || this.#stopped) return held.free();
-    this.#add(opening, held);
-  }
-
-  #add({ owner, segment, expiryMs }: KeepSegment, held: Held): void {
-    const key = keyOf(owner);
-    let holding = this.#holdings.get(key);
-    if (holding === undefined) {
-      const { address = "", incarnation = 0n } = owner ?? {};
-      holding = { address, incarnation, expiryMs, segments: new Map(), leaseEnds: 0 };
-      this.#holdings.set(key, holding);
-    }
-    holding.leaseEnds = this.options.clock.now() + expiryMs;
-    holding.segments.get(segment)?.free();
-    holding.segments.set(segment, held);
-    this.#schedule();
+    this.#leased.add(opening, held);
   }
 
   #fetch({ owner, segment }: FetchSegment): StreamInput {
-    const held = this.#holdings.get(keyOf(owner))?.segments.get(segment);
+    const held = this.#leased.find(owner, segment);
     if (held === undefined) {
       throw new HedgerowError("not_found", "no such segment: its lease has ended, or it was freed");
     }
@@ -225,50 +191,10 @@ export class Holder {
     do {
       this.#asking.set(address, false);
       const start = await startAt(address, { ...cluster, logger });
-      for (const [key, holding] of this.#holdings) {
-        const isFormer = typeof start === "bigint" && holding.incarnation !== start;
-        if (holding.address === address && isFormer) this.#free(key);
-      }
+      if (typeof start === "bigint") this.#leased.freeFormer(address, start);
     } while (this.#asking.get(address) === true);
     this.#asking.delete(address);
   }
-
-  #free(key: string): void {
-    const holding = this.#holdings.get(key);
-    if (holding === undefined) return;
-    this.#holdings.delete(key);
-    for (const held of holding.segments.values()) held.free();
-  }
-
-  /** One timer, for the lease that ends first. */
-  #schedule(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
-    let first = Number.POSITIVE_INFINITY;
-    for (const { leaseEnds } of this.#holdings.values()) first = Math.min(first, leaseEnds);
-    if (first === Number.POSITIVE_INFINITY) return;
-    const { clock } = this.options;
-    this.#timer = clock.schedule(Math.max(1, first - clock.now()), () => this.#sweep());
-  }
-
-  #sweep(): void {
-    const { clock, logger } = this.options;
-    const now = clock.now();
-    for (const [key, { leaseEnds, address, segments }] of this.#holdings) {
-      if (leaseEnds > now) continue;
-      logger.info("segments of another node freed: their lease has ended", {
-        owner: address,
-        segments: segments.size,
-      });
-      this.#free(key);
-    }
-    this.#schedule();
-  }
-}
-
-function keyOf(owner: SpillOwner | undefined): string {
-  const { address = "", incarnation = 0n, store = 0n } = owner ?? {};
-  return `${address}/${incarnation}/${store}`;
 }
 
 function checkOwner(owner: SpillOwner | undefined): SpillOwner {

@@ -3,6 +3,7 @@ import { HedgerowError } from "../../src/errors.ts";
 import { RoomResponseSchema } from "../../src/gen/hedgerow/v1/spill_pb.ts";
 import { encode } from "../../src/rpc/codec.ts";
 import type { SpillStore } from "../../src/spill/api.ts";
+import { FETCH, KEEP } from "../../src/spill/remote/wire.ts";
 import { checkAll, Folder, pour, record, until } from "./kit.ts";
 import { type SpillNode, spillNodes } from "./nodes.ts";
 
@@ -114,4 +115,24 @@ test("lies about others' room cost attempts, and lose nothing", async () => {
     return store.count === count + 300;
   });
   expect(await checkAll(store, RECORD_BYTES)).toBe(store.count);
+});
+
+test("what was on its way when its store was closed takes no room from the stores that follow", async () => {
+  using folder = new Folder();
+  await using cluster = await spillNodes(0, { ...LIMITS, folder: folder.path, patient: true });
+  const owner = cluster.add({ memoryBytes: 256 << 10, diskBytes: 0 });
+  const holder = cluster.add({ memoryBytes: MB, diskBytes: 0 }); // which says so once
+  const limits = { memoryBytes: MB, diskBytes: 0 };
+  holder.stall(KEEP, "opening");
+  for (let times = 0; times < 20; times++) {
+    const store = owner.spill.store("a", limits);
+    const poured = pour(store, 0, 1_000, RECORD_BYTES).catch((error: unknown) => error);
+    await until(() => holder.stalled > 0);
+    await store.close();
+    expect(HedgerowError.is(await poured, "not_found")).toBe(true);
+    await until(() => holder.stalled === 0);
+  }
+  holder.stall(FETCH, "opening");
+  await pour(owner.spill.store("a", limits), 0, 1_000, RECORD_BYTES);
+  expect(asked(cluster.nodes)).toBe(0);
 });

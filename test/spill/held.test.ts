@@ -1,11 +1,16 @@
 import { expect, test } from "bun:test";
+import { create } from "@bufbuild/protobuf";
+import { HedgerowError } from "../../src/errors.ts";
+import { KeepSegmentSchema } from "../../src/gen/hedgerow/v1/spill_pb.ts";
 import { systemClock } from "../../src/runtime/system.ts";
 import { systemScratch } from "../../src/runtime/system-scratch.ts";
 import { Budget } from "../../src/spill/budget.ts";
 import { Buffers } from "../../src/spill/buffers.ts";
-import { received } from "../rpc/kit/streams.ts";
-import { Folder, unlinkedFiles, until } from "./kit.ts";
 import { type Held, holdInMemory, holdOnDisk } from "../../src/spill/remote/held.ts";
+import { KEEP } from "../../src/spill/remote/wire.ts";
+import { received } from "../rpc/kit/streams.ts";
+import { failureOf } from "../rpc/kit/wait.ts";
+import { Folder, spillOf, unlinkedFiles, until } from "./kit.ts";
 
 const BYTES = 4_096;
 
@@ -53,4 +58,24 @@ test("what came for the disk is freed as soon as it is written, unless it shares
   expect([whole.buffer.byteLength, shared.buffer.byteLength]).toEqual([0, 100]);
   expect(Buffer.concat([...held.chunks()])).toEqual(Buffer.alloc(BYTES, 4));
   held.free();
+});
+
+test("a segment that came while its node stopped is not said to be kept", async () => {
+  const spill = spillOf({ memoryBytes: 1 << 20 });
+  async function* input(): AsyncGenerator<Uint8Array, undefined> {
+    await spill.stop();
+    yield* segment(5);
+    return undefined;
+  }
+  const keep = spill.holder.streamRoutes.find(({ kind }) => kind.name === KEEP.name);
+  const opening = create(KeepSegmentSchema, {
+    owner: { address: "10.0.0.1:1", incarnation: 1n },
+    bytes: BigInt(BYTES),
+    inMemory: true,
+    expiryMs: 1_000,
+  });
+  const served = { signal: new AbortController().signal, fail() {} };
+  const answer = (await keep?.handle(opening, received(input()), served)) as AsyncIterable<unknown>;
+  expect(HedgerowError.is(await failureOf(Array.fromAsync(answer)), "stopped")).toBe(true);
+  expect(spill.memory.used).toBe(0);
 });

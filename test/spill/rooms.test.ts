@@ -103,6 +103,15 @@ test("those of whom nothing is known are asked, each once, if nobody else has ro
   expect(await withMemory(20 * MB)).toEqual([]);
 });
 
+test("what is heard of a member while it is asked in vain counts", async () => {
+  const { asked, rooms, withMemory } = roomsBeside([A]);
+  const found = withMemory(5 * MB);
+  expect(asked).toEqual([A]);
+  rooms.heard(A, bodyOf({ memory: 10 * MB }), 1);
+  expect(await found).toEqual([A]);
+  expect(await withMemory(5 * MB)).toEqual([A]);
+});
+
 test("where nobody has room one is asked again each second, those first of whom nothing was heard for longest", async () => {
   const spaces: Record<string, Space> = { [A]: {}, [B]: {}, [C]: {} };
   const { clock, asked, rooms, withMemory } = roomsBeside([A, B, C], spaces);

@@ -39,8 +39,10 @@ export class ClientLink {
     private readonly options: ClientLinkOptions,
   ) {
     const { clock, address, limits, traffic } = options;
-    const onEnd = () => {
-      this.#lastWords = clock.schedule(LAST_WORDS_MS, () => this.#abort.abort());
+    const onEnd = (isCut: boolean) => {
+      const end = () => this.#abort.abort();
+      if (isCut) end();
+      else this.#lastWords = clock.schedule(LAST_WORDS_MS, end);
     };
     const shared = { clock, limits, traffic, room: session.room, onEnd };
     this.link = new StreamLink({ ...shared, logger: silentLogger, peer: address });

@@ -52,8 +52,11 @@ export interface LinkOptions {
   readonly room?: number | undefined;
   /** For ends in one process, of which neither can go alone: no signs of life. Default false. */
   readonly isSilent?: boolean;
-  /** Called once, when no stream can be opened any more. */
-  readonly onEnd?: () => void;
+  /**
+   * Called once, when no stream can be opened any more. `isCut`: nothing is to be sent any more either, not even the rest
+   * of what `next` gave, which its owner may use again.
+   */
+  readonly onEnd?: (isCut: boolean) => void;
 }
 
 /**
@@ -190,12 +193,12 @@ export class StreamLink implements StreamLine, LinkSink {
   /** Ends all streams, tells the other side why, and takes no more. */
   close(error: HedgerowError): void {
     for (const stream of [...this.#streams.values()]) stream.fail(error);
-    this.#stop(error);
+    this.#stop(error, false);
   }
 
   /** The connection is gone. */
   cut(error: HedgerowError): void {
-    this.#stop(error);
+    this.#stop(error, true);
     this.#writer.end();
     for (const stream of [...this.#streams.values()]) stream.cut(error);
   }
@@ -357,12 +360,12 @@ export class StreamLink implements StreamLine, LinkSink {
     this.#armBeat();
   }
 
-  #stop(error: HedgerowError): void {
+  #stop(error: HedgerowError, isCut: boolean): void {
     if (this.#end !== null) return;
     this.#end = error;
     this.#beat?.cancel();
     this.#ready();
-    this.options.onEnd?.();
+    this.options.onEnd?.(isCut);
   }
 }
 

@@ -22,6 +22,7 @@ import type { Clock } from "../../runtime/runtime.ts";
 import type { ScratchFiles } from "../../runtime/scratch.ts";
 import type { Budget } from "../budget.ts";
 import { bufferBytes, type Buffers } from "../buffers.ts";
+import { stoppedNode } from "../errors.ts";
 import { MAX_EXPIRY_MS, MAX_SEALED_BYTES } from "../limits.ts";
 import { type Held, holdInMemory, holdOnDisk } from "./held.ts";
 import { Leased } from "./leased.ts";
@@ -114,7 +115,7 @@ export class Holder {
 
   #tell(asker: string) {
     if (asker === "") throw new HedgerowError("invalid_argument", "asker is empty: name the node");
-    if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
+    if (this.#stopped) throw stoppedNode();
     return this.#room.answer();
   }
 
@@ -130,7 +131,7 @@ export class Holder {
     const { memory, disk, files } = this.options;
     const budget = opening.inMemory ? memory : disk;
     const bytes = checkOpening(opening);
-    if (this.#stopped) throw new HedgerowError("stopped", "the node is stopping");
+    if (this.#stopped) throw stoppedNode();
     if (!opening.inMemory && files === null) throw noRoom(opening, "it has no disk");
     const price = opening.inMemory
       ? Math.max(bufferBytes(bytes), LEAST_MEMORY_BYTES)
@@ -172,9 +173,10 @@ export class Holder {
     } finally {
       timer.cancel();
     }
-    // The owner does not know that it is here, or nobody frees it any more.
-    if (stream.signal.aborted || this.#stopped) return held.free();
-    this.#leased.add(opening, held);
+    // Else the owner does not know that it is here, or nobody frees it any more.
+    if (!stream.signal.aborted && !this.#stopped) return this.#leased.add(opening, held);
+    held.free();
+    throw stoppedNode();
   }
 
   #fetch({ owner, segment }: FetchSegment): StreamInput {

@@ -12,6 +12,7 @@ interface Word {
   readonly stamp: bigint;
 }
 
+const NO_ROOM: Word = { memory: 0n, disk: 0n, stamp: 0n };
 /** Milliseconds. */
 const ASK_TIMEOUT_MS = 1_000;
 const ASK_PAUSE_MS = 1_000;
@@ -31,6 +32,11 @@ export class Room {
     /** What its room is multiplied with: another factor for each pair of nodes. */
     readonly preference: number,
   ) {}
+
+  /** What was subtracted since this was its newest word will not be sent after all. */
+  released(tier: RemoteTier, bytes: number, stamp: number): void {
+    if (this.stamp === stamp) this[tier] += bytes;
+  }
 
   /** What it said when this was its newest word was wrong; a newer one counts. */
   refused(tier: RemoteTier, stamp: number): void {
@@ -117,13 +123,14 @@ export class Rooms {
 
   async #askNow(address: string): Promise<void> {
     const options = { timeoutMs: ASK_TIMEOUT_MS };
+    const before = this.#known.get(address)?.stamp;
+    let word: Word = NO_ROOM; // as long as it does not answer
     try {
-      const word = await this.peers.unary(address, CALLS.room, { asker: this.self }, options);
-      this.#set(address, word);
+      word = await this.peers.unary(address, CALLS.room, { asker: this.self }, options);
     } catch {
-      // As long as it does not answer it has no room.
-      this.#set(address, { memory: 0n, disk: 0n, stamp: 0n });
+      if (this.#known.get(address)?.stamp !== before) return; // something was heard of it meanwhile
     }
+    if (this.others().includes(address)) this.#set(address, word); // of others nobody would forget it
   }
 
   #set(address: string, { memory, disk, stamp }: Word): void {

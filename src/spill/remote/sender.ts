@@ -73,7 +73,10 @@ export class Sender {
         try {
           return { place: await this.#send(sealed, room, tier, signal) };
         } catch (error) {
-          if (signal.aborted) throw error;
+          if (signal.aborted) {
+            room.released(tier, bytes, stamp);
+            throw error;
+          }
           onFailed?.();
           why = `${room.address}: ${messageOf(error)}`;
           if (HedgerowError.is(error, "no_space")) room.refused(tier, stamp);

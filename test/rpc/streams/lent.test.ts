@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { HedgerowError } from "../../../src/errors.ts";
-import { CarryRequestSchema } from "../../../src/gen/hedgerow/v1/peer_pb.ts";
+import { CarryRequestSchema, CarryResponseSchema } from "../../../src/gen/hedgerow/v1/peer_pb.ts";
 import { silentLogger } from "../../../src/observe/logger.ts";
 import { envelope } from "../../../src/rpc/envelopes.ts";
 import { PeerEndpoint } from "../../../src/rpc/endpoint.ts";
@@ -9,8 +10,10 @@ import { ProcessNetwork } from "../../../src/rpc/memory-network.ts";
 import { connectPeers } from "../../../src/rpc/peers.ts";
 import type { Replies, StreamInput, StreamRoute } from "../../../src/rpc/port.ts";
 import { answerOf } from "../../../src/rpc/streams/answer.ts";
+import { DEFAULT_STREAM_LIMITS } from "../../../src/rpc/streams/limits.ts";
 import { StreamLink } from "../../../src/rpc/streams/link.ts";
 import { openLoopback } from "../../../src/rpc/streams/loopback.ts";
+import { STREAM_TYPE } from "../../../src/rpc/streams/server.ts";
 import { ManualClock } from "../kit/clock.ts";
 import { TestCluster } from "../kit/cluster.ts";
 import { addressOf, atEnd, listen, peers, runtime } from "../kit/nodes.ts";
@@ -24,6 +27,8 @@ const cluster = new TestCluster();
 const { clock } = runtime;
 const SIZES = [4_000_000, 131_072, 10, 131_071, 700_000, 3_000_001, 2_000_000, 1_500_000];
 const GARBAGE = 0xee;
+
+const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
 
 type Open = (input?: StreamInput) => Promise<Replies>;
 
@@ -53,12 +58,12 @@ function overSockets(route: StreamRoute, secure: boolean): Open {
 }
 
 /** All messages out of one buffer, which holds garbage as soon as the next one is asked for. */
-function reusing() {
-  const buffer = new Uint8Array(Math.max(...SIZES));
+function reusing(sizes: readonly number[] = SIZES) {
+  const buffer = new Uint8Array(Math.max(...sizes));
   const state = { left: false };
   async function* source() {
     try {
-      for (const [i, size] of SIZES.entries()) {
+      for (const [i, size] of sizes.entries()) {
         buffer.fill(i + 1, 0, size);
         yield buffer.subarray(0, size);
         buffer.fill(GARBAGE);
@@ -138,6 +143,39 @@ test("an answer looks at nothing any more once its connection is cut, in the mid
   const all = Buffer.concat(pieces);
   expect(all.length).toBeLessThan(SIZES[0] as number);
   expect(all.indexOf(Buffer.alloc(1_000, GARBAGE))).toBe(-1);
+});
+
+test("a request looks at nothing any more once its connection is cut, in the middle of a message", async () => {
+  const maxMessageBytes = 64 * 1024 * 1024; // more than the system takes of it
+  const { state, source } = reusing([maxMessageBytes]);
+  const taken = { frames: [{ stream: 1, taken: true }] };
+  const agreed = envelope(toBinary(CarryResponseSchema, create(CarryResponseSchema, taken)));
+  const malformed = new Uint8Array([0x7f, 0, 0, 0, 0]);
+  const chunk = (bytes: Uint8Array) => `${bytes.length.toString(16)}\r\n${latin1(bytes)}\r\n`;
+  const all: Buffer[] = [];
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {}).on("data", (bytes: Buffer) => all.push(bytes));
+    const head = `content-type: ${STREAM_TYPE}\r\ntransfer-encoding: chunked`;
+    socket.write(`HTTP/1.1 200 OK\r\n${head}\r\n\r\n${chunk(agreed)}`, "latin1");
+  });
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  atEnd(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const streamLimits = { ...DEFAULT_STREAM_LIMITS, maxMessageBytes };
+  await peers({ streamLimits }).stream(`127.0.0.1:${port}`, KIND, {}, source());
+  const [socket] = sockets as [Socket];
+  await until("a part of the message has come", () => all.length > 1);
+  socket.pause();
+  socket.write(chunk(malformed), "latin1");
+  await until("it is left", () => state.left);
+  const ended = new Promise((resolve) => socket.on("close", resolve));
+  socket.resume();
+  await ended;
+  const came = Buffer.concat(all);
+  expect(came.length).toBeLessThan(maxMessageBytes);
+  expect(came.indexOf(Buffer.alloc(1_000, GARBAGE))).toBe(-1);
 });
 
 test.each(Object.entries(WAYS))("both are left by who reads no further, over %s", async (_, to) => {

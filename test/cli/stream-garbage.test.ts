@@ -3,7 +3,7 @@ import { collectUnderStreams } from "../../src/cli/stream-garbage.ts";
 import { Turns } from "../../src/rpc/turns.ts";
 import { ManualClock } from "../rpc/kit/clock.ts";
 
-function watched() {
+function watched(costMs = 30) {
   const turns = new Turns(new ManualClock());
   let cpuMicros = 1_000_000;
   let collected = 0;
@@ -12,7 +12,7 @@ function watched() {
     () => ({ cpuMicros }),
     () => {
       collected++;
-      cpuMicros += 30_000; // it takes some itself
+      cpuMicros += costMs * 1e3; // it takes some itself
     },
   );
   const use = (ms: number) => {
@@ -26,6 +26,12 @@ test("garbage is collected once for so much processor time, while streams use up
   const { use, collected } = watched();
   for (let i = 0; i < 100; i++) use(10);
   expect(collected()).toBe(5);
+});
+
+test("where much is in use, and a collection takes long, there are fewer", () => {
+  const { use, collected } = watched(300);
+  for (let i = 0; i < 1_000; i++) use(10);
+  expect(collected()).toBe(7);
 });
 
 test("what other work took counts, too, but is seen only then", () => {

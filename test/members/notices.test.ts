@@ -192,7 +192,7 @@ test("a forged notice is outbid, and one from the next century or of nobody is n
   expect(told.notices.get(victim.address)).toBe("lie");
   const isTrue = () => heardBy(swarm, victim, "true") === 4;
   expect(swarm.until(3_000, isTrue)).toBeLessThan(3_000);
-  for (const node of swarm.nodes) expect([...node.notices.values()]).not.toContain("10.9.9.9:1");
+  for (const node of swarm.nodes) expect([...node.notices.keys()]).not.toContain("10.9.9.9:1");
   const many = Array(MAX_MEMBERS + 1).fill(create(NoticeSchema, { name: "x", stamp: 1n }));
   const self = toWire(recordOf("10.9.9.8:1", 1));
   const flood = create(PingRequestSchema, {
@@ -201,5 +201,5 @@ test("a forged notice is outbid, and one from the next century or of nobody is n
     self,
     notices: many,
   });
-  expect(told.gossip.servePing(flood)).rejects.toMatchObject({ code: "invalid_argument" });
+  await expect(told.gossip.servePing(flood)).rejects.toMatchObject({ code: "invalid_argument" });
 });

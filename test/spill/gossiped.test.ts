@@ -55,6 +55,19 @@ test("a node that has heard of nobody's room spills at once: it asks, each membe
   expect(await checkAll(store, RECORD_BYTES)).toBe(12_000);
 });
 
+test("who has room, but as much of the store already as its limits allow, keeps nobody from being asked", async () => {
+  using folder = new Folder();
+  await using cluster = await spillNodes(0, { ...LIMITS, folder: folder.path, patient: true });
+  const owner = cluster.add({ memoryBytes: 256 << 10, diskBytes: 0 });
+  cluster.add();
+  cluster.notices.isSilent = true;
+  const unheard = cluster.add();
+  const store = owner.spill.store("a", { memoryBytes: MB, diskBytes: 0 });
+  await pour(store, 0, 1_800, RECORD_BYTES);
+  expect(unheard.asked).toBeGreaterThan(0);
+  expect(await checkAll(store, RECORD_BYTES)).toBe(1_800);
+});
+
 test("P4: room that appears elsewhere in a full cluster is found, though the writer asks nobody", async () => {
   using folder = new Folder();
   await using cluster = await spillNodes(3, { ...LIMITS, folder: folder.path });

@@ -81,14 +81,14 @@ export class Rooms {
 
   /**
    * The members with so much room, the one with the most first, more or less. Those of whom nothing is known are asked
-   * if none of the others has as much.
+   * if none of the others has as much, or may be sent it.
    */
-  async with(bytes: number, tier: RemoteTier): Promise<Room[]> {
+  async with(bytes: number, tier: RemoteTier, may = (_: string) => true): Promise<Room[]> {
     for (;;) {
       const members = this.others();
       const found = this.#having(bytes, tier, members);
-      const unknown = members.filter((address) => !this.#known.has(address));
-      if (found.length > 0 || unknown.length === 0) return found;
+      const unknown = members.filter((address) => !this.#known.has(address) && may(address));
+      if (unknown.length === 0 || found.some(({ address }) => may(address))) return found;
       await Promise.all(unknown.slice(0, MAX_ASKED).map((address) => this.#ask(address)));
     }
   }

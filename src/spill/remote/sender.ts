@@ -59,7 +59,8 @@ export class Sender {
     let why = "no other node has room";
     let isBroken = false;
     for (const tier of ["memory", "disk"] as const) {
-      for (const room of await asking.race(rooms.with(bytes, tier))) {
+      const may = (holder: string) => this.#allows({ holder, tier, bytes });
+      for (const room of await asking.race(rooms.with(bytes, tier, may))) {
         signal.throwIfAborted();
         if (room[tier] < bytes) continue; // something else went there meanwhile
         const { stamp } = room;

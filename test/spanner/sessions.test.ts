@@ -82,16 +82,16 @@ describeWithEmulator("sessions", () => {
   for (const [what, mostDone, call] of [
     // In the line of these a renewal would come behind nearly all of them.
     ["reads", 400, (n: number) => store.log.read(`k${n}`, 0)],
-    // The emulator lets each new transaction abort the one that there is: at worst until all are done.
-    ["writes", 500, (n: number) => store.log.append([entry(`k${n}`, "1", "v")], null)],
+    // The emulator lets each new transaction abort the one that there is, at worst until all are done: no bound.
+    ["writes", null, (n: number) => store.log.append([entry(`k${n}`, "1", "v")], null)],
   ] as const) {
     test(
-      `L12: 500 ${what} at once all succeed, share 64 sessions, and keep no renewal waiting`,
+      `L12: 500 ${what} at once all succeed, share 64 sessions, and ${mostDone === null ? "so does a renewal" : "keep no renewal waiting"}`,
       async () => {
         let done = 0;
         const calls = timesAt(500, (n) => call(n).then(() => done++));
         expect(await store.lock.renew(fence.name, fence.token)).toBe("renewed");
-        expect(done).toBeLessThanOrEqual(mostDone);
+        if (mostDone !== null) expect(done).toBeLessThanOrEqual(mostDone);
         await calls;
         expect((await sessions()).length).toBeLessThanOrEqual(MAX_SESSIONS + LOCK_SESSIONS);
         const [[count] = []] = await world.sql.query(

@@ -139,7 +139,7 @@ function* messagesOf(batch: SpillBatch) {
 function limitsOf(limits: WireLimits | undefined): SpillLimits {
   const { memoryBytes, diskBytes, expiry } = limits ?? {};
   if (expiry !== undefined && !isExpiry(durationMs(expiry))) {
-    const message = `limits.expiry ${durationMs(expiry) / 1e3}s: give ${MIN_EXPIRY_MS / 1e3}s to ${MAX_EXPIRY_MS / 1e3}s`;
+    const message = `limits.expiry ${durationMs(expiry) / 1e3}s: give whole milliseconds, ${MIN_EXPIRY_MS / 1e3}s to ${MAX_EXPIRY_MS / 1e3}s`;
     throw new HedgerowError("invalid_argument", message);
   }
   return {

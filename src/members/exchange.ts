@@ -96,9 +96,15 @@ export class Exchange {
       self: toWire(table.self),
       digest: table.digest,
       notices: told.map(noticeToWire),
+      noticesDigest: notices.digest,
     };
     const { ping } = GossipService.method;
-    const reply = await peers.unary(member.address, ping, request, { timeoutMs });
+    const reply = await peers
+      .unary(member.address, ping, request, { timeoutMs })
+      .catch((error: unknown) => {
+        notices.untold(told);
+        throw error;
+      });
     this.#hear(statements(reply.updates), reply.leader, "news", noticesOf(reply.notices));
     this.#compareIfDifferent(member, reply);
     return reply.digest;
@@ -220,6 +226,7 @@ export class Exchange {
       leader: hintToWire(directory.newest),
       digest: table.digest,
       notices: notices.answers(MAX_NOTICES, noticed).map(noticeToWire),
+      noticesDigest: notices.digest,
     };
   }
 
@@ -251,10 +258,14 @@ export class Exchange {
     return [...lacking, ...gone.filter(({ name }) => !said.has(name))];
   }
 
-  /** Lists that differ while neither side has news will not become equal by themselves. */
+  /** Lists that differ while neither side has news will not become equal by themselves; nor will what is noticed. */
   #compareIfDifferent({ name, address }: MemberRecord, reply: PingResponse): void {
-    const { table, runtime } = this.options;
-    if (reply.digest === table.digest || reply.updates.length > 0 || table.hasNews) return;
+    const { table, notices, runtime } = this.options;
+    if (reply.updates.length > 0 || table.hasNews) return;
+    if (reply.digest === table.digest) {
+      if (reply.noticesDigest === notices.digest) return;
+      if (reply.notices.length > 0 || notices.hasNews) return;
+    }
     const now = runtime.clock.now();
     if (this.#comparing || now - this.#comparedAt < SYNC_PAUSE_MS || !table.has(name)) return;
     this.#comparing = true;

@@ -20,6 +20,7 @@ export const MAX_NOTICE_BYTES = 64;
 export class Notices {
   readonly #known = new Map<string, Notice>();
   readonly #news = new NewsQueue();
+  #digest = 0;
   #fresh: Notice[] = [];
   /** The last one that was given out. */
   #stamp = 0;
@@ -32,6 +33,11 @@ export class Notices {
 
   get hasNews(): boolean {
     return this.#news.size > 0;
+  }
+
+  /** Equal for who knows the same. */
+  get digest(): number {
+    return this.#digest >>> 0;
   }
 
   all(): Notice[] {
@@ -81,6 +87,13 @@ export class Notices {
     return this.#news.size === 0 ? [] : this.#find(this.#news.take(max, limit));
   }
 
+  /** They may not have arrived: they are told anew, unless there is something later. */
+  untold(told: readonly Notice[]): void {
+    for (const { name, stamp } of told) {
+      if (this.#known.get(name)?.stamp === stamp) this.#news.add(name);
+    }
+  }
+
   /** Those to answer with: not counted as told, and without what has just been `heard`. */
   answers(max: number, heard: readonly Notice[]): Notice[] {
     return this.#news.size === 0 ? [] : laterThan(this.#find(this.#news.peek(max)), heard);
@@ -94,6 +107,7 @@ export class Notices {
   /** The member has gone. */
   forget(name: string): void {
     if (name === this.self) return;
+    this.#digest ^= hashOf(this.#known.get(name));
     this.#known.delete(name);
     this.#news.delete(name);
   }
@@ -106,6 +120,7 @@ export class Notices {
   }
 
   #keep(notice: Notice, isNews: boolean): void {
+    this.#digest ^= hashOf(this.#known.get(notice.name)) ^ hashOf(notice);
     this.#known.set(notice.name, notice);
     if (isNews) this.#news.add(notice.name);
     else this.#news.delete(notice.name);
@@ -114,6 +129,10 @@ export class Notices {
   #find(names: readonly string[]): Notice[] {
     return names.map((name) => this.#known.get(name) as Notice);
   }
+}
+
+function hashOf(notice: Notice | undefined): number {
+  return notice === undefined ? 0 : Bun.hash.xxHash32(`${notice.name}\n${notice.stamp}`);
 }
 
 function laterThan(notices: readonly Notice[], theirs: readonly Notice[]): Notice[] {

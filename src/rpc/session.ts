@@ -9,6 +9,8 @@ import { clientTls, type TlsMaterial } from "./tls.ts";
 
 /** Seconds after which an idle connection is closed: sooner than its server does (IDLE_SECONDS of bind.ts). */
 const KEEP_ALIVE_SECONDS = 60;
+/** Sessions that are closed again, should connections have come back to them. */
+const MAX_CLOSED = 4;
 /** A peer that renews its certificate closes its port for less than this. */
 export const RENEWAL_MS = 25;
 
@@ -37,8 +39,8 @@ export class PeerSession implements Session {
   readonly room = CHUNK_ROOM;
   #material: TlsMaterial | null | undefined;
   #session: Bun.FetchSession | null = null;
-  /** The one before, to which connections come back that were in use when it was closed. */
-  #closed: Bun.FetchSession | null = null;
+  /** Those before, to which connections come back that were in use when they were closed. */
+  #closed: readonly Bun.FetchSession[] = [];
 
   constructor(
     private readonly address: Address,
@@ -65,10 +67,9 @@ export class PeerSession implements Session {
   }
 
   close(): void {
-    this.#closed?.close();
-    this.#session?.close();
-    this.#closed = this.#session ?? this.#closed;
+    if (this.#session !== null) this.#closed = [...this.#closed, this.#session].slice(-MAX_CLOSED);
     this.#session = null;
+    for (const session of this.#closed) session.close();
   }
 
   #send(path: string, init: BunFetchRequestInit): Promise<Response> {

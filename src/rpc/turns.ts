@@ -1,6 +1,6 @@
 import type { Clock } from "../runtime/runtime.ts";
 
-/** Milliseconds of work on streams, of all of them together, in one turn of the event loop. */
+/** Milliseconds of work on streams, of all that share a clock, in one turn of the event loop. */
 const TURN_MS = 10;
 /** A stream between nodes looks at the clock once in so many messages, of which each takes less than that look. */
 const UNSEEN_MESSAGES = 32;
@@ -23,7 +23,7 @@ export class Turns {
 
   constructor(private readonly clock: Clock) {}
 
-  /** Those of the event loop that this is the clock of. */
+  /** Those of the streams of a clock: a node's with its peers share one, those of the client API another. */
   static of(clock: Clock): Turns {
     const known = turnsOf.get(clock);
     if (known !== undefined) return known;

@@ -43,7 +43,7 @@ test.each([
   [{ memoryBytes: 1n }, "limits.memoryBytes 67108864, not 1"],
   [{ diskBytes: 1n }, "limits.diskBytes 67108864, not 1"],
   [{ expiry: { seconds: 9n } }, "limits.expiry 30s, not 9s"],
-  [{ expiry: { nanos: 50_000_000 } }, "limits.expiry 0.05s: give 0.1s to 86400s"],
+  [{ expiry: { nanos: 50_000_000 } }, "limits.expiry 0.05s: give whole milliseconds, 0.1s to 86400s"],
 ])(
   "limits that are not the store's, or none, are named by their fields: %p",
   async (limits, said) => {

@@ -204,6 +204,18 @@ test("a node says what room it has once, and again when that has changed noticea
   expect(clock.timers.size).toBe(0);
 });
 
+test("a disk that takes no more counts as full for a while: one segment is sent to learn it, not one of each owner", () => {
+  const { clock, said, room } = ownRoom();
+  room.start();
+  room.diskFailed();
+  expect(room.answer()).toMatchObject({ disk: 0n });
+  clock.pass(1_000);
+  expect(said.at(-1)).toEqual([800, 0]);
+  clock.pass(10_000);
+  expect(said.at(-1)).toEqual([800, 800]);
+  room.stop();
+});
+
 test("what is too little for any segment is none; who was refused hears something newer, though it is the same", () => {
   const { clock, memory, disk, said, room } = ownRoom();
   memory.take((800 << 10) - 4_000);

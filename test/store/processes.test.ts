@@ -60,8 +60,11 @@ describe("one SQLite file and several processes", () => {
     const writtenUnder = history.map((version) => Number(version.value));
     expect(writtenUnder).toEqual(writtenUnder.toSorted((a, b) => a - b));
 
-    const elapsed = reports.flatMap((report) => report.elapsedMs).toSorted((a, b) => a - b);
-    expect(elapsed[Math.floor(elapsed.length * 0.99)]).toBeLessThan(2_500); // nobody is passed over for ever
+    // Nobody is passed over: a writer that others starve has a commit a second.
+    for (const { elapsedMs } of reports) {
+      const median = elapsedMs.toSorted((a, b) => a - b)[Math.floor(elapsedMs.length / 2)];
+      expect(median).toBeLessThan(500);
+    }
   }, 90_000);
 
   test("kill -9 in mid-load loses no acknowledged entry and damages nothing", async () => {

@@ -6,6 +6,9 @@ import { printJson, table } from "../output.ts";
 import { durationText } from "../values.ts";
 import { type Status, statusOf, TIERS, tierTable } from "./status.ts";
 
+/** Of which a node tells at once. */
+const MOST_STORES = 1_000;
+
 export default command({
   operands: {
     "[NAME]": "of the store, on the node that is asked; all of that node if it is left out",
@@ -20,6 +23,9 @@ export default command({
     if (config.json) return printJson(context.stdout, name === "" ? known : first);
     if (first === undefined) return context.stderr.write("no spill stores on this node\n");
     context.stdout.write(name === "" ? storesTable(known) : storeText(first));
+    if (stores.length === MOST_STORES) {
+      context.stderr.write(`the first ${MOST_STORES} stores, there may be more: give a NAME\n`);
+    }
   },
 });
 

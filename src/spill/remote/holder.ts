@@ -169,6 +169,7 @@ export class Holder {
       giveBack();
       if (error instanceof HedgerowError) throw error;
       logger.warn("segment of another node not kept", { error: messageOf(error) });
+      if (!opening.inMemory) this.#room.diskFailed();
       throw noRoom(opening, messageOf(error));
     } finally {
       timer.cancel();

@@ -10,6 +10,8 @@ export const LEAST_MEMORY_BYTES = 4 * 1024;
 export const LEAST_DISK_BYTES = 64 * 1024;
 /** Members are told no more often than this, in milliseconds. */
 const PAUSE_MS = 1_000;
+/** How long a disk that failed counts as full, in milliseconds. */
+const DISK_FULL_MS = 10_000;
 /** Of what they were told last, the share by which it must differ for them to be told anew. */
 const NOTICEABLE_SHARE = 1 / 8;
 
@@ -38,6 +40,8 @@ interface Space {
 /** What this node has room for, and what the members have heard of that. */
 export class OwnRoom {
   #said: Space | null = null;
+  /** Until when the disk counts as full, whatever the limit says. */
+  #diskFullUntil = 0;
   /** How often somebody relied on what was said in vain, and whether since it was said last. */
   #refusals = 0;
   #misled = false;
@@ -81,11 +85,18 @@ export class OwnRoom {
     this.#misled = true;
   }
 
+  /** The disk took no more, though the limit has room: others need not learn that by a segment each. */
+  diskFailed(): void {
+    this.#diskFullUntil = this.options.clock.now() + DISK_FULL_MS;
+    this.refused();
+  }
+
   #space(): Space {
-    const { memory, disk, files } = this.options;
+    const { memory, disk, files, clock } = this.options;
+    const hasDisk = files !== null && clock.now() >= this.#diskFullUntil;
     return {
       memory: memory.free < LEAST_MEMORY_BYTES ? 0 : memory.free,
-      disk: files === null || disk.free < LEAST_DISK_BYTES ? 0 : disk.free,
+      disk: !hasDisk || disk.free < LEAST_DISK_BYTES ? 0 : disk.free,
     };
   }
 }

@@ -122,12 +122,11 @@ test("C8: many streams at once, each with its own messages", async () => {
 });
 
 test("C8: 1,000 streams, each with 1,000 messages both ways: none mixed, memory grows little and falls back", async () => {
-  // When garbage is collected is chance, what is kept is not: the least counts.
+  // When garbage is collected is chance on a busy machine, what is kept is not: two of up to five runs must do.
   const grown: number[] = [];
-  const least = () => Math.min(...grown);
-  do grown.push(await manyStreamsMb());
-  while (least() >= 200 && grown.length < 5);
-  expect(least(), grown.join(" ")).toBeLessThan(200);
+  const little = () => grown.filter((mb) => mb < 200).length;
+  while (little() < 2 && grown.length < 5) grown.push(await manyStreamsMb());
+  expect(little(), grown.join(" ")).toBe(2);
 }, 300_000);
 
 /** In a process of its own: what other tests have left decides when memory is collected. */

@@ -15,6 +15,7 @@ import {
 import type { HedgerowNode } from "../node/api.ts";
 import type { SpillLimits, SpillStore, TierStats } from "../spill/api.ts";
 import type { SpillBatch } from "../spill/batch.ts";
+import { publicError } from "../rpc/errors.ts";
 import { isExpiry, MAX_EXPIRY_MS, MIN_EXPIRY_MS, otherLimit } from "../spill/limits.ts";
 
 /** Bytes of the records of one message, unless it is a single one. */
@@ -51,10 +52,10 @@ export async function spillWrite(
         records++;
       }
     }
+    if (signal.reason instanceof ConnectError) throw signal.reason;
   } catch (error) {
-    throw HedgerowError.is(error) && records > 0n ? afterRecords(error, records) : error;
+    throw open === null ? error : told(error, open.store.name, records);
   }
-  if (signal.reason instanceof ConnectError) throw signal.reason;
   if (open === null) {
     throw new HedgerowError("invalid_argument", "SpillWrite: the first message names the store");
   }
@@ -90,11 +91,19 @@ function checkSame(store: SpillStore, given: SpillLimits): void {
   throw new HedgerowError("other_limit", message);
 }
 
-/** What was taken stays: whoever goes on begins behind it. */
-function afterRecords(error: HedgerowError, records: bigint): HedgerowError {
+/** Where the store is still there, what was taken stays: whoever goes on begins behind it. */
+function told(error: unknown, name: string, records: bigint): unknown {
+  if (HedgerowError.is(publicError(error), "stopped")) return endedByStop(name, error);
+  if (!HedgerowError.is(error) || error.code === "not_found" || records === 0n) return error;
   const { code, message, lost } = error;
   const said = `${message} (of this call's records ${records} were taken, and stay)`;
   return new HedgerowError(code, said, { cause: error, ...(lost !== undefined && { lost }) });
+}
+
+function endedByStop(name: string, cause: unknown): HedgerowError {
+  const mend = "write it anew at another node";
+  const message = `the node is stopping, and spill store ${name} ends with it, its records too: ${mend}`;
+  return new HedgerowError("stopped", message, { cause });
 }
 
 function otherName(name: string): HedgerowError {

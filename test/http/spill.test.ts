@@ -5,6 +5,7 @@ import { HedgerowError } from "../../src/errors.ts";
 import { SpillWriteRequestSchema } from "../../src/gen/hedgerow/v1/hedgerow_pb.ts";
 import { spillWrite } from "../../src/http/spill.ts";
 import type { HedgerowNode } from "../../src/node/api.ts";
+import { stoppedReason } from "../../src/rpc/handlers.ts";
 import type { Spill } from "../../src/spill/spill.ts";
 import { spillOf } from "../spill/kit.ts";
 
@@ -40,10 +41,56 @@ test("a stream that writes to one store and then names another one is refused; w
 });
 
 test.each([
+  [
+    "was closed",
+    (spill: Spill) => spill.find("a").close(),
+    "not_found",
+    "was closed: open it anew",
+  ],
+  [
+    "ends with its node",
+    (spill: Spill) => spill.stop(),
+    "stopped",
+    "and spill store a ends with it, its records too: write it anew at another node",
+  ],
+] as const)("of a store that %s nothing is said to stay", async (_, end, code, said) => {
+  const spill = spillOf();
+  const requests = (async function* () {
+    const records = [new Uint8Array(1)];
+    yield create(SpillWriteRequestSchema, { name: "a", records });
+    await end(spill);
+    yield create(SpillWriteRequestSchema, { records });
+  })();
+  const error = await spillWrite(nodeWith(spill), requests, context).catch((thrown) => thrown);
+  expect(error).toBeInstanceOf(HedgerowError);
+  expect([error.code, error.message.endsWith(said)]).toEqual([code, true]);
+  await spill.stop();
+});
+
+test("a listener that stops says what becomes of the store", async () => {
+  const spill = spillOf();
+  const listener = new AbortController();
+  const requests = (async function* () {
+    yield create(SpillWriteRequestSchema, { name: "a", records: [new Uint8Array(1)] });
+    listener.abort(stoppedReason());
+  })();
+  const { signal } = listener;
+  const call = spillWrite(nodeWith(spill), requests, { signal } as HandlerContext);
+  await expect(call).rejects.toMatchObject({
+    code: "stopped",
+    message: expect.stringContaining("its records too: write it anew at another node"),
+  });
+  await spill.stop();
+});
+
+test.each([
   [{ memoryBytes: 1n }, "limits.memoryBytes 67108864, not 1"],
   [{ diskBytes: 1n }, "limits.diskBytes 67108864, not 1"],
   [{ expiry: { seconds: 9n } }, "limits.expiry 30s, not 9s"],
-  [{ expiry: { nanos: 50_000_000 } }, "limits.expiry 0.05s: give whole milliseconds, 0.1s to 86400s"],
+  [
+    { expiry: { nanos: 50_000_000 } },
+    "limits.expiry 0.05s: give whole milliseconds, 0.1s to 86400s",
+  ],
 ])(
   "limits that are not the store's, or none, are named by their fields: %p",
   async (limits, said) => {

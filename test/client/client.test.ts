@@ -3,6 +3,7 @@ import { createClient, HedgerowError } from "../../src/client/index.ts";
 import type { HedgerowNode, PutOptions } from "../../src/node/api.ts";
 import { fakeNode } from "../http/fake-node.ts";
 import { closeAll, serving } from "./client-kit.ts";
+import { lookedAtLater } from "../rpc/kit/wait.ts";
 
 afterEach(closeAll);
 
@@ -66,7 +67,8 @@ describe("calls", () => {
       return new Response();
     };
     const client = createClient({ addresses: NOBODY, token, fetch: count });
-    for (const call of [client.get({ key: "k" }), Array.fromAsync(client.watchLog({ key: "k" }))]) {
+    const calls = [client.get({ key: "k" }), Array.fromAsync(client.watchLog({ key: "k" }))];
+    for (const call of lookedAtLater(calls)) {
       const { code, message } = await failureOf(call);
       expect(code).toBe("unauthenticated");
       expect(message).toContain(said);
@@ -147,7 +149,8 @@ describe("errors", () => {
         },
       }),
     });
-    for (const call of [client.send({}), Array.fromAsync(client.broadcast({}))]) {
+    const calls = [client.send({}), Array.fromAsync(client.broadcast({}))];
+    for (const call of lookedAtLater(calls)) {
       const { code, message, leader, retryDelayMs } = await failureOf(call);
       expect({ code, message, leader, retryDelayMs }).toEqual({
         code: FAILURE.code,

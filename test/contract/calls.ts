@@ -4,6 +4,7 @@ import type { CallOptions } from "../../src/runtime/runtime.ts";
 import type { Fence } from "../../src/store/ports.ts";
 import { expectCode } from "./errors.ts";
 import { entry, type FullStore, type MakeWorld, useWorld } from "./world.ts";
+import { lookedAtLater } from "../rpc/kit/wait.ts";
 
 /** Every call of a store, once, on names of its own. */
 function everyCall(
@@ -20,7 +21,7 @@ function everyCall(
   };
   const permit = { owner: "o", holder: "h:1", incarnation: 1, grant: "g", detached: false };
   const change = { semaphore: "fresh", limit: 1, release: [], acquire: [permit] };
-  return [
+  return lookedAtLater([
     ping(options),
     lock.read("fresh", options),
     lock.acquire(takeOver, options),
@@ -34,7 +35,7 @@ function everyCall(
     log.trim([{ key: "fresh", before: 1 }], 1, 1, fence, options),
     semaphores.change([change], fence, options),
     semaphores.read("fresh", options),
-  ];
+  ]);
 }
 
 export function callsContract(makeWorld: MakeWorld): void {

@@ -9,6 +9,7 @@ import {
 import type { Permit } from "../../src/store/ports.ts";
 import { expectCode } from "./errors.ts";
 import { entry, type MakeWorld, useWorld } from "./world.ts";
+import { lookedAtLater } from "../rpc/kit/wait.ts";
 
 /** Texts that careless SQL, careless binding or careless decoding would change. */
 const AWKWARD = [
@@ -145,7 +146,7 @@ export function inputContract(makeWorld: MakeWorld): void {
           ),
           semaphores.read(name),
         ];
-        for (const call of calls) await expectCode(call, code);
+        for (const call of lookedAtLater(calls)) await expectCode(call, code);
       }
       expect(await lock.read("fine")).toBeNull();
       expect(await log.read("k", -1)).toEqual([]);
@@ -188,7 +189,7 @@ export function inputContract(makeWorld: MakeWorld): void {
           semaphores.change([{ ...noPermits, limit: wrong }], claim),
           semaphores.change(taking({ incarnation: wrong }), claim),
         ];
-        for (const call of calls) await expectCode(call, "invalid_argument");
+        for (const call of lookedAtLater(calls)) await expectCode(call, "invalid_argument");
       }
       const none = semaphores.change([{ ...noPermits, limit: 0 }], claim);
       await expectCode(none, "invalid_argument");

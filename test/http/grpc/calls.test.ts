@@ -7,6 +7,7 @@ import { GrpcListener } from "../../../src/http/grpc/listener.ts";
 import { fromConnectError } from "../../../src/rpc/errors.ts";
 import { withoutLong } from "../../rpc/kit/clock.ts";
 import { clock, GrpcKit } from "./grpc-kit.ts";
+import { lookedAtLater } from "../../rpc/kit/wait.ts";
 
 async function failureOf(call: Promise<unknown>): Promise<HedgerowError> {
   const error = await call.then(
@@ -43,7 +44,8 @@ test("errors carry code, leader and retry delay, of unary calls and in streams",
     },
   });
   const client = kit.client(HedgerowService);
-  for (const call of [client.send({}), Array.fromAsync(client.broadcast({}))]) {
+  const calls = [client.send({}), Array.fromAsync(client.broadcast({}))];
+  for (const call of lookedAtLater(calls)) {
     const { code, message, leader, retryDelayMs } = await failureOf(call);
     expect({ code, message, leader, retryDelayMs }).toEqual({
       code: FAILURE.code,

@@ -58,7 +58,7 @@ export class Holder {
   async acquire(wanted: Wanted, call: CallOptions): Promise<HeldPermit> {
     const { clock, random } = this.options;
     const { semaphore, owner, waits } = wanted;
-    const what = waits ? "acquire" : "tryAcquire";
+    const what = `semaphore ${JSON.stringify(semaphore)}`;
     const defaultMs = waits ? Infinity : TRY_TIMEOUT_MS;
     using operation = new Operation(clock, what, call, defaultMs, this.#closing.signal);
     operation.check();
@@ -143,7 +143,10 @@ export class Holder {
       if (reply.outcome === Outcome.ACQUIRED) {
         deadline = this.options.heldUntil(sentAt, reply.leaseMs);
       } else if (reply.outcome === Outcome.WAITING) {
-        deadline = await operation.race(this.#turns.wait(claim.grant));
+        const turn = operation.race(this.#turns.wait(claim.grant));
+        deadline = await turn.catch((error: unknown) => {
+          throw withReason(error, wanted);
+        });
       } else {
         throw refused(wanted, reply.outcome, reply.limit);
       }
@@ -208,6 +211,13 @@ export class Holder {
 /** Whether the answer tells that the grant stands nowhere. */
 function tookNothing(error: unknown): boolean {
   return HedgerowError.is(error, "taken", "already_held", "other_limit");
+}
+
+/** A time-out says what stood in the way. */
+function withReason(error: unknown, { limit }: Wanted): unknown {
+  if (!HedgerowError.is(error, "timeout")) return error;
+  const reason = limit === 1 ? "the one permit is held" : `all ${limit} permits are held`;
+  return new HedgerowError(error.code, `${error.message} (${reason})`, { cause: error });
 }
 
 function refused({ semaphore, owner }: Wanted, outcome: Outcome, limit: number): HedgerowError {

@@ -132,6 +132,9 @@ describe("who does not want it any more", () => {
     controller.abort();
     story.pass(300);
     expect([late.error?.code, canceled.error?.code]).toEqual(["timeout", "canceled"]);
+    expect(late.error?.message).toBe(
+      'semaphore "jobs": not done within 500 ms (the one permit is held)',
+    );
     void held.release();
     story.untilHeld(next, HAND_OVER_MS);
     story.pass(1_000);

@@ -25,7 +25,9 @@ export class DirectAnswer {
       },
     };
     // Bun's own kind, of which the standard's types know nothing.
-    this.body = new ReadableStream(source as unknown as UnderlyingDefaultSource<Uint8Array>);
+    this.body = new ReadableStream(
+      source as unknown as ConstructorParameters<typeof ReadableStream<Uint8Array>>[0],
+    );
   }
 
   /** Has copied the bytes when it returns. It gives something to await when the connection should have no more. */

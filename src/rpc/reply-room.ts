@@ -74,7 +74,10 @@ export class ReplyRoom implements Waiting {
   }
 
   /** A whole reply as the body of a response. Throws as `settle`. */
-  bodyOf(reply: Uint8Array<ArrayBuffer>, caller: Pick<Request, "signal">): BodyInit {
+  bodyOf(
+    reply: Uint8Array<ArrayBuffer>,
+    caller: Pick<Request, "signal">,
+  ): ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> {
     if (reply.length < SMALL_BYTES) {
       this.release();
       return reply;

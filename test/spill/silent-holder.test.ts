@@ -149,3 +149,19 @@ test("P3: no process listens at the address of one that members have given up: i
     }
   });
 });
+
+test("P3: a holder that leaves in good order is stopping when it is asked, and gone a moment later: lost, not out of reach", async () => {
+  const { keeper, spill, clock, store } = await spilled();
+  keeper.members.length = 0;
+  keeper.failure = new HedgerowError("stopped", "the node is stopping");
+  spill.addressVacated(HOLDER);
+  await until(() => store.stats().outOfReach > 0);
+  const { outOfReach } = store.stats();
+  const refused = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+  keeper.failure = new HedgerowError("unavailable", "it cannot be reached", { cause: refused });
+  const goneAt = clock.now();
+  await passUntil(clock, () => store.stats().lost > 0);
+  expect(clock.now() - goneAt).toBeLessThan(3_000);
+  expect(store.stats()).toMatchObject({ lost: outOfReach, outOfReach: 0 });
+  expect(() => store.writer().append("x")).toThrow("no process listens there");
+});

@@ -78,10 +78,11 @@ export class Holders {
   silent(holder: string, askedAt: number, nobodyListens: boolean): void {
     const placed = this.#placed.get(holder);
     if (placed === undefined || placed.renewedAt > askedAt) return;
+    if (nobodyListens) this.options.catalog.regain(placed.doubted); // for another reason, now
     const marked = nobodyListens
       ? this.#markLost(holder, goneFrom(holder, "no process listens there"))
       : this.#markLost(holder, { code: "out_of_reach", why: silentAt(holder) });
-    placed.doubted = [...placed.doubted, ...marked];
+    placed.doubted = nobodyListens ? marked : [...placed.doubted, ...marked];
   }
 
   renewed(holder: string, sentAt: number): void {

@@ -1,6 +1,7 @@
 import type { Logger } from "../../observe/logger.ts";
 import { messageOf } from "../../errors.ts";
 import type { Peers } from "../../rpc/port.ts";
+import { sleep } from "../../runtime/operation.ts";
 import type { Clock, Timer } from "../../runtime/runtime.ts";
 import type { Catalog } from "../catalog.ts";
 import type { Elsewhere } from "../elsewhere.ts";
@@ -28,6 +29,9 @@ export interface RemoteOptions {
 /** Renewals within an expiry. */
 const RENEWALS = 3;
 const FREE_TIMEOUT_MS = 1_000;
+/** Of one that has left, as long as it does not answer. */
+const ASKS = 10;
+const ASK_AGAIN_MS = 1_000;
 const REJOINED_TIMEOUT_MS = 3_000;
 
 /** What this node's stores have on other nodes: finds room, renews the leases. */
@@ -86,12 +90,19 @@ export class Remote {
     await Promise.all(this.#freeing);
   }
 
+  /** One that stops in good order says that it leaves before it is gone: it is asked again until somebody says what is. */
   async #askHolder(address: string): Promise<void> {
-    const askedAt = this.options.clock.now();
-    const start = await startAt(address, this.options);
-    for (const store of this.#stores.values()) {
-      if (typeof start === "bigint") store.holders.is(address, start);
-      else store.holders.silent(address, askedAt, start === "none");
+    const { clock, others } = this.options;
+    for (let tries = 0; tries < ASKS && !this.#stopped; tries++) {
+      if (tries > 0 && others().includes(address)) return;
+      const askedAt = clock.now();
+      const start = await startAt(address, this.options);
+      for (const store of this.#stores.values()) {
+        if (typeof start === "bigint") store.holders.is(address, start);
+        else store.holders.silent(address, askedAt, start === "none");
+      }
+      if (start !== null) return;
+      await sleep(clock, ASK_AGAIN_MS);
     }
   }
 

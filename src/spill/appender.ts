@@ -126,7 +126,7 @@ export class Appender {
     const { name, catalog } = this.options;
     this.#closing.signal.throwIfAborted();
     const { lost } = catalog;
-    if (lost?.lost) throw lostRecords(name, lost, lost.lost);
+    if (lost?.lost) throw lostRecords(name, lost, lost.lost, "writing");
   }
 }
 

@@ -3,13 +3,27 @@ import type { Loss, StoredSegment } from "./catalog.ts";
 
 const STATES = { data_lost: "lost", out_of_reach: "out of reach" } as const;
 
-/** Of records that are gone, or that may be there again later. */
+/** What to do about records that are gone, or that may be there again later. */
+const MENDS = {
+  reading: {
+    data_lost: (end: number) => `read on from ${end}`,
+    out_of_reach: (end: number) => `read them again later, or on from ${end}`,
+  },
+  writing: {
+    data_lost: () => "close the store and begin anew",
+    out_of_reach: () => "append again later",
+  },
+} as const;
+
+/** Of records that are gone, or that may be there again later, to who was about to do what. */
 export function lostRecords(
   name: string,
   { first: from, end: to }: StoredSegment,
   { code, why }: Loss,
+  about: keyof typeof MENDS,
 ): HedgerowError {
-  const message = `spill store ${name}: records ${from} to ${to - 1} are ${STATES[code]}: ${why}`;
+  const what = `records ${from} to ${to - 1} are ${STATES[code]}: ${why}`;
+  const message = `spill store ${name}: ${what}: ${MENDS[about][code](to)}`;
   return new HedgerowError(code, message, { lost: { from, to } });
 }
 

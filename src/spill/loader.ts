@@ -3,7 +3,7 @@ import type { ScratchFile } from "../runtime/scratch.ts";
 import type { Columns } from "./batch.ts";
 import { bufferBytes } from "./buffers.ts";
 import { discard } from "../runtime/discard.ts";
-import { fetchBytes, type Place, type StoredSegment } from "./catalog.ts";
+import { fetchBytes, type Loss, type Place, type StoredSegment } from "./catalog.ts";
 import { RunningChecksums } from "./checksum.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import { lostRecords } from "./errors.ts";
@@ -92,11 +92,11 @@ export class Loader {
     } catch (error) {
       if (!HedgerowError.is(error, "data_lost", "out_of_reach")) throw error;
       const { message: why } = error;
-      if (error.code === "data_lost")
-        throw lostRecords(this.name, stored, { code: "data_lost", why });
+      const lossOf = (loss: Loss) => lostRecords(this.name, stored, loss, "reading");
+      if (error.code === "data_lost") throw lossOf({ code: "data_lost", why });
       const { lost } = stored; // of what is known to be gone nothing else is said, whoever does not answer
       const isGone = lost?.code === "data_lost";
-      throw lostRecords(this.name, stored, isGone ? lost : { code: "out_of_reach", why });
+      throw lossOf(isGone ? lost : { code: "out_of_reach", why });
     }
   }
 }

@@ -1,6 +1,9 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import type { HedgerowClient } from "../../src/cli/client.ts";
+import { explainedRead, explainWrite } from "../../src/cli/spill/explain.ts";
+import { HedgerowError } from "../../src/errors.ts";
 import type { Spill } from "../../src/spill/spill.ts";
-import { spillOf } from "../spill/kit.ts";
+import { type FakeFile, FakeFiles, spillOf, systemError } from "../spill/kit.ts";
 import { cli } from "./cli-kit.ts";
 import { withServer } from "./server-kit.ts";
 
@@ -123,4 +126,79 @@ test("a store that was closed says so when it is asked for", async () => {
   expect((await run(["read", "a"])).stderr).toContain(
     "no spill store a on this node: it was closed 0 s ago",
   );
+});
+
+describe("records that are lost", () => {
+  const lines = Array.from({ length: 3_000 }, (_, i) => `line ${i} `.padEnd(100, "."));
+  const begin =
+    /are lost: .*ENOMEM.*: read on from (\d+) \("hedgerow spill read a --from (\d+)"\)\n$/;
+
+  /** A store whose first and third segments cannot be read any more. */
+  async function broken() {
+    await spill.stop();
+    const files = new FakeFiles();
+    spill = spillOf({ files });
+    await run(["write", "a", "--memory", "0", "--disk", "1MiB"], lines.join("\n"));
+    for (const file of [files.files[0], files.files[2]] as FakeFile[]) {
+      file.map = () => {
+        throw systemError("ENOMEM");
+      };
+    }
+  }
+
+  test("reading says how to go on behind them, as it is typed", async () => {
+    await broken();
+    const first = await run(["read", "a"]);
+    expect([first.code, first.stdout]).toEqual([1, ""]);
+    const [, behind, typed] = begin.exec(first.stderr) ?? [];
+    expect(typed).toBe(behind ?? "none");
+    const second = await run(["read", "a", "--from", `${behind}`]);
+    expect(second.stdout).toStartWith(`${lines[Number(behind)]}\n`);
+    expect(second.stderr).toMatch(begin);
+  });
+
+  test("--skip-lost leaves them out, says how many, and fails in the end", async () => {
+    await broken();
+    const { code, stdout, stderr } = await run(["read", "a", "--from", "10", "--skip-lost"]);
+    const read = stdout.trimEnd().split("\n");
+    const leftOut = lines.length - 10 - read.length;
+    expect([code, stderr]).toEqual([1, `${leftOut} records are lost, and were left out\n`]);
+    expect([read.length > 0, leftOut > 0, read.at(-1)]).toEqual([true, true, lines.at(-1)]);
+    const numbers = read.map((line) => Number(line.split(" ")[1]));
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+    expect(lines).toEqual(expect.arrayContaining(read));
+  });
+
+  test("--skip-lost of a store that lacks none does nothing else than reading", async () => {
+    await run(["write", "a"], "one\ntwo\n");
+    const read = await run(["read", "a", "--skip-lost"]);
+    expect(read).toEqual({ code: 0, stdout: "one\ntwo\n", stderr: "" });
+  });
+});
+
+describe("errors in words of the command line", () => {
+  const lost = { from: 3, to: 9 };
+  const message = "spill store a: records 3 to 8 are lost: why";
+  const dataLost = new HedgerowError("data_lost", message, { lost });
+  const stopped = new HedgerowError("stopped", "the node is stopping");
+  const gone = "the node is stopping, and spill store a ends with it, its records too: ";
+  const close = `${message} ("hedgerow spill close a")`;
+  test.each([
+    ["write", "data_lost", dataLost, close],
+    ["write", "stopped", stopped, `${gone}write it anew at another node, named by --server`],
+    ["read", "stopped", stopped, `${gone}there is nothing to read any more`],
+    ["read", "data_lost", dataLost, `${message} ("hedgerow spill read a --from 9")`],
+    [
+      "read",
+      "canceled",
+      new HedgerowError("canceled", "SpillRead: cancelled by the caller"),
+      'cancelled: "hedgerow spill read a --from 2" reads on',
+    ],
+  ])("%s: %s", async (command, _, error, said) => {
+    const explained =
+      command === "read"
+        ? explainedRead("a", 2, error)
+        : await explainWrite({} as HedgerowClient, "a", {}, error).catch((thrown) => thrown);
+    expect(explained).toMatchObject({ code: error.code, message: said });
+  });
 });

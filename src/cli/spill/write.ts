@@ -10,7 +10,7 @@ import { SERVER_FLAGS, JSON_FLAG } from "../flags.ts";
 import { printJson } from "../output.ts";
 import * as values from "../values.ts";
 import { linesOf } from "./lines.ts";
-import { explain } from "./explain.ts";
+import { explainWrite } from "./explain.ts";
 import { tiersOf, tierTable } from "./status.ts";
 
 const LIMITS = "Limits";
@@ -58,7 +58,7 @@ export default command({
     const { records, store, created } = await withClient(context, endless, (client, options) =>
       client
         .spillWrite(requests(context, { name, limits }), options)
-        .catch((error: unknown) => explain(client, name, limits, error)),
+        .catch((error: unknown) => explainWrite(client, name, limits, error)),
     );
     const tiers = tiersOf(store);
     if (json) {

@@ -1,9 +1,10 @@
+import { HedgerowError } from "../errors.ts";
 import type { Entry } from "../gen/hedgerow/v1/hedgerow_pb.ts";
 import { rfc3339Micros } from "../http/time.ts";
 import { microsOf } from "../http/timestamp.ts";
 import { oneLine } from "../observe/format.ts";
 import { MAX_STREAM_TIMEOUT_MS } from "../rpc/limits.ts";
-import { withClient } from "./client.ts";
+import { withEachServer } from "./client.ts";
 import { command } from "./command.ts";
 import type { Output } from "./context.ts";
 import { SERVER_FLAGS, JSON_FLAG } from "./flags.ts";
@@ -27,21 +28,38 @@ export default command({
     ...SERVER_FLAGS,
     ...JSON_FLAG,
   },
-  /** Ends with Ctrl-C, or with the node. */
+  /** Ends with Ctrl-C, or with the last of the nodes: at the next one it goes on behind what it has printed. */
   async run(context, { from, json, ...server }, [key = ""]) {
-    const request = { key, ...(from !== "" && { fromId: from === OLDEST ? "" : from }) };
     const endless = { ...server, timeout: MAX_STREAM_TIMEOUT_MS };
+    let last: string | null = null;
+    let broken: unknown = null;
     try {
-      await withClient(context, endless, async (client, options) => {
-        for await (const { entry } of client.watchLog(request, options)) {
-          if (entry !== undefined) print(context.stdout, entry, json);
+      await withEachServer(context, endless, async (client, options) => {
+        const after = last ?? (from === OLDEST ? "" : from || null);
+        // From now on, but of another now: versions between would be missed.
+        if (broken !== null && after === null) throw broken;
+        try {
+          const request = { key, ...(after !== null && { fromId: after }) };
+          for await (const { entry } of client.watchLog(request, options)) {
+            if (entry === undefined) continue;
+            print(context.stdout, entry, json);
+            last = entry.id;
+          }
+        } catch (error) {
+          broken = error;
+          throw error;
         }
       });
     } catch (error) {
-      if (!context.stop.aborted) throw error;
+      if (context.stop.aborted) return;
+      throw last === null ? error : goOnAfter(last, HedgerowError.from(error));
     }
   },
 });
+
+function goOnAfter(id: string, { code, message }: HedgerowError): HedgerowError {
+  return new HedgerowError(code, `${message} (go on with --from ${oneLine(id)})`);
+}
 
 function print(output: Output, entry: Entry, json: boolean): void {
   const { key, value, id, leader } = entry;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { runProgram } from "../../src/cli/program.ts";
 import { HedgerowError } from "../../src/errors.ts";
 import type * as api from "../../src/node/api.ts";
-import { cliKit } from "./cli-kit.ts";
+import { cli, cliKit } from "./cli-kit.ts";
 import { run, withServer } from "./server-kit.ts";
 
 describe("watch", () => {
@@ -49,7 +49,41 @@ describe("watch", () => {
         .slice(0, -1)
         .map((line) => JSON.parse(line)),
     ).toEqual([{ key, value, timestamp, id, leader }]);
-    expect([code, stderr]).toEqual([1, "hedgerow watch: the node is stopping\n"]);
+    expect([code, stderr]).toEqual([
+      1,
+      "hedgerow watch: the node is stopping (go on with --from 1)\n",
+    ]);
+  });
+
+  test("goes on at the next server behind what it has printed; with nothing to go on from it says so", async () => {
+    const asked: unknown[] = [];
+    const stopping = new HedgerowError("stopped", "watch: the node is stopping");
+    async function* first(key: string, { fromId }: api.WatchOptions = {}) {
+      asked.push(fromId);
+      if (key === "busy") yield version("1", "one");
+      throw stopping;
+    }
+    async function* second(_: string, { fromId }: api.WatchOptions = {}) {
+      asked.push(fromId);
+      yield version("2", "two");
+    }
+    await withServer({ watch: first }, (one) =>
+      withServer({ watch: second }, async (two) => {
+        const servers = ["--server", `${one},${two}`];
+        const { code, stdout } = await cli(["watch", "busy", ...servers]);
+        expect(code).toBe(0);
+        expect(stdout.split("\n").map((line) => line.split("  ")[1])).toEqual([
+          "1",
+          "2",
+          undefined,
+        ]);
+        expect(asked).toEqual([undefined, "1"]);
+        const idle = await cli(["watch", "idle", ...servers]);
+        expect([idle.code, idle.stdout]).toEqual([1, ""]);
+        expect(idle.stderr).toContain("the node is stopping");
+        expect(asked).toHaveLength(3);
+      }),
+    );
   });
 
   test("begins where it is told to", async () => {

@@ -262,7 +262,7 @@ function tlsOf(
   const lacking = stored ? "in the log table: name one, or" : "in the store, and there is none:";
   throw new HedgerowError(
     "invalid_argument",
-    `--tls auto keeps the cluster's authority ${lacking} choose --tls files or --tls none`,
+    `tls auto keeps the cluster's authority ${lacking} choose { cert, key, ca } (--tls files) or "none" (--tls none)`,
   );
 }
 

@@ -25,7 +25,7 @@ export interface SpillStore extends AsyncDisposable {
   readonly name: string;
   /** Records appended so far. */
   readonly count: number;
-  /** Bytes that a record may have: a sixteenth of the larger limit, from 4 KiB to 8 MiB. */
+  /** Bytes that a record may have: the largest power of two up to a sixteenth of the larger limit, 4 KiB to 8 MiB. */
   readonly maxRecordBytes: number;
   /** Any number of writers append at once or in turn; their records stand in the order of the calls. */
   writer(): SpillWriter;

@@ -104,11 +104,9 @@ export class Placer {
     const { name } = this.options;
     const why = this.#stuck[0]?.why;
     if (why !== undefined && why.code !== "no_space") return why;
-    return new HedgerowError(
-      "no_space",
-      `spill store ${name}: no room for more records (${why?.message ?? "this node is full"}): close stores, or raise the limits`,
-      { cause: why },
-    );
+    const reason = why?.message ?? "this node is full";
+    const message = `spill store ${name}: no room for more records (${reason}): ${mendOf(why?.cause)}`;
+    return new HedgerowError("no_space", message, { cause: why });
   }
 
   async #place({ segment, stored }: Filling): Promise<void> {
@@ -148,6 +146,15 @@ export class Placer {
     }
     throw new HedgerowError("no_space", why, { cause });
   }
+}
+
+/** Of what the disk said, if it said anything: then there would be room within the limits. */
+function mendOf(failure: unknown): string {
+  if (failure === undefined) return "close stores, or raise the limits";
+  const { code } = failure as { readonly code?: unknown };
+  return code === "ENOSPC" || code === "EDQUOT"
+    ? "free the disk that the spill folder is on, or close stores"
+    : "see to the disk that the spill folder is on, or close stores";
 }
 
 /** Gives back what a segment takes on this node. */

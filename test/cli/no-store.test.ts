@@ -98,7 +98,7 @@ test("what needs a store, or a place for the authority, says so", async () => {
   expect(await cli(["serve", ...listeners, "--store", "none"])).toMatchObject({
     code: 2,
     stderr: expect.stringContaining(
-      "--tls auto keeps the cluster's authority in the store, and there is none: choose --tls files or --tls none",
+      `tls auto keeps the cluster's authority in the store, and there is none: choose { cert, key, ca } (--tls files) or "none" (--tls none)`,
     ),
   });
   for (const command of ["print", "apply"]) {

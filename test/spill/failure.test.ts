@@ -26,7 +26,10 @@ async function fill(store: SpillStore, from = 0): Promise<{ count: number; error
   }
 }
 
-for (const code of ["ENOSPC", "EIO"]) {
+for (const [code, mend] of [
+  ["ENOSPC", "free the disk that the spill folder is on"],
+  ["EIO", "see to the disk that the spill folder is on"],
+] as const) {
   test(`P2: ${code} fails the write with its reason; what was appended is readable; room makes it go on`, async () => {
     const files = new FakeFiles();
     const spill = spillOf({ files });
@@ -36,6 +39,7 @@ for (const code of ["ENOSPC", "EIO"]) {
     const { count, error } = await fill(store, 10_000);
     expect(error.code).toBe("no_space");
     expect(error.message).toContain(code);
+    expect(error.message).toEndWith(`${mend}, or close stores`);
     expect(store.count).toBe(count);
     expect(await checkAll(store)).toBe(count);
     expect((await fill(store, count)).count).toBeLessThan(count + 3_000);

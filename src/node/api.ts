@@ -155,8 +155,9 @@ export interface HedgerowNode extends AsyncDisposable {
    */
   metrics(): Promise<string>;
   /**
-   * Resolves once the node can serve; rejects with what is missing: joined, store reachable, not stopping. Without a
-   * store it has joined once it has met another node, or if it was given nobody to join.
+   * A check, not a wait: resolves if the node can serve, else rejects at once (a store has 2 s to answer)
+   * with what is missing: joined, store reachable, not stopping. Without a store it has joined once it has met another
+   * node, or if it was given nobody to join.
    */
   ready(): Promise<void>;
   /** Leaves the cluster, releases the lease, ends calls, closes all. Idempotent. */

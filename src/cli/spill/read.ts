@@ -43,8 +43,8 @@ export default command({
             { name, from: BigInt(next) },
             options,
           )) {
-            next = Number(first) + records.length;
             await context.stdout.writeBytes(json ? asJson(first, records) : asLines(records));
+            next = Number(first) + records.length;
           }
           break;
         } catch (error) {

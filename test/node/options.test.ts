@@ -60,7 +60,7 @@ test("each wrong option is one line that names it", () => {
     [{ tls: "maybe" }, /^tls: /],
     [{ onSend: "hello" }, /^onSend: must be a function/],
     [{ leese: "2s" }, /leese/],
-    [{ logTable: "" }, /--tls files or --tls none/],
+    [{ logTable: "" }, /--tls files\) or "none" \(--tls none\)/],
   ] as const) {
     expect(messageFor(options)).toMatch(named);
     expect(messageFor(options)).not.toContain("\n");

@@ -172,8 +172,8 @@ describe("docs/CLIENTS.md", () => {
     const server = `export HEDGEROW_SERVER=${follower.url}\n`;
     const program = server + lines.replaceAll("hedgerow spill", `${BINARY} spill`);
     const seen = await output(["sh", "-ec", program]);
-    expect(seen).toContain("5 records written to numbers");
-    expect(seen).toContain("\n4\n5\n{");
+    expect(seen).toContain("5 records written to new store numbers");
+    expect(seen).toContain("\n4\n5\nnumbers holds 5 records of 5 bytes in all");
     expect(seen).toEndWith('{\n  "first": "1",\n  "records": [\n    "dHdv"\n  ]\n}\n');
   });
 

@@ -87,7 +87,7 @@ export class Exchange {
 
   async #ping(member: MemberRecord, timeoutMs: number): Promise<number> {
     const { peers, cluster, directory, table, notices, timing } = this.options;
-    const told = notices.news(MAX_NOTICES, retransmits(timing, table.names.size));
+    const news = notices.news(MAX_NOTICES, retransmits(timing, table.names.size));
     const request = {
       label: cluster.label,
       target: member.name,
@@ -95,16 +95,11 @@ export class Exchange {
       leader: hintToWire(directory.newest),
       self: toWire(table.self),
       digest: table.digest,
-      notices: told.map(noticeToWire),
+      notices: news.map(noticeToWire),
       noticesDigest: notices.digest,
     };
     const { ping } = GossipService.method;
-    const reply = await peers
-      .unary(member.address, ping, request, { timeoutMs })
-      .catch((error: unknown) => {
-        notices.untold(told);
-        throw error;
-      });
+    const reply = await peers.unary(member.address, ping, request, { timeoutMs });
     this.#hear(statements(reply.updates), reply.leader, "news", noticesOf(reply.notices));
     this.#compareIfDifferent(member, reply);
     return reply.digest;

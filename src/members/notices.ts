@@ -87,13 +87,6 @@ export class Notices {
     return this.#news.size === 0 ? [] : this.#find(this.#news.take(max, limit));
   }
 
-  /** They may not have arrived: they are told anew, unless there is something later. */
-  untold(told: readonly Notice[]): void {
-    for (const { name, stamp } of told) {
-      if (this.#known.get(name)?.stamp === stamp) this.#news.add(name);
-    }
-  }
-
   /** Those to answer with: not counted as told, and without what has just been `heard`. */
   answers(max: number, heard: readonly Notice[]): Notice[] {
     return this.#news.size === 0 ? [] : laterThan(this.#find(this.#news.peek(max)), heard);

@@ -47,21 +47,6 @@ test("a message has no more than so many, each is told so often, and the newest 
   expect(notices.news(MAX_NOTICES, LIMIT)).toEqual([]);
 });
 
-test("what did not arrive is told as often as if it had not been told, unless there is something later", () => {
-  const notices = noticesOf();
-  const tell = () => notices.news(MAX_NOTICES, LIMIT);
-  notices.hear(notice("a", 1), true);
-  for (let times = 0; times < LIMIT - 1; times++) tell();
-  notices.untold(tell());
-  expect(tell()).toEqual([notice("a", 1)]);
-  const earlier = tell();
-  notices.hear(notice("a", 2), true);
-  while (notices.hasNews) tell();
-  notices.untold(earlier);
-  notices.untold([notice("gone", 1)]);
-  expect(tell()).toEqual([]);
-});
-
 test("answers leave out what was just heard, and count for nothing", () => {
   const notices = noticesOf();
   notices.hear(notice("a", 1), true);

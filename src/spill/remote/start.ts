@@ -20,8 +20,8 @@ export function nobodyListens(error: unknown): boolean {
 }
 
 /**
- * Which start of a process is at the address now; "none" if no process listens there, null if nobody says. Incarnations of members do not tell: a process
- * that lives raises its own where another one is claimed in its name.
+ * Which start of a process is at the address now; "none" if no process listens there, null if nobody says. Incarnations
+ * of members do not tell: a process that lives raises its own where another one is claimed in its name.
  */
 export async function startAt(address: string, asker: Asker): Promise<bigint | "none" | null> {
   const { peers, logger, self } = asker;
